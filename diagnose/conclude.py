@@ -1,0 +1,161 @@
+"""Findings in, verdict out: the words a person or a script reads. Pure."""
+
+from collections.abc import Sequence
+
+from diagnose.judge import Needs, ask, effects, hits, unexplained
+from diagnose.model import Evidence, Fact, Finding, Status
+from diagnose.playbook import Playbook, Tree
+from diagnose.verdict import Advice, Cause, Citation, Collect, Run, Step, Unknown, Verdict, Wait
+
+ORDER = ("hang", "crash", "slow", "will_not_start", "wrong_numbers", "output_missing")
+
+
+def cite(facts: Sequence[Fact]) -> list[Citation]:
+    """One line a fact, with the place to open."""
+    return [Citation(fact=f.kind, where=f.events[0].where if f.events else "", text=f.text) for f in facts]
+
+
+def present(finding: Finding, findings: Sequence[Finding], facts: Sequence[Fact], book: Playbook) -> Cause:
+    """One present finding with everything the playbook says of it."""
+    failure = book.failures[finding.failure]
+    others = {f.failure for f in findings if f.status is Status.PRESENT}
+    mine = [f for f in finding.facts if not f.ranks or not finding.ranks or set(f.ranks) & set(finding.ranks)]
+    chain = [f for f in facts if f.kind in {"collective.awaited", "collective.behind"}]
+    return Cause(
+        failure=finding.failure,
+        title=failure.title,
+        scope=failure.scope,
+        role=failure.role,
+        ranks=finding.ranks,
+        nodes=finding.nodes,
+        grade=finding.grade,
+        since=finding.since,
+        summary=" ".join(failure.summary.split()),
+        evidence=cite(mine),
+        certificate=[f.text for f in chain if set(f.ranks) & set(finding.ranks)],
+        explains=sorted(effects(finding.failure, book) & others),
+        lookalikes=failure.lookalikes,
+        remedies=[
+            Advice(id=r, title=m.title, do=m.do.strip(), verify=m.verify.strip(), risk=m.risk)
+            for r in failure.remedies
+            for m in [book.remedies[r]]
+        ],
+    )
+
+
+def named_by(tree: Tree) -> set[str]:
+    """The failures a tree ends in."""
+    ends = {end for node in tree.node.values() for end in (node.yes, node.no)}
+    return {end.removeprefix("failure:") for end in ends if end.startswith("failure:")}
+
+
+def symptom(causes: Sequence[Cause], facts: Sequence[Fact], book: Playbook) -> str:
+    """What a person sees first: the outcome, unless the first cause is never seen that way."""
+    seen = next((str(f.data["symptom"]) for f in facts if f.kind == "job.outcome"), "unknown")
+    if not causes:
+        return seen
+    homes = [name for name in ORDER if name in book.trees and causes[0].failure in named_by(book.trees[name])]
+    return seen if seen in homes or not homes else homes[0]
+
+
+def walk(tree: Tree, facts: Sequence[Fact], evidence: Evidence, needs: Needs) -> list[Step]:
+    """The tree's questions in order, each with its answer; an unknown goes on as a no."""
+    steps, at = [], tree.start
+    while at in tree.node:
+        node = tree.node[at]
+        found = hits(node.fact, facts) if node.fact else []
+        answer = ask(node.fact, None, found, evidence, needs) if node.fact else None
+        where = found[0].events[0].where if found and found[0].events else ""
+        steps.append(
+            Step(ask=node.ask, answer={True: "yes", False: "no", None: "unknown"}[answer], where=where)
+        )
+        at = node.yes if answer else node.no
+    return steps
+
+
+def collect(findings: Sequence[Finding], evidence: Evidence, book: Playbook, bundle: str) -> list[Collect]:
+    """The sources that would settle what is unknown, each with the command that fetches it."""
+    wanted: dict[str, set[int]] = {}
+    for finding in findings:
+        for source in finding.missing:
+            if source in book.sources:
+                wanted.setdefault(source, set()).update(finding.ranks)
+    for source, coverage in evidence.coverage.items():
+        gaps = {*coverage.missing, *coverage.refused, *coverage.stale}
+        if gaps and source in wanted:
+            wanted[source] |= gaps
+    return [
+        Collect(
+            source=source,
+            ranks=sorted(ranks),
+            command=book.sources[source].collect.format(
+                run=bundle, ranks=" ".join(f"--rank {r}" for r in sorted(ranks))
+            ),
+        )
+        for source, ranks in sorted(wanted.items())
+    ]
+
+
+def describe(facts: Sequence[Fact], evidence: Evidence) -> Run:
+    data = next((f.data for f in facts if f.kind == "job.outcome"), {})
+    silent, code = data.get("silent_s"), data.get("exit_code")
+    return Run(
+        num_ranks=evidence.num_ranks,
+        nodes=sorted(set(evidence.nodes.values())),
+        phase=str(data.get("phase") or "unknown"),
+        silent_s=float(silent) if isinstance(silent, int | float) else None,
+        exit_code=code if isinstance(code, int) else None,
+    )
+
+
+def waits(facts: Sequence[Fact]) -> list[Wait]:
+    def ranks(fact: Fact, key: str) -> list[int]:
+        value = fact.data.get(key)
+        return [int(rank) for rank in value if rank is not None] if isinstance(value, list) else []
+
+    return [
+        Wait(
+            group=str(f.data.get("group", "")),
+            op=str(f.data.get("op", "")),
+            seq=seq if isinstance(seq := f.data.get("seq"), int) else None,
+            waiting=ranks(f, "waiting"),
+            awaited=ranks(f, "awaited"),
+            behind=ranks(f, "behind"),
+            where=f.events[0].where if f.events else "",
+        )
+        for f in facts
+        if f.kind == "collective.waited"
+    ]
+
+
+def decide(
+    bundle: str,
+    findings: Sequence[Finding],
+    facts: Sequence[Fact],
+    evidence: Evidence,
+    book: Playbook,
+    needs: Needs,
+) -> Verdict:
+    """The verdict: causes are the present root findings that nothing else accounts for."""
+    role = {name: failure.role for name, failure in book.failures.items()}
+    left = [present(f, findings, facts, book) for f in unexplained(findings, book, evidence)]
+    shown = [present(f, findings, facts, book) for f in findings if f.status is Status.PRESENT]
+    causes = [cause for cause in left if cause.role == "root"]
+    unknown = [f for f in findings if f.status is Status.UNKNOWN and role[f.failure] == "root"]
+    seen = symptom(causes or [c for c in left if c.role == "context"], facts, book)
+    tree = book.trees.get(seen)
+    return Verdict(
+        bundle=bundle,
+        symptom=seen,
+        run=describe(facts, evidence),
+        causes=causes,
+        aftermath=[cause for cause in shown if cause.role == "aftermath"],
+        context=[cause for cause in shown if cause.role == "context"],
+        waits=waits(facts),
+        unknown=[Unknown(failure=f.failure, ranks=f.ranks, missing=f.missing) for f in unknown],
+        coverage=evidence.coverage,
+        steps=walk(tree, facts, evidence, needs) if tree else [],
+        collect_next=[]
+        if causes and all(c.grade == "proven" for c in causes)
+        else collect(unknown, evidence, book, bundle),
+    )

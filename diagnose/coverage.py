@@ -1,0 +1,87 @@
+"""Events in, Evidence out: which ranks each source covers. Pure."""
+
+from collections.abc import Sequence
+
+from diagnose.model import Coverage, Event, Evidence
+
+JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
+
+
+def attempt_of(where: str) -> str:
+    """The attempt a place belongs to; empty in foreign bundles.
+
+    >>> attempt_of("attempts/2/events/agent-000001.jsonl:7")
+    '2'
+    """
+    parts = where.split("/")
+    return next((parts[i + 1] for i, p in enumerate(parts[:-2]) if p == "attempts"), "")
+
+
+def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
+    """Events parted by attempt, oldest first; what belongs to the whole run is in each part."""
+    names = sorted(
+        {attempt_of(e.where) for e in events if e.source not in JOB_WIDE}, key=lambda n: (len(n), n)
+    )
+    names = [name for name in names if name] or [""]
+    parts: dict[str, list[Event]] = {name: [] for name in names}
+    for event in events:
+        own = attempt_of(event.where)
+        for name in names if event.source in JOB_WIDE or own not in parts else [own]:
+            parts[name].append(event)
+    return parts
+
+
+def gather(events: Sequence[Event]) -> Evidence:
+    """The ledger. A rank that a per-rank source lacks is missing there, with a reason where one is known."""
+    claimed = [e for e in events if e.kind in {"rank.claimed", "rank.found"} and e.rank is not None]
+    firm = [e for e in claimed if not e.data.get("provisional")]
+    sizes = [n for e in firm or claimed if isinstance(n := e.data.get("world_size"), int) and n > 0]
+    known = {e.rank for e in events if e.rank is not None}
+    if firm:  # a launcher's provisional rank 0 is no rank once real ones exist
+        known = {
+            r
+            for r in known
+            if r in {e.rank for e in firm} or any(e.rank == r for e in events if e not in claimed)
+        }
+    num_ranks = max(sizes) if sizes else (max(known) + 1 if known else None)
+    read = frozenset(e.source for e in events if e.kind != "source.unreadable")
+    ranks = sorted(known)
+    nodes = {e.rank: e.node for e in events if e.rank is not None and e.node}
+    expected = sorted({*ranks, *range(num_ranks or 0)}) if (num_ranks or 0) <= 1 << 20 else ranks
+    return Evidence(
+        events=list(events),
+        coverage={source: cover(source, events, expected) for source in sorted(read - {"bundle"})},
+        read=read,
+        ranks=ranks,
+        num_ranks=num_ranks,
+        nodes=nodes,
+    )
+
+
+def cover(source: str, events: Sequence[Event], expected: Sequence[int]) -> Coverage:
+    mine = [e for e in events if e.source == source and e.kind != "source.unreadable"]
+    if any(e.rank is None for e in mine):
+        return Coverage(present=list(expected))
+    present = sorted({e.rank for e in mine if e.rank is not None})
+    reasons = refusals(source, events)
+    gone = {e.rank for e in events if e.kind == "rank.died"}
+    missing = [r for r in expected if r not in present and r not in reasons]
+    reason = {str(r): "the process had died" if r in gone else "left none" for r in missing}
+    refused = [r for r in reasons if r not in present]
+    return Coverage(
+        present=present,
+        missing=missing,
+        refused=sorted(refused),
+        reason=reason | {str(r): reasons[r] for r in refused},
+    )
+
+
+def refusals(source: str, events: Sequence[Event]) -> dict[int, str]:
+    """rank -> why it gave no such evidence, from the agent's own words or from unreadable files."""
+    kinds = {"stack_dump": "stack.refused", "flight_recorder": "flight.refused"}
+    return {
+        e.rank: str(e.data.get("reason", ""))
+        for e in events
+        if e.rank is not None
+        and (e.kind == kinds.get(source) or (e.kind == "source.unreadable" and e.source == source))
+    }

@@ -1,0 +1,119 @@
+"""The verdict as it leaves the program: the JSON contract `diagnose/verdict/1`."""
+
+import msgspec
+
+from diagnose.model import Coverage, Record
+
+SCHEMA = "diagnose/verdict/1"
+
+
+class Citation(Record, frozen=True):
+    fact: str
+    where: str
+    text: str
+
+
+class Advice(Record, frozen=True):
+    """One remedy of the playbook."""
+
+    id: str
+    title: str
+    do: str
+    verify: str
+    risk: str  # none | restarts_job | drains_node | needs_hands
+
+
+class Cause(Record, frozen=True):
+    """One present finding. Root ones are causes; aftermath and context have the same form."""
+
+    failure: str
+    title: str
+    scope: str
+    role: str
+    ranks: list[int] = []
+    nodes: list[str] = []
+    gpus: list[str] = []
+    grade: str = ""
+    since: float | None = None
+    summary: str = ""
+    evidence: list[Citation] = []
+    against: list[Citation] = []
+    certificate: list[str] = []
+    explains: list[str] = []
+    lookalikes: list[str] = []
+    remedies: list[Advice] = []
+
+
+class Wait(Record, frozen=True):
+    """Who waits for whom in one collective."""
+
+    group: str
+    op: str
+    seq: int | None
+    waiting: list[int]
+    awaited: list[int]  # never launched it
+    behind: list[int]  # launched it, did not complete it
+    where: str
+
+
+class Unknown(Record, frozen=True):
+    failure: str
+    ranks: list[int] = []
+    missing: list[str] = []
+
+
+class Step(Record, frozen=True):
+    ask: str
+    answer: str  # yes | no | unknown
+    where: str = ""
+
+
+class Collect(Record, frozen=True):
+    source: str
+    ranks: list[int]
+    command: str
+
+
+class Run(Record, frozen=True):
+    """What is known of the run itself."""
+
+    num_ranks: int | None = None
+    nodes: list[str] = []
+    attempts: list[str] = []
+    phase: str = "unknown"
+    silent_s: float | None = None
+    name: str = ""
+    exit_code: int | None = None
+
+
+class Verdict(Record, frozen=True):
+    """One diagnosis: causes first, root first among them."""
+
+    bundle: str
+    symptom: str
+    run: Run
+    causes: list[Cause] = []
+    aftermath: list[Cause] = []
+    context: list[Cause] = []
+    waits: list[Wait] = []
+    unknown: list[Unknown] = []
+    coverage: dict[str, Coverage] = {}
+    steps: list[Step] = []
+    collect_next: list[Collect] = []
+    recognised: list[str] = []
+    unrecognised: list[str] = []
+    schema: str = SCHEMA
+
+    def exit_code(self) -> int:
+        """0 nothing wrong found, 1 causes found, 3 could not tell."""
+        if self.causes:
+            return 1
+        return 0 if self.symptom in {"none", "slow"} else 3
+
+
+def encode(verdict: Verdict) -> bytes:
+    """The JSON object, with `schema` first, ending in a newline."""
+    plain = msgspec.to_builtins(verdict)
+    return (
+        msgspec.json.format(msgspec.json.encode({"schema": plain.pop("schema"), **plain}), indent=1) + b"\n"
+    )
