@@ -150,7 +150,7 @@ def decide(
         run=describe(facts, evidence),
         causes=causes,
         aftermath=[cause for cause in shown if cause.role == "aftermath"],
-        context=[cause for cause in shown if cause.role == "context"],
+        context=[cause for cause in left if cause.role == "context"],
         waits=waits(facts),
         unknown=[Unknown(failure=f.failure, ranks=f.ranks, missing=f.missing) for f in unknown],
         coverage=evidence.coverage,

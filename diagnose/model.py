@@ -10,7 +10,6 @@ from typing import BinaryIO
 import msgspec
 
 Scalar = str | int | float | bool | None
-Value = Scalar | list[str | int | float | None] | dict[str, str | int | float | None]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,7 +92,7 @@ class Fact(Record, frozen=True):
     text: str  # the statement in words, for people
     ranks: list[int] = []  # the ranks it is about; empty: the whole job
     nodes: list[str] = []
-    data: dict[str, Value] = {}
+    data: dict[str, object] = {}
     since: float | None = None
     events: list[Event] = []  # what it rests on, best first
 

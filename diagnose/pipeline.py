@@ -8,8 +8,6 @@ from types import ModuleType
 
 import msgspec
 
-import diagnose.facts
-import diagnose.sources
 from diagnose import coverage
 from diagnose.conclude import decide
 from diagnose.judge import match

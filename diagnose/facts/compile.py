@@ -1,0 +1,216 @@
+"""Compile skew: some ranks compile while the others wait for them."""
+
+from collections.abc import Iterable
+
+from diagnose.activity import of_rank
+from diagnose.looks import Look, looks
+from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
+from diagnose.waitgraph import Waiting, ranks, stuck
+
+NEEDS = ("rank_hook", "stack_dump")
+KINDS = {
+    "compile.alone": FactKind(
+        "ranks compile while others wait for them in a collective; data: timed_out (the others' timeout "
+        "fired first), finished, compile_s, estimate_s, timeout_left_s, cache_files, cache_files_others",
+        NEEDS,
+    ),
+    "compile.everywhere": FactKind("every rank compiles, none waits for another", NEEDS),
+    "compile.child_running": FactKind("a compiler child of the rank is alive and uses CPU", ("agent",)),
+}
+COMPILE_PHASES = {"compile", "backward_compile", "cudagraph"}
+
+
+class Span(Record, frozen=True):
+    """One compile phase of one rank; `end` is None while it lasts."""
+
+    rank: int
+    start: float
+    end: float | None
+    event: Event
+
+
+def spans(evidence: Evidence) -> list[Span]:
+    open_: dict[tuple[int, str], Event] = {}
+    found = []
+    for event in evidence.of("phase.started", "phase.ended"):
+        phase = str(event.data.get("phase"))
+        if phase not in COMPILE_PHASES or event.rank is None or event.time is None:
+            continue
+        key = (event.rank, phase)
+        if event.kind == "phase.started":
+            open_[key] = event
+        elif (start := open_.pop(key, None)) and start.time is not None:
+            found.append(Span(event.rank, start.time, event.time, start))
+    found += [Span(rank, e.time, None, e) for (rank, _), e in open_.items() if e.time is not None]
+    return found
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    phases = spans(evidence)
+    best: Fact | None = None
+    for look in looks(evidence):
+        if look.cause == "schedule":
+            continue
+        waits = stuck(look, evidence)
+        waiting = {rank for w in waits for rank in ranks(w.waiting)}
+        compiling = compilers(look, evidence, phases, waiting)
+        if compiling and not waiting and set(compiling) >= set(evidence.ranks):
+            yield everywhere(compiling, look)
+        for wait in waits:
+            late = [rank for rank in ranks(wait.awaited) if rank in compiling]
+            if late:
+                best = alone(late, wait, look, compiling, phases, evidence)
+    if best:
+        yield best
+        yield from children(best, evidence)
+
+
+def compilers(look: Look, evidence: Evidence, phases: list[Span], waiting: set[int]) -> dict[int, Event]:
+    """rank -> what shows that it compiles at this look: an open phase, else its stack."""
+    found: dict[int, Event] = {}
+    for rank in evidence.ranks:
+        if rank in waiting:
+            continue
+        span = next((s for s in phases if s.rank == rank and covers(s, look.time)), None)
+        activity = of_rank(look, rank, False)
+        if activity and activity.is_ == "compile":
+            found[rank] = activity.event
+        elif span:
+            found[rank] = span.event
+    return found
+
+
+def covers(span: Span, time: float | None) -> bool:
+    return time is not None and span.start <= time and (span.end is None or span.end >= time)
+
+
+def everywhere(compiling: dict[int, Event], look: Look) -> Fact:
+    return Fact(
+        kind="compile.everywhere",
+        text=f"{named(sorted(compiling))} compile at the same time, and none waits for another",
+        data={"resolved": look.resolved_after_s is not None},
+        since=None,
+        events=list(compiling.values()),
+    )
+
+
+def alone(
+    late: list[int],
+    wait: Waiting,
+    look: Look,
+    compiling: dict[int, Event],
+    phases: list[Span],
+    evidence: Evidence,
+) -> Fact:
+    mine = [s for s in phases if s.rank in late and (look.time is None or s.start <= look.time)]
+    since = min((s.start for s in mine), default=None)
+    ended = max((s.end for s in mine if s.end is not None), default=None)
+    unfinished = not mine or any(s.end is None for s in mine)
+    fired = timeout_fired(ranks(wait.waiting), evidence)
+    timed_out = fired is not None and (unfinished or ended is None or fired[0] is None or fired[0] < ended)
+    now = look.time
+    elapsed = now - since if now is not None and since is not None else None
+    own, others = caches(evidence, late, now)
+    estimate = remaining(elapsed, own, others)
+    left = timeout_left(wait, now)
+    words = f"{named(late)} compile{'' if len(late) > 1 else 's'}"
+    if elapsed is not None:
+        words += f" for {elapsed:.0f} s"
+    words += (
+        f" while {named(ranks(wait.waiting))} wait{'' if len(wait.waiting) > 1 else 's'} in {wait.place()}"
+    )
+    if timed_out:
+        words += "; the timeout fired before the compile ended"
+    else:
+        if ended is not None and not unfinished:
+            words += f"; it caught up {ended - (now or ended):.0f} s later"
+        elif estimate is not None:
+            words += f"; catches up in about {estimate:.0f} s"
+        if left is not None and left > 0 and unfinished:
+            words += f"; the collective times out in {left:.0f} s"
+    return Fact(
+        kind="compile.alone",
+        text=words,
+        ranks=late,
+        data={
+            "timed_out": timed_out,
+            "compile_s": elapsed,
+            "estimate_s": estimate,
+            "timeout_left_s": left,
+            "cache_files": own,
+            "cache_files_others": others,
+            "finished": not unfinished,
+        },
+        since=since,
+        events=[compiling[r] for r in late]
+        + ([fired[1]] if fired and timed_out else [])
+        + [s.event for s in mine],
+    )
+
+
+def timeout_fired(waiting: list[int], evidence: Evidence) -> tuple[float | None, Event] | None:
+    """When, and by which event, a waiting rank reported that its collective timed out."""
+    found = [e for e in evidence.of("gloo.timed_out", "nccl.watchdog_timed_out") if e.rank in waiting]
+    found += [
+        e
+        for e in evidence.of("exception.raised")
+        if e.rank in waiting and "imed out waiting" in str(e.data.get("message"))
+    ]
+    timed = [e for e in found if e.time is not None]
+    event = min(timed, key=lambda e: e.time or 0.0) if timed else next(iter(found), None)
+    return (event.time, event) if event else None
+
+
+def caches(evidence: Evidence, late: list[int], now: float | None) -> tuple[int | None, int | None]:
+    """Entries in the compile cache at the look: the late ranks' fewest, and the others' most."""
+    newest: dict[int, int] = {}
+    for event in evidence.of("rank.sampled"):
+        count = event.data.get("cache_files")
+        early = now is None or event.time is None or event.time <= now + 1
+        if event.rank is not None and isinstance(count, int) and early:
+            newest[event.rank] = count
+    own = min((n for rank, n in newest.items() if rank in late), default=None)
+    return own, max((n for rank, n in newest.items() if rank not in late), default=None)
+
+
+def remaining(elapsed: float | None, own: int | None, others: int | None) -> float | None:
+    """Seconds left if the late rank's cache grows on as it did, up to what the others have."""
+    if not elapsed or not own or not others or own >= others:
+        return None
+    return elapsed * (others - own) / own
+
+
+def timeout_left(wait: Waiting, now: float | None) -> float | None:
+    rows = [row for m in wait.waiting if (row := m.entry(wait.seq)) is not None and len(row) > 4]
+    ends = [
+        r[2] + r[4]
+        for r in rows
+        if isinstance(r[2], int | float) and isinstance(r[4], int | float) and r[4] > 0
+    ]
+    return min(ends) - now if ends and now is not None else None
+
+
+def children(fact: Fact, evidence: Evidence) -> Iterable[Fact]:
+    """Compiler children of the late ranks that used CPU while the others waited."""
+    for rank in fact.ranks:
+        seen = [
+            e
+            for e in evidence.of("rank.sampled")
+            if e.rank == rank
+            and e.data.get("children")
+            and (fact.since is None or (e.time or 0) >= fact.since)
+        ]
+        if not seen:
+            continue
+        last = seen[-1]
+        names = last.data.get("children")
+        cpu = last.data.get("children_cpu_s")
+        listed = ", ".join(sorted({str(n) for n in names})) if isinstance(names, list) else str(names)
+        spent = f", {cpu:.0f} s of CPU" if isinstance(cpu, int | float) else ""
+        yield Fact(
+            kind="compile.child_running",
+            text=f"{named([rank])} has compiler children: {listed}{spent}",
+            ranks=[rank],
+            data={"children": listed, "cpu_s": cpu},
+            events=[last],
+        )

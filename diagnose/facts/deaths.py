@@ -1,0 +1,203 @@
+"""How each rank ended, and which ends are consequences of an earlier one.
+
+Sources: the agent's pidfds, the launcher's log, the command's own status. A launcher ends the survivors of a
+failure with SIGTERM and, 30 s later, SIGKILL: those ends prove nothing about the ranks they hit.
+"""
+
+import signal
+from collections.abc import Iterable
+
+from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
+
+NEEDS = ("agent", "launcher_log", "run")
+KINDS = {
+    "process.killed": FactKind("SIGKILL; data: by (unknown, launcher, us), first", NEEDS),
+    "process.crashed": FactKind("a signal of its own fault; data: signal, name, in_collective, first", NEEDS),
+    "process.terminated": FactKind(
+        "SIGTERM, SIGINT or SIGHUP; data: by (unknown, launcher, operator, us)", NEEDS
+    ),
+    "process.exited": FactKind(
+        "ended by itself; data: exit_code, early (others still needed it), raised", NEEDS
+    ),
+    "process.cleaned_up": FactKind("the launcher ended it after another rank's failure", NEEDS),
+    "command.signalled": FactKind(
+        "somebody sent the run a signal; data: signal, while_stalled", ("run", "launcher_log")
+    ),
+}
+CRASHES = {4, 5, 6, 7, 8, 11, 31}
+ENDINGS = {1, 2, 3, 15}
+
+
+class End(Record, frozen=True):
+    """One rank's end. `code` is an exit code, `sig` a signal's number; both None: unknown."""
+
+    rank: int
+    time: float | None
+    code: int | None
+    sig: int | None
+    event: Event
+    by_us: bool = False
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    asked = signals(evidence)
+    for event in asked[:1]:
+        name = signal_name(number(event.data.get("signal")))
+        yield Fact(
+            kind="command.signalled",
+            text=f"the run was sent {name}",
+            data={"signal": name, "while_stalled": stalled_at(event.time, evidence)},
+            since=event.time,
+            events=asked,
+        )
+    ends = sorted(ended(evidence).values(), key=lambda e: (e.time is None, e.time or 0.0, e.rank))
+    closed = closings(evidence)
+    failures = [e for e in ends if (e.sig or e.code) and e.rank not in closed and not e.by_us]
+    first = min((e.time for e in failures if e.time is not None), default=None)
+    for end in ends:
+        yield from fact(end, evidence, first, end.rank in closed, asked, ends)
+
+
+def fact(
+    end: End, evidence: Evidence, first: float | None, closed: bool, asked: list[Event], ends: list[End]
+) -> Iterable[Fact]:
+    later = first is not None and end.time is not None and end.time > first + 0.05
+    operator = bool(asked) and (end.time is None or asked[0].time is None or end.time >= asked[0].time)
+    data: dict[str, object] = {"first": not later, "exit_code": end.code}
+    if end.sig == signal.SIGKILL:
+        data["by"] = "us" if end.by_us else "launcher" if closed or after_grace(end, first) else "unknown"
+        if operator and data["by"] == "unknown":
+            data["by"] = "operator"
+        yield statement("process.killed", f"{named([end.rank])} was ended by SIGKILL", end, data)
+    elif end.sig in CRASHES:
+        text = f"{named([end.rank])} crashed with {signal_name(end.sig)}"
+        mismatch = any(e.rank in (None, end.rank) for e in evidence.of("gloo.size_mismatched"))
+        yield statement("process.crashed", text, end, {**data, "signal": end.sig, "in_collective": mismatch})
+    elif end.sig in ENDINGS:
+        data["by"] = (
+            "us" if end.by_us else "operator" if operator else "launcher" if closed or later else "unknown"
+        )
+        yield statement(
+            "process.terminated", f"{named([end.rank])} was ended by {signal_name(end.sig)}", end, data
+        )
+    elif end.code is not None:
+        raised = any(e.rank == end.rank for e in evidence.of("exception.raised"))
+        data |= {"raised": raised, "early": early(end, evidence, ends), "operator": operator}
+        yield statement("process.exited", f"{named([end.rank])} exited with code {end.code}", end, data)
+
+
+def statement(kind: str, text: str, end: End, data: dict[str, object]) -> Fact:
+    if data.get("by") == "launcher":
+        kind, text = "process.cleaned_up", f"{text}, by the launcher"
+    return Fact(kind=kind, text=text, ranks=[end.rank], data=data, since=end.time, events=[end.event])
+
+
+def stalled_at(time: float | None, evidence: Evidence) -> bool:
+    """Whether a stall had been called, and not ended, when a signal came."""
+    calls = [
+        e
+        for e in evidence.of("job.stalled", "job.progressed")
+        if e.time is None or e.time <= (time or e.time)
+    ]
+    return bool(calls) and max(calls, key=lambda e: e.time or 0.0).kind == "job.stalled"
+
+
+def after_grace(end: End, first: float | None) -> bool:
+    """A SIGKILL half a minute after the first failure is the launcher's own."""
+    return first is not None and end.time is not None and end.time - first > 25
+
+
+def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
+    """Whether others went on, and then failed or stalled for want of this rank."""
+    others = [r for r in evidence.ranks if r != end.rank]
+    ended_at = {e.rank: e for e in ends}
+    if end.time is None or not others:
+        return False
+    still = [r for r in others if r not in ended_at or (ended_at[r].time or 0) > end.time]
+    lost = [
+        e
+        for e in evidence.of(
+            "gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised"
+        )
+        if e.rank in still and (e.time is None or e.time >= end.time - 0.5) and is_loss(e)
+    ]
+    stalled = any((e.time or 0) > end.time for e in evidence.of("job.stalled"))
+    failed = [r for r in still if (late := ended_at.get(r)) and (late.code or late.sig)]
+    return bool(lost or stalled or (failed and not end.code))
+
+
+def is_loss(event: Event) -> bool:
+    text = str(event.data.get("message", ""))
+    return event.kind != "exception.raised" or any(
+        part in text for part in ("Connection closed by peer", "Connection reset", "imed out waiting")
+    )
+
+
+def ended(evidence: Evidence) -> dict[int, End]:
+    """rank -> its end: the agent's word first, then the launcher's table, then the launcher's lines."""
+    found: dict[int, End] = {}
+    locals_ = {e.data.get("local_rank"): e.rank for e in evidence.of("rank.claimed", "rank.found")}
+    pids = {e.data.get("pid"): e.rank for e in evidence.of("rank.claimed", "rank.found")}
+    for event in [
+        *evidence.of("spawn.child_failed"),
+        *evidence.of("launcher.rank_failed"),
+        *evidence.of("launcher.failure_listed"),
+        *evidence.of("rank.died"),
+    ]:
+        rank = event.rank
+        if rank is None:
+            keys = (pids.get(event.data.get("pid")), locals_.get(event.data.get("local_rank")))
+            told = event.data.get("process", event.data.get("local_rank"))
+            rank = next((k for k in keys if k is not None), number(told))
+        if rank is None:
+            continue
+        code, sig = status(event)
+        if code is None and sig is None and rank in found:
+            code, sig = found[rank].code, found[rank].sig
+        time = event.time if event.time is not None or rank not in found else found[rank].time
+        us = bool(event.data.get("after_signal_by_us"))
+        found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us)
+    found.update(whole(evidence, found))
+    return found
+
+
+def whole(evidence: Evidence, found: dict[int, End]) -> dict[int, End]:
+    """The command itself where it is the one rank."""
+    if len(evidence.ranks) != 1 or evidence.num_ranks not in (None, 1):
+        return {}
+    rank = evidence.ranks[0]
+    known = found.get(rank)
+    for event in evidence.of("command.ended"):
+        if known is None or (known.code is None and known.sig is None):
+            code, sig = status(event)
+            return {rank: End(rank=rank, time=event.time, code=code, sig=sig, event=event)}
+    return {}
+
+
+def closings(evidence: Evidence) -> set[int]:
+    """Ranks that the launcher says it ended itself."""
+    pids = {e.data.get("pid"): e.rank for e in evidence.of("rank.claimed", "rank.found")}
+    sent = (pids.get(e.data.get("pid")) for e in evidence.of("launcher.closing_sent"))
+    return {rank for rank in sent if rank is not None}
+
+
+def signals(evidence: Evidence) -> list[Event]:
+    """Signals that people or platforms sent to the run."""
+    return [*evidence.of("signal.received"), *evidence.of("launcher.interrupted")]
+
+
+def status(event: Event) -> tuple[int | None, int | None]:
+    """Exit code and signal; launchers write a signal as a negative code."""
+    code, sig = number(event.data.get("exit_code")), number(event.data.get("signal"))
+    return (None, -code) if code is not None and code < 0 else (code, sig)
+
+
+def number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def signal_name(value: int | None) -> str:
+    try:
+        return signal.Signals(value or 0).name
+    except ValueError:
+        return "a signal"

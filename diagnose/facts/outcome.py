@@ -1,0 +1,151 @@
+"""How the job stands or ended, seen as a whole: what a person would call the symptom."""
+
+import re
+from collections.abc import Iterable
+
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+
+NEEDS = ("run", "agent", "launcher_log", "rank_log")
+KINDS = {
+    "job.outcome": FactKind("data: symptom, phase, silent_s, exit_code", NEEDS),
+    "job.completed": FactKind("the command exited with code 0", ("run",)),
+    "job.stalled": FactKind(
+        "no step, collective or phase for longer than allowed; data: resolved", ("agent",)
+    ),
+    "job.slowed": FactKind(
+        "it was slow and moved all along; data: how, moving_share (CPU of the idlest rank; 1 = it went on)",
+        ("agent",),
+    ),
+    "rank.unseen": FactKind(
+        "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
+    ),
+}
+WAIT_ENDED = re.compile("imed out waiting|collective operation timeout|Timed out initializing")
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    stalls = list(evidence.of("job.stalled"))
+    resumed = list(evidence.of("job.progressed"))
+    ended = next(evidence.of("command.ended"), None)
+    code = ended.data.get("exit_code") if ended else None
+    last = stalls[-1] if stalls else None
+    open_ = last is not None and not any((e.time or 0) >= (last.time or 0) for e in resumed)
+    done = ended is not None and code == 0
+    if ended is not None and done:
+        yield Fact(
+            kind="job.completed", text="the command exited with code 0", since=ended.time, events=[ended]
+        )
+    if last is not None:
+        silent = last.data.get("silent_s")
+        words = f"no progress for {silent:.0f} s" if isinstance(silent, int | float) else "no progress"
+        resolved = not open_ or done
+        yield Fact(
+            kind="job.stalled",
+            text=words + (", then it went on" if resolved else ""),
+            data={"resolved": resolved, "silent_s": silent},
+            since=last.time,
+            events=[last],
+        )
+        yield from slowed(last, resolved, evidence)
+    yield from unseen(evidence, bool(stalls))
+    yield Fact(
+        kind="job.outcome",
+        text="the job as a whole",
+        data={
+            "symptom": symptom(evidence, ended, open_ and not done, bool(stalls)),
+            "phase": phase(evidence),
+            "silent_s": last.data.get("silent_s") if last else None,
+            "exit_code": code,
+        },
+        events=[e for e in (ended, last) if e],
+    )
+
+
+def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) -> str:
+    """crash | hang | slow | none | unknown."""
+    errors = [e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out")]
+    timeouts = [
+        e for e in errors if e.kind != "exception.raised" or WAIT_ENDED.search(str(e.data.get("message")))
+    ]
+    deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
+    if ended is not None and ended.data.get("exit_code") == 0:
+        return "slow" if ever else "none"
+    if stalled and not deaths:
+        return "hang"
+    first = min(
+        (e.time for e in [*errors, *deaths] if e.time is not None and e not in timeouts), default=None
+    )
+    fired = min((e.time for e in timeouts if e.time is not None), default=None)
+    if timeouts and (fired is None or first is None or fired <= first + 1.0 or stalled):
+        return "hang"
+    if stalled:
+        return "hang" if first is None or (first > stall_time(evidence)) else "crash"
+    if errors or deaths or ended is not None:
+        return "crash"
+    return "slow" if ever else "unknown"
+
+
+def stall_time(evidence: Evidence) -> float:
+    return max((e.time for e in evidence.of("job.stalled") if e.time is not None), default=0.0)
+
+
+def phase(evidence: Evidence) -> str:
+    """Where the job was: the newest open phase of any rank, else its step."""
+    open_: dict[tuple[int | None, object], Event] = {}
+    for event in evidence.of("phase.started", "phase.ended"):
+        key = (event.rank, event.data.get("phase"))
+        if event.kind == "phase.started":
+            open_[key] = event
+        else:
+            open_.pop(key, None)
+    if any(event.kind == "step.first_completed" for event in evidence.events):
+        steps = [n for e in evidence.of("rank.sampled") if isinstance(n := e.data.get("num_steps"), int)]
+        return f"step {max(steps)}" if steps else "training"
+    if open_:
+        return str(max(open_.values(), key=lambda e: e.time or 0.0).data.get("phase"))
+    return "before the first step" if any(evidence.of("rank.claimed", "rank.found")) else "unknown"
+
+
+def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
+    """Long but moving: it went on by itself, or all ranks used their CPU throughout."""
+    shares: dict[int, float] = {}
+    for event in evidence.of("rank.sampled"):
+        busy, over = event.data.get("busy_s"), event.data.get("interval_s")
+        near = stall.time is not None and event.time is not None and abs(event.time - stall.time) < 15
+        if (
+            near
+            and event.rank is not None
+            and isinstance(busy, int | float)
+            and isinstance(over, int | float)
+            and over
+        ):
+            shares[event.rank] = max(shares.get(event.rank, 0.0), busy / over)
+    waiting = any(row for row in evidence.of("flight.group_read") if pending(row))
+    share = min((shares.get(rank, 0.0) for rank in evidence.ranks), default=0.0)
+    if resolved:
+        yield slow(stall, "resumed", "the job went on by itself", 1.0)
+    elif not waiting:
+        text = f"no rank waits for another; each uses at least {share:.0%} of a core"
+        yield slow(stall, "busy", text, share)
+
+
+def slow(stall: Event, how: str, text: str, share: float) -> Fact:
+    data: dict[str, object] = {"how": how, "moving_share": share}
+    return Fact(kind="job.slowed", text=text, data=data, since=stall.time, events=[stall])
+
+
+def pending(event: Event) -> bool:
+    launched, completed = event.data.get("launched"), event.data.get("completed")
+    return isinstance(launched, int) and isinstance(completed, int) and launched > completed
+
+
+def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
+    """Ranks the world size promises and nothing speaks of."""
+    lost = sorted(set(range(min(evidence.num_ranks or 0, 1 << 17))) - set(evidence.ranks))
+    if lost and stalled:
+        yield Fact(
+            kind="rank.unseen",
+            text=f"{named(lost)} of {evidence.num_ranks} left no sign",
+            ranks=lost,
+            events=list(evidence.of("rank.claimed", "rank.found"))[:1],
+        )

@@ -1,0 +1,96 @@
+"""A straggler: the one rank that is late at the collectives, time after time.
+
+Source: flight recorder dumps, taken while the job ran well. Between two collectives of a group each rank does
+its own work; the rank whose work takes longest makes the others wait. Times are each rank's clock: the work
+is measured from the moment the last member arrived at the collective before.
+"""
+
+import statistics
+from collections.abc import Iterable
+
+from diagnose.looks import looks
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+
+KINDS = {
+    "rank.straggled": FactKind(
+        "one rank makes the others wait; data: late_s (mean), share (of the waits it caused), "
+        "fraction (of the wall time), num_waits",
+        ("flight_recorder",),
+    ),
+}
+WARM_UP = 5  # collectives at the start that are not counted: step 0 is contaminated
+NOTABLE_S = 0.005  # shorter waits are the scheduler's
+Arrivals = dict[int, dict[int, float]]  # collective -> rank -> time
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    if any(evidence.of("job.stalled", "exception.raised")) or any(map(failed, evidence.of("rank.died"))):
+        return  # waits for a rank that stalls or fails are not a straggler's
+    newest: dict[tuple[str, int], Event] = {}
+    for look in looks(evidence):
+        for scan in look.scans:
+            newest |= {
+                (str(e.data.get("group", "")), e.rank): e
+                for e in scan
+                if e.kind == "flight.group_read" and e.rank is not None
+            }
+    groups = sorted({group for group, _ in newest})
+    facts = [f for g in groups if (f := late(g, [e for (n, _), e in newest.items() if n == g])) is not None]
+    if facts:
+        yield max(facts, key=lambda f: float(str(f.data["fraction"])))
+
+
+def failed(death: Event) -> bool:
+    return bool(death.data.get("signal") or death.data.get("exit_code"))
+
+
+def arrivals(events: list[Event]) -> Arrivals:
+    """Collectives of one group that every member recorded, with each rank's time of arrival."""
+    table: Arrivals = {}
+    for event in events:
+        entries = event.data.get("entries")
+        for row in entries if isinstance(entries, list) else []:
+            if (
+                isinstance(row, list)
+                and len(row) > 2
+                and isinstance(row[0], int)
+                and isinstance(row[2], int | float)
+            ):
+                table.setdefault(row[0], {})[event.rank if event.rank is not None else -1] = float(row[2])
+    return {seq: row for seq, row in sorted(table.items()) if len(row) == len(events)}
+
+
+def late(group: str, events: list[Event]) -> Fact | None:
+    """The rank that causes most waits of one group, if any are worth a word."""
+    table = arrivals(events)
+    seqs = [seq for seq in table if seq - 1 in table][WARM_UP:]
+    if len(events) < 2 or len(seqs) < 2:
+        return None
+    causes: dict[int, list[float]] = {}
+    for seq in seqs:
+        row = table[seq]
+        start = max(table[seq - 1].values())
+        last = max(row, key=lambda r: row[r])
+        rest = statistics.median(t for r, t in row.items() if r != last)
+        wait = row[last] - max(rest, start)
+        if wait > NOTABLE_S:
+            causes.setdefault(last, []).append(wait)
+    total = sum(sum(waits) for waits in causes.values())
+    if not causes or total <= 0:
+        return None
+    rank, waits = max(causes.items(), key=lambda item: sum(item[1]))
+    wall = max(table[seqs[-1]].values()) - max(table[seqs[0] - 1].values())
+    typical = statistics.median(waits)
+    steady = typical * len(waits)  # one long wait is a stall, not a straggler
+    data: dict[str, object] = {
+        "late_s": round(typical, 4),
+        "share": round(sum(waits) / total, 3),
+        "fraction": round(steady / wall, 4) if wall > 0 else 0.0,
+        "num_waits": len(waits),
+        "group": group,
+    }
+    event = next(e for e in events if e.rank == rank)
+    text = f"{named([rank])} is late at {len(waits)} of {len(seqs)} collectives, {typical * 1000:.0f} ms each"
+    if wall > 0:
+        text += f": {steady / wall:.0%} of the wall time"
+    return Fact(kind="rank.straggled", text=text, ranks=[rank], data=data, events=[event])

@@ -1,0 +1,86 @@
+"""Looks: the moments at which evidence of all ranks was taken, two scans each. Pure.
+
+A look is what the agent took at once: flight recorder dumps, stacks and process states of all ranks, twice,
+so that what is equal in both scans held at one moment (a consistent cut). Foreign evidence has no agent: all
+its dumps and stacks then form one look.
+"""
+
+from collections.abc import Iterable
+
+from diagnose.model import Event, Evidence, Record
+
+STATES = ("flight.group_read", "flight.read", "stack.read", "proc.dumped")
+DECISIVE = ("stalled", "asked", "raised", "died", "ended")  # a scheduled dump alone proves no wait
+
+
+class Look(Record, frozen=True):
+    """One look: `scans` holds its events, a list for each scan in order of time."""
+
+    cause: str  # stalled | asked | raised | died | ended | schedule | foreign
+    time: float | None
+    scans: list[list[Event]]
+    resolved_after_s: float | None = None  # the stall ended by itself so long after the look
+
+    def last(self, *kinds: str) -> dict[int, Event]:
+        """The newest event of these kinds of each rank."""
+        return {e.rank: e for scan in self.scans for e in scan if e.kind in kinds and e.rank is not None}
+
+    def each(self, rank: int, *kinds: str) -> list[Event]:
+        """A rank's events of these kinds, one or more a scan, in order."""
+        return [e for scan in self.scans for e in scan if e.kind in kinds and e.rank == rank]
+
+
+def folder(event: Event) -> str:
+    """The scan's folder an event belongs to: `.../flight/<folder>/rank-00003.json`, or its own word."""
+    own = event.data.get("dir")
+    parts = event.where.split("/")
+    return own if isinstance(own, str) else parts[-2] if len(parts) > 1 else ""
+
+
+def looks(evidence: Evidence) -> list[Look]:
+    """All looks, oldest first."""
+    states = list(evidence.of(*STATES))
+    taken = list(evidence.of("evidence.taken"))
+    if not taken:
+        return [Look(cause="foreign", time=None, scans=scans_of(states))] if states else []
+    moved = sorted(e.time for e in evidence.of("job.progressed") if e.time is not None)
+    found = []
+    for event in taken:
+        told = event.data.get("time_dirs")
+        dirs = [str(name) for name in told] if isinstance(told, list) else []
+        scans = [[s for s in states if folder(s) == name] for name in dirs]
+        after = next((t for t in moved if event.time is not None and t >= event.time), None)
+        found.append(
+            Look(
+                cause=str(event.data.get("cause", "")),
+                time=event.time,
+                scans=[scan for scan in scans if scan],
+                resolved_after_s=None if after is None or event.time is None else after - event.time,
+            )
+        )
+    return found
+
+
+def scans_of(states: Iterable[Event]) -> list[list[Event]]:
+    """Foreign evidence by folder, so that two sets of dumps stay two scans."""
+    parts: dict[str, list[Event]] = {}
+    for event in states:
+        name = folder(event)
+        parts.setdefault(name if name.isdigit() else "", []).append(event)
+    return [parts[name] for name in sorted(parts)]
+
+
+def decisive(evidence: Evidence) -> Look | None:
+    """The look that shows the fault best.
+
+    The last one before the first death (afterwards ranks are missing because they were ended, not because
+    they failed), else the first one after it; looks at a stall before looks at a death.
+    """
+    found = [look for look in looks(evidence) if look.cause in (*DECISIVE, "foreign") and look.scans]
+    deaths = [e.time for e in evidence.of("rank.died") if e.time is not None]
+    first = min(deaths, default=None)
+    before = [k for k in found if first is None or k.time is None or k.time <= first]
+    stalls = [k for k in before if k.cause in ("stalled", "asked", "foreign")]
+    if stalls:
+        return stalls[-1]
+    return before[-1] if before else found[0] if found else None
