@@ -55,6 +55,8 @@ def symptom(causes: Sequence[Cause], facts: Sequence[Fact], book: Playbook) -> s
     if not causes:
         return seen
     homes = [name for name in ORDER if name in book.trees and causes[0].failure in named_by(book.trees[name])]
+    if "slow" in homes:  # what moves is slow, however long it has been silent
+        return "slow"
     return seen if seen in homes or not homes else homes[0]
 
 

@@ -62,12 +62,13 @@ def looks(evidence: Evidence) -> list[Look]:
 
 
 def scans_of(states: Iterable[Event]) -> list[list[Event]]:
-    """Foreign evidence by folder, so that two sets of dumps stay two scans."""
+    """Foreign evidence by folder: the last two timed folders are two scans, whatever else there is is one."""
     parts: dict[str, list[Event]] = {}
     for event in states:
         name = folder(event)
         parts.setdefault(name if name.isdigit() else "", []).append(event)
-    return [parts[name] for name in sorted(parts)]
+    timed = sorted(name for name in parts if name)
+    return [parts[name] for name in timed[-2:]] if timed else list(parts.values())
 
 
 def decisive(evidence: Evidence) -> Look | None:

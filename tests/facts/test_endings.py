@@ -1,0 +1,152 @@
+"""Deaths and exceptions: the first failure is the cause, what follows it is aftermath."""
+
+from diagnose.facts import deaths, exceptions, outcome
+from diagnose.model import Event, Evidence
+from diagnose.pipeline import judge
+from diagnose.playbook import load
+
+BOOK = load()
+CLOSED = "[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:4711. This is typically ..."
+TIMED_OUT = (
+    "[gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 5000ms for recv operation to complete"
+)
+
+
+def event(kind, rank=None, time=None, source="agent", **data):
+    return Event(
+        kind=kind, source=source, where="attempts/1/events/x.jsonl:1", rank=rank, time=time, data=data
+    )
+
+
+def claims(num_ranks=2):
+    return [
+        event("rank.claimed", r, 1.0, "rank_hook", pid=100 + r, local_rank=r, world_size=num_ranks)
+        for r in range(num_ranks)
+    ]
+
+
+def raised(rank, message, time=None, type="RuntimeError"):
+    return event(
+        "exception.raised", rank, time, "rank_hook", type=type, message=message, frames=["train.py:7 in step"]
+    )
+
+
+def verdict(*events):
+    return judge("run", [*claims(), *events], BOOK)
+
+
+def causes(*events):
+    return [(c.failure, c.ranks) for c in verdict(*events).causes]
+
+
+def facts(*events, module=deaths):
+    events = [*claims(), *events]
+    evidence = Evidence(events=events, read=frozenset(e.source for e in events), ranks=[0, 1], num_ranks=2)
+    return {(f.kind, *f.ranks): f.data for f in module.derive(evidence)}
+
+
+def test_one_rank_raised_and_the_other_lost_its_peer():
+    events = [
+        raised(1, "shapes do not match", 10.0, "ValueError"),
+        raised(0, CLOSED, 11.0),
+        event("rank.died", 1, 12.0, exit_code=1),
+        event("rank.died", 0, 12.1, signal=15),
+        event("command.ended", None, 13.0, "run", exit_code=1),
+    ]
+    assert causes(*events) == [("rank_exception", [1])]
+    found = verdict(*events)
+    assert found.symptom == "crash"
+    assert {c.failure for c in found.aftermath} == {"peer_connection_lost", "launcher_terminated_rank"}
+    assert found.causes[0].explains == ["launcher_terminated_rank", "peer_connection_lost"]
+
+
+def test_a_sigkill_before_anything_else_is_a_kill_by_someone_unknown():
+    events = [
+        event("rank.died", 1, 10.0, signal=9),
+        raised(0, CLOSED, 10.5),
+        event("rank.died", 0, 11.0, exit_code=1),
+        event("command.ended", None, 12.0, "run", exit_code=1),
+    ]
+    assert causes(*events) == [("rank_killed", [1])]
+
+
+def test_a_late_sigkill_after_a_failure_is_the_launchers():
+    events = [
+        raised(0, "bad", 10.0),
+        event("rank.died", 0, 10.5, exit_code=1),
+        event("rank.died", 1, 41.0, signal=9),
+    ]
+    assert causes(*events) == [("rank_exception", [0])]
+
+
+def test_the_launchers_word_is_enough_without_the_agent():
+    listed = [
+        event("launcher.failure_listed", 0, None, "launcher_log", exit_code=-15, pid=100, root=True),
+        event("launcher.rank_failed", None, None, "launcher_log", exit_code=-9, local_rank=1, pid=101),
+        event("launcher.closing_sent", None, None, "launcher_log", pid=100, signal=15),
+    ]
+    assert causes(*listed) == [("rank_killed", [1])]
+
+
+def test_timeouts_alone_name_no_culprit():
+    found = verdict(raised(0, TIMED_OUT, 10.0), event("rank.died", 0, 11.0, exit_code=1))
+    assert found.causes == [] and found.symptom == "hang" and found.exit_code() == 3
+
+
+def test_an_exit_with_code_three_while_others_needed_the_rank():
+    events = [
+        event("rank.died", 1, 10.0, exit_code=3),
+        raised(0, CLOSED, 10.2),
+        event("rank.died", 0, 12.0, signal=15),
+    ]
+    assert causes(*events) == [("rank_exited_early", [1])]
+
+
+def test_ranks_that_end_well_together_are_no_failure():
+    events = [event("rank.died", r, 10.0 + r, exit_code=0) for r in (0, 1)]
+    found = verdict(*events, event("command.ended", None, 13.0, "run", exit_code=0))
+    assert (found.causes, found.symptom, found.exit_code()) == ([], "none", 0)
+
+
+def test_an_abort_inside_a_collective_names_nobody_by_itself():
+    events = [
+        event("gloo.size_mismatched", 1, None, "rank_log", got=500, room=252),
+        event("rank.died", 1, 9.0, signal=6),
+    ]
+    assert causes(*events) == []
+
+
+def test_a_run_that_was_interrupted_says_so_and_blames_no_rank():
+    events = [
+        event("signal.received", None, 9.0, "run", signal=2, name="SIGINT"),
+        raised(0, "", 9.1, "KeyboardInterrupt"),
+        event("rank.died", 0, 9.5, signal=2),
+        event("rank.died", 1, 9.5, signal=15),
+        event("command.ended", None, 10.0, "run", exit_code=130),
+    ]
+    assert causes(*events) == [("job_terminated", [0, 1])] or causes(*events) == [("job_terminated", [])]
+
+
+def test_a_caught_exception_of_a_rank_that_ended_well_is_none():
+    events = [raised(1, "retrying"), event("rank.died", 1, 12.0, exit_code=0)]
+    assert ("exception.raised", 1) not in facts(*events, module=exceptions)
+
+
+def test_a_stall_that_ended_by_itself_is_slow():
+    events = [
+        event("job.stalled", None, 50.0, silent_s=20.0, ranks=[0, 1]),
+        event("job.progressed", None, 70.0, after_s=40.0),
+        event("command.ended", None, 90.0, "run", exit_code=0),
+    ]
+    found = verdict(*events)
+    assert (found.symptom, found.causes, [c.failure for c in found.context]) == (
+        "slow",
+        [],
+        ["slow_not_stuck"],
+    )
+    assert found.exit_code() == 0
+
+
+def test_nothing_known_is_unknown():
+    assert facts(module=outcome)[("job.outcome",)]["symptom"] == "unknown"
+    assert verdict().exit_code() == 3

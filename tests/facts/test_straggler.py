@@ -1,0 +1,67 @@
+"""A straggler is the same rank, late time after time; chance and one long wait are none."""
+
+import random
+
+import pytest
+
+from diagnose.facts import straggler
+from diagnose.model import Event, Evidence
+
+
+def run(late, num_ranks=4, num_steps=40, per_step=2, seed=0):
+    """Dumps of a synchronous loop; `late(rank, step)` is what a rank's own work takes longer, in seconds."""
+    random.seed(seed)
+    now, rows, seq = 1000.0, {r: [] for r in range(num_ranks)}, 0
+    for step in range(num_steps):
+        for part in range(per_step):
+            seq += 1
+            arrivals = {
+                r: now + 0.05 + random.uniform(0, 0.004) + (late(r, step) if part == 0 else 0)
+                for r in range(num_ranks)
+            }
+            for r, t in arrivals.items():
+                rows[r].append([seq, "all_reduce|[[10]]|Float", t, True, 60.0])
+            now = max(arrivals.values())
+    events = [
+        Event(
+            kind="flight.group_read",
+            source="flight_recorder",
+            where=f"flight/100/rank-{r:05d}.json",
+            rank=r,
+            data={"group": "", "desc": "default_pg", "launched": seq, "completed": seq, "entries": rows[r]},
+        )
+        for r in range(num_ranks)
+    ]
+    evidence = Evidence(
+        events=events, read=frozenset({"flight_recorder"}), ranks=list(range(num_ranks)), num_ranks=num_ranks
+    )
+    return [
+        (f.ranks, f.data)
+        for f in straggler.derive(evidence)
+        if f.data["share"] >= 0.8
+        and f.data["num_waits"] >= 10
+        and f.data["fraction"] >= 0.05
+        and f.data["late_s"] >= 0.02
+    ]  # the bounds of playbooks/failures/straggler.toml
+
+
+@pytest.mark.parametrize("num_ranks", [2, 4, 8])
+def test_the_late_rank_is_named(num_ranks):
+    found = run(lambda rank, step: 0.15 if rank == 1 else 0.0, num_ranks)
+    assert [ranks for ranks, _ in found] == [[1]]
+    assert 0.13 < found[0][1]["late_s"] < 0.17
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lateness_that_wanders_is_nobodys(seed):
+    random.seed(seed)
+    who = [random.randrange(4) for _ in range(40)]
+    assert run(lambda rank, step: 0.1 if who[step] == rank else 0.0, seed=seed) == []
+
+
+def test_one_long_wait_is_no_straggler():
+    assert run(lambda rank, step: 20.0 if (rank, step) == (1, 9) else 0.0) == []
+
+
+def test_a_slow_first_step_is_no_straggler():
+    assert run(lambda rank, step: 30.0 if rank == 1 and step < 2 else 0.0) == []
