@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Everything CI runs; people run the same through `make test`. Stops at the first step that fails.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+step() {
+  local what=$1 begun=$SECONDS
+  shift
+  printf '\n== %s\n' "$what"
+  "$@" || { printf '\nFAILED: %s\n  %s\n' "$what" "$*" >&2; exit 1; }
+  printf '   %s s\n' $((SECONDS - begun))
+}
+
+step "format"        ruff format --check --quiet .
+step "lint"          ruff check --quiet .
+step "types"         mypy
+step "layers"        pytest -q tests/test_layers.py
+step "wheel"         pytest -q tests/test_wheel.py
+step "tests"         pytest -q -m "not slow" --durations=15 --ignore=tests/test_layers.py --ignore=tests/test_wheel.py
+
+printf '\nall checks passed in %s s\n' "$SECONDS"

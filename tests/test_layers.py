@@ -1,0 +1,127 @@
+"""Imports go one way. Read from the syntax trees, so that lazy imports count too."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parent.parent
+SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the standard library alone
+
+READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
+READINGS = {"diagnose.looks", "diagnose.waitgraph", "diagnose.activity"}
+SOURCE = {"diagnose.model", "diagnose.text", "diagnose.messages"}
+# What a module may import of this project: the longest name here that it begins with decides.
+# `probes.*` and `diagnose.*` stand for everything below.
+MAY: dict[str, set[str]] = {
+    "diagnose": {"diagnose.*", *SHARED},
+    "diagnose.model": set(),
+    "diagnose.text": {"diagnose.model"},
+    "diagnose.messages": {"diagnose.text", "diagnose.model"},
+    "diagnose.verdict": {"diagnose.model"},
+    "diagnose.playbook": {"diagnose.model"},
+    "diagnose.coverage": {"diagnose.model"},
+    "diagnose.judge": READER,
+    "diagnose.conclude": {*READER, "diagnose.judge"},
+    "diagnose.scoring": {"diagnose.model"},
+    "diagnose.drilling": {"diagnose.model", "diagnose.scoring"},
+    "diagnose.story": {"diagnose.model"},
+    "diagnose.sources": SOURCE,
+    "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
+    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks"},
+    "diagnose.activity": {"diagnose.model", "diagnose.looks"},
+    "diagnose.facts": {"diagnose.model", *READINGS},
+    "diagnose.render": {*READER, "diagnose.render.*"},
+    "diagnose.cli": {"diagnose.*", *SHARED},
+    "probes": {"probes.*"},
+    "probes.rank_hook": {"diagnose_rank.*", "sitecustomize"},  # the one it hides, chained to
+}
+HOOK_MAY = {"probes.rank_hook.diagnose_rank.*"}  # the page's layout, which the agent reads
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in ("diagnose", "probes"):
+        for path in sorted((TOP / package).rglob("*.py")):
+            if "drills" not in path.parts:
+                yield ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+def imports(tree: ast.AST, name: str) -> Iterator[str]:
+    """Full names of the project's own modules that a module imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(target: str) -> str | None:
+    """`diagnose.model.Event` -> `diagnose.model`; None for what is not ours."""
+    parts = target.split(".")
+    if parts[0] not in {"diagnose", "probes", "diagnose_rank", "sitecustomize"}:
+        return None
+    while len(parts) > 1 and not is_module(parts):
+        parts.pop()
+    return ".".join(parts)
+
+
+def is_module(parts: list[str]) -> bool:
+    return source_of(".".join(parts)).is_file()
+
+
+def source_of(name: str) -> Path:
+    """The file of one of our modules (which may not exist)."""
+    parts = name.split(".")
+    base = TOP / "probes" / "rank_hook" if parts[0] in {"diagnose_rank", "sitecustomize"} else TOP
+    path = base.joinpath(*parts)
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def allowed(name: str, target: str) -> bool:
+    rule = max((key for key in MAY if name == key or name.startswith(key + ".")), key=len)
+    may = MAY[rule] | (HOOK_MAY if rule == "probes" else set())
+    return target in may or any(m.endswith(".*") and f"{target}.".startswith(m[:-1]) for m in may)
+
+
+@pytest.mark.parametrize(("name", "path"), [pytest.param(*pair, id=pair[0]) for pair in modules()])
+def test_a_module_imports_only_what_its_layer_may(name: str, path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    targets = {target for found in imports(tree, name) if (target := own(found))} - {
+        "diagnose",
+        "probes",
+        name,
+    }
+    wrong = sorted(target for target in targets if not allowed(name, target))
+    assert not wrong, f"{name} imports {', '.join(wrong)}"
+
+
+@pytest.mark.parametrize("folder", ["diagnose/sources", "diagnose/facts"])
+def test_siblings_never_import_each_other(folder: str) -> None:
+    package = folder.replace("/", ".")
+    for path in (TOP / folder).glob("*.py"):
+        found = {own(target) for target in imports(ast.parse(path.read_text(encoding="utf-8")), path.stem)}
+        assert not {name for name in found if name and name.startswith(package + ".")}, path
+
+
+def test_what_the_reader_shares_with_the_probes_is_the_standard_library_alone() -> None:
+    todo, seen = list(SHARED), set()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        for target in imports(ast.parse(source_of(name).read_text(encoding="utf-8")), name):
+            if (ours := own(target)) is None:
+                assert target.split(".")[0] in sys.stdlib_module_names, f"{name} imports {target}"
+            elif ours not in seen:
+                todo.append(ours)
+
+
+def test_the_hook_imports_the_standard_library_alone() -> None:
+    """Not even torch: that is the program's, and is reached through `sys.modules` once it is there."""
+    for path in (TOP / "probes" / "rank_hook").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for target in imports(tree, path.stem):
+            first = target.split(".")[0]
+            assert first in sys.stdlib_module_names or own(target), f"{path.name} imports {target}"
