@@ -112,10 +112,10 @@ def sweep(temporary: Path, patience_s: float) -> list[str]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that `finally` cleans up."""
+    """SIGTERM and SIGHUP raise, as Ctrl-C does, so that `finally` cleans up."""
 
     def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
+        sys.exit(128 + signum)
 
     old = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -185,6 +185,31 @@ def prepare(drill: Drill, ground: Ground, say: Callable[[str], None]) -> str:
     return ""
 
 
+def start(drill: Drill, ground: Ground) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start a drill under `diagnose run` where nothing tells its name; the process, the file of its output."""
+    work = ground.top / f"job-{time.time_ns()}"
+    work.mkdir()
+    ground.temporary.mkdir(exist_ok=True)
+    for path in HERE.glob("*.py"):
+        if read(path) is None:
+            shutil.copy(path, work)
+    shutil.copy(HERE / f"{drill.name}.py", work / "train.py")
+    options = {"--root": ground.root, "--stall-after": drill.stall_after_s, "--on-stall": drill.on_stall}
+    ours = [sys.executable, "-P", "-m", "diagnose", "run"]
+    console = work / "console.txt"
+    with console.open("wb") as output:
+        process = subprocess.Popen(
+            [*ours, *(str(part) for pair in options.items() for part in pair), "--", *drill.command],
+            cwd=work,
+            env=ground.environment(drill),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    return process, console
+
+
 def run(drill: Drill, ground: Ground, say: Callable[[str], None] = lambda line: None) -> Score:
     """Run one drill and score its verdict. `say` is told what is going on, a line at a time."""
 
@@ -200,31 +225,12 @@ def run(drill: Drill, ground: Ground, say: Callable[[str], None] = lambda line: 
         return score(False, reason)
     begun = time.monotonic()
     before = set(ground.root.iterdir()) if ground.root.is_dir() else set()
-    work = ground.top / f"job-{time.time_ns()}"  # nothing there tells the drill's name
-    work.mkdir()
-    for path in HERE.glob("*.py"):
-        if read(path) is None:
-            shutil.copy(path, work)
-    shutil.copy(HERE / f"{drill.name}.py", work / "train.py")
-    options = {"--root": ground.root, "--stall-after": drill.stall_after_s, "--on-stall": drill.on_stall}
-    ours = [sys.executable, "-P", "-m", "diagnose", "run"]
-    command = [*ours, *(str(part) for pair in options.items() for part in pair), "--", *drill.command]
     say(f"running {' '.join(['python', *drill.command[1:]])} under diagnose run")
-    console = work / "console.txt"
-    with console.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=work,
-            env=ground.environment(drill),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            ended = finish(process, drill.timeout_s)
-        finally:
-            left = sweep(ground.temporary, SETTLE_S)
+    process, console = start(drill, ground)
+    try:
+        ended = finish(process, drill.timeout_s)
+    finally:
+        left = sweep(ground.temporary, SETTLE_S)
     kept = next(iter(sorted(set(ground.root.iterdir()) - before)), None) if ground.root.is_dir() else None
     if kept is None or not (kept / "verdict.json").is_file():
         lines = console.read_text(errors="replace").strip().splitlines()

@@ -11,6 +11,7 @@ import pytest
 
 from diagnose import drilling
 
+collect_ignore = ["bench", "drills/kills.py"]  # scripts
 OUTER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
