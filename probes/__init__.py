@@ -1,0 +1,1 @@
+"""What runs beside the ranks: it looks and records, it never judges."""

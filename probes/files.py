@@ -1,0 +1,36 @@
+"""Writing files so that no reader ever sees half of one."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def atomic_write(path: "str | os.PathLike[str]", data: bytes) -> None:
+    """Replace `path` by `data` in one step, on disk before it is named; the folder must exist.
+
+    Raises OSError; the old file then stays as it was, and no draft stays behind.
+    """
+    target = Path(path)
+    fd, draft = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def append_line(path: "str | os.PathLike[str]", line: bytes) -> None:
+    """Append one line (the newline is added) in one write; a torn last line is ended first. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(fd).st_size
+        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        raw = (b"\n" if torn else b"") + line + b"\n"
+        if os.write(fd, raw) != len(raw):
+            raise OSError(f"{os.fspath(path)}: short write")
+    finally:
+        os.close(fd)

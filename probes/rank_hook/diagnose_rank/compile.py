@@ -1,0 +1,63 @@
+"""Phases of the compiler, from its own start and end callbacks. It is never imported from here."""
+
+import sys
+from time import time
+
+from .session import emit, me
+
+_PHASES = {"DYNAMO": 2, "LAZY_BACKWARD": 3, "CUDAGRAPH_RECORDING": 4}
+_running = []
+_counts = {}
+
+
+def patch(module):
+    """`module` is torch._dynamo.callback."""
+    handler = module.callback_handler
+    original = handler.clear
+
+    def clear(*args, **kwargs):
+        try:
+            return original(*args, **kwargs)
+        finally:
+            _register(handler)
+
+    _register(handler)
+    handler.clear = clear  # torch._dynamo.reset() would leave us deaf
+
+
+def _register(handler):
+    for callbacks, ours in ((handler.start_callbacks, _start), (handler.end_callbacks, _end)):
+        if ours not in callbacks:
+            callbacks.append(ours)
+
+
+def _start(*args, **kwargs):
+    try:
+        if not me.is_rank():
+            return
+        from .state import PHASES
+
+        trigger = getattr(getattr(args[0], "callback_trigger", None), "name", "DYNAMO") if args else "DYNAMO"
+        number = _PHASES.get(trigger, 0)
+        phase = PHASES[number] if number else trigger.lower()
+        _counts[phase] = num = _counts.get(phase, 0) + 1
+        _running.append((phase, num, time(), sys.exc_info()[1]))
+        if me.page is not None:
+            me.page.enter(number or 2)
+        emit("phase.started", phase=phase, num=num)
+    except Exception:  # it would end the program's compilation
+        pass
+
+
+def _end(*args, **kwargs):
+    try:
+        if not _running or not me.is_rank():
+            return
+        phase, num, began, error = _running.pop()
+        seconds = time() - began
+        if me.page is not None:
+            me.page.add_compile(seconds)
+            me.page.enter(0)
+        emit("phase.ended", phase=phase, num=num, seconds=round(seconds, 3), ok=sys.exc_info()[1] is error)
+    except Exception:
+        pass

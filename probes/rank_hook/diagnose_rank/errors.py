@@ -1,0 +1,103 @@
+"""The exception that ends a rank: an event at once, and a file in torchelastic's form (which it writes only on request)."""
+
+import os
+import sys
+from time import time
+
+from . import names
+from .events import dumps, write_whole
+from .session import emit, me, quiet
+
+_MESSAGE, _FRAMES, _TEXT = 2000, 20, 100_000
+_reported = []
+
+
+def install():
+    """Stand before the present `sys.excepthook`; again, wherever the program or torch has put its own there since."""
+    before = sys.excepthook
+    if getattr(before, "_diagnose_pid", None) == os.getpid():
+        return
+
+    def excepthook(kind, value, traceback):
+        quiet("errors", report, value, traceback, "MainThread")
+        before(kind, value, traceback)
+
+    excepthook._diagnose_pid = os.getpid()
+    sys.excepthook = excepthook
+
+
+def patch(threading):
+    """Threads that die of an exception, of which the process may know nothing."""
+    before = threading.excepthook
+
+    def excepthook(args, /):
+        if args.exc_value is not None and args.exc_type is not SystemExit:
+            name = getattr(args.thread, "name", None)
+            quiet("errors", report, args.exc_value, args.exc_traceback, name or "unknown")
+        before(args)
+
+    threading.excepthook = excepthook
+
+
+def at_exit():
+    """The program may have an excepthook that does not call ours: the interpreter remembers what it was given."""
+    value = getattr(sys, "last_value", None)
+    if value is not None and not hasattr(sys.excepthook, "_diagnose_pid"):
+        report(value, getattr(sys, "last_traceback", None), "MainThread")
+
+
+def follow_child(process):
+    """A `multiprocessing` child reports its own exceptions and leaves by `os._exit`: look at it while it cleans up."""
+    if process.parent_process() is None:
+        return
+    from multiprocessing import util
+
+    util.Finalize(None, _child_ends, exitpriority=1000)
+
+
+def _child_ends():
+    if not me.is_rank():
+        return
+    value = sys.exc_info()[1]
+    if isinstance(value, SystemExit):  # torch.multiprocessing turns an exception into sys.exit(1)
+        value = value.__context__
+    if value is not None:
+        quiet("errors", report, value, value.__traceback__, "MainThread")
+    if not me.is_leaving:
+        me.is_leaving = True
+        emit("rank.exiting")
+        if me.page is not None:
+            me.page.flag(4)
+
+
+def report(value, traceback, thread):
+    """Event and file for one exception; the file only for the main thread's, which ends the process."""
+    if not me.is_rank() or any([one is value for one in _reported]):
+        return
+    _reported[:] = [value]
+    from traceback import TracebackException, extract_tb
+
+    from .redact import redact
+
+    kind = type(value).__name__
+    text = redact(_text_of(value))[:_MESSAGE]
+    frames = [f"{one.filename}:{one.lineno} in {one.name}" for one in extract_tb(traceback)[-_FRAMES:]]
+    data = {"type": kind, "message": text, "frames": frames, "thread": thread}
+    emit("exception.raised", "error", **data)
+    if thread != "MainThread":
+        return
+    whole = "".join(TracebackException(type(value), value, traceback).format())
+    inner = {
+        "message": f"{kind}: {text}",
+        "extraInfo": {"py_callstack": redact(whole)[-_TEXT:], "timestamp": str(int(time()))},
+    }
+    if me.is_rank():
+        path = names.errors_path(me.spool, me.attempt, me.rank)
+        write_whole(path, dumps({"message": inner, "rank": me.rank, "pid": me.pid}))
+
+
+def _text_of(value):
+    try:
+        return str(value)
+    except Exception:  # a broken __str__ is the program's business
+        return "<no text: its __str__ failed>"

@@ -1,0 +1,135 @@
+"""Hides secrets in text: by the name before them, by their own shape, and in URLs and key blocks."""
+
+import re
+
+from .hints import may_hold_secret
+
+HIDDEN = "<redacted>"
+
+_KEYS = r"(?:api|access|secret|private|account|encryption|signing|ssh|shared|master|storage|auth|deploy|license)"
+_SURE = (
+    rf"(?:secret(?!s?[_-]?(?:name|path|file|id)\b)|passw(?:or)?d|passphrase|[_-]pwd|credentials?|authorization|cookie"
+    rf"|{_KEYS}[_.-]?key(?:[_-]?id)?|signature|connection[_-]?string)"
+)
+# A token of text is not a secret: tokenizer, num_tokens, pad_token, token_ids.
+_TOKEN = (
+    r"(?:(?<!pad[_-])(?<!eos[_-])(?<!bos[_-])(?<!unk[_-])(?<!sep[_-])(?<!cls[_-])(?<!mask[_-])(?<!special[_-])"
+    r"(?<!num[_-])(?<!per[_-])(?<!next[_-])(?<!image[_-])(?<!stop[_-])token)"
+)
+_QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
+_BEFORE, _EQUALS = r"(?<![A-Za-z0-9])([A-Za-z0-9_.-]{0,60}?", r"[\"']?\s{0,3}(?:=>?|:(?!:))\s{0,3})"
+_PLAIN = r"[^\s,;&(){}\[\]\"'|]+"
+
+_BY_NAME = re.compile(rf"{_BEFORE}{_SURE}[A-Za-z0-9_-]{{0,30}}{_EQUALS}({_QUOTED}|{_PLAIN})", re.I)
+_BY_TOKEN = re.compile(rf"{_BEFORE}{_TOKEN}{_EQUALS}({_QUOTED}|{_PLAIN})", re.I)
+_BY_FLAG = re.compile(
+    rf"(?<!\S)(--?[A-Za-z0-9_.-]{{0,60}}?(?:{_SURE}[A-Za-z0-9_-]{{0,30}}|{_TOKEN})\s+)(?!-)({_QUOTED}|[^\s]+)", re.I
+)
+_NAME = re.compile(rf"(?:{_SURE}|{_TOKEN}$)", re.I)
+_HARMLESS = re.compile(r"[\"']?(?:true|false|none|null|yes|no|on|off|[01]|\.{3}|\*+|<[^>]*>|)[\"']?,?", re.I)
+_SHORT = re.compile(r"[\"']?(?:[-+]?[\d.]+|.{0,7})[\"']?")
+
+_SHAPES = re.compile(
+    "|".join(
+        [
+            r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY[A-Z ]{0,10}-----|\Z)",
+            r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
+            r"\bsk-[A-Za-z0-9_-]{16,}",
+            r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{10,}",
+            r"\bgh[pousr]_[A-Za-z0-9]{16,}",
+            r"\bgithub_pat_\w{20,}",
+            r"\bglpat-[\w-]{16,}",
+            r"\bhf_[A-Za-z0-9]{16,}",
+            r"\bxox[abeprs]-[\w-]{10,}",
+            r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+            r"\bAIza[\w-]{30,}",
+            r"\bya29\.[\w-]{10,}",
+            r"\bnpm_[A-Za-z0-9]{30,}",
+            r"\bpypi-[\w-]{30,}",
+            r"\bSG\.[\w-]{16,}\.[\w-]{16,}",
+            r"\bnvapi-[\w-]{20,}",
+            r"\bgsk_[A-Za-z0-9]{20,}",
+            r"\br8_[A-Za-z0-9]{20,}",
+            r"\bdop_v1_[a-f0-9]{30,}",
+            r"\ba[ks]-[A-Za-z0-9]{20,}",
+            r"\bkey-[0-9a-f]{32}\b",
+        ]
+    ),
+    re.S,
+)
+_BEARER = re.compile(r"\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.I)
+_BASIC = re.compile(r"\b(Authorization[\"']?\s*[:=]\s*[\"']?(?:Basic|Token|Digest|ApiKey)\s+)[^\s\"',]+", re.I)
+_USERINFO = re.compile(r"(://)(?:[^\s/@:\"'<>]{0,200}:[^\s/@\"'<>]{1,200}|[^\s/@:\"'<>]{16,200})@")
+_HOOK = re.compile(r"(https://(?:hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/)[^\s\"']+")
+_QUERY = re.compile(r"([?&](?:sig|key|code|token|x-amz-[a-z-]{1,30}|x-goog-[a-z-]{1,30})=)[^\s&\"'#]+", re.I)
+
+
+def _named(match: "re.Match[str]") -> str:
+    value = match.group(2)
+    return match.group(0) if _HARMLESS.fullmatch(value) else match.group(1) + _in_quotes(value)
+
+
+def _token(match: "re.Match[str]") -> str:
+    value = match.group(2)
+    if _HARMLESS.fullmatch(value) or _SHORT.fullmatch(value):
+        return match.group(0)
+    return match.group(1) + _in_quotes(value)
+
+
+def _in_quotes(value: str) -> str:
+    quote = value[0] if value[0] in "\"'" and value[-1] == value[0] and len(value) > 1 else ""
+    return quote + HIDDEN + quote
+
+
+def redact(text: str) -> str:
+    """The text with every secret replaced by HIDDEN; the same text again where there is none.
+
+    >>> redact("login --password hunter2 --tokenizer gpt2 num_tokens=5 HF_TOKEN=hf_abcdefghijklmnopqrst")
+    'login --password <redacted> --tokenizer gpt2 num_tokens=5 HF_TOKEN=<redacted>'
+    >>> redact("postgres://me:pw@db/x")
+    'postgres://<redacted>@db/x'
+    """
+    if not may_hold_secret(text):
+        return text
+    text = _SHAPES.sub(HIDDEN, text)
+    text = _BEARER.sub(rf"\1{HIDDEN}", text)
+    text = _BASIC.sub(rf"\1{HIDDEN}", text)
+    text = _HOOK.sub(rf"\1{HIDDEN}", text)
+    text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
+    text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    text = _BY_FLAG.sub(_named, text)
+    return _BY_TOKEN.sub(_token, _BY_NAME.sub(_named, text))
+
+
+def is_secret_name(name: str) -> bool:
+    """Does a variable, key or flag of this name hold a secret?
+
+    >>> [is_secret_name(n) for n in ("HF_TOKEN", "aws_secret_access_key", "tokenizer", "NCCL_DEBUG", "PWD")]
+    [True, True, False, False, False]
+    """
+    return _NAME.search(name) is not None
+
+
+def redact_argv(argv: "list[str]") -> str:
+    """A command line as one text; a value in a word of its own is hidden whole, blanks and all."""
+    words, hide = [], False
+    for word in argv:
+        words.append(HIDDEN if hide and not word.startswith("-") else word)
+        hide = word.startswith("-") and "=" not in word and is_secret_name(word)
+    return redact(" ".join(words))
+
+
+def redact_value(value: object) -> object:
+    """The same for plain data: walks dicts, lists and texts; the value of a secret's name is hidden whole."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {
+            k: HIDDEN
+            if isinstance(k, str) and is_secret_name(k) and isinstance(v, (str, bytes)) and v
+            else redact_value(v)
+            for k, v in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [redact_value(one) for one in value]
+    return value

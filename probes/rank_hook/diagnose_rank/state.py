@@ -1,0 +1,140 @@
+"""The state page: what a rank is doing, in 80 bytes that others may read at any time and that cost no system call to write."""
+
+import os
+from struct import Struct
+from time import time
+
+MAGIC = b"DGSTATE1"
+LAYOUT = Struct("<8sIIQQQdddIId")
+SIZE = 4096
+USR2_TAKEN, HAS_GROUP, EXITING = 1, 2, 4
+PHASES = ("", "init_process_group", "compile", "backward_compile", "cudagraph")
+# Positions in the page seen as an array of that type: aligned, so each store is one.
+_FLAGS, _PHASE, _COMPILES = 3, 16, 17  # u32
+_START, _STEPS, _PROGRESS = 2, 3, 4  # u64
+_LAST_PROGRESS, _LAST_STEP, _PHASE_SINCE, _COMPILE_S = 5, 6, 7, 9  # f64
+
+
+class State:
+    """A state page as read. Times are unix seconds, 0.0 for never; `phase` is a name of PHASES, `` for none."""
+
+    def __init__(self, raw: bytes) -> None:
+        fields = LAYOUT.unpack_from(raw)
+        self.pid: int = fields[1]
+        self.flags: int = fields[2]
+        self.start_ticks: int = fields[3]
+        self.num_steps: int = fields[4]
+        self.num_progress: int = fields[5]
+        self.last_progress: float = fields[6]
+        self.last_step: float = fields[7]
+        self.phase_since: float = fields[8]
+        self.phase: str = PHASES[fields[9]] if fields[9] < len(PHASES) else "unknown"
+        self.num_compiles: int = fields[10]
+        self.compile_s: float = fields[11]
+
+    @property
+    def usr2_taken(self) -> bool:
+        """The program has a handler of its own for the stack signal."""
+        return bool(self.flags & USR2_TAKEN)
+
+    @property
+    def has_group(self) -> bool:
+        """`init_process_group` has returned."""
+        return bool(self.flags & HAS_GROUP)
+
+    @property
+    def is_exiting(self) -> bool:
+        """The interpreter is on its way out."""
+        return bool(self.flags & EXITING)
+
+
+def read(path: str) -> "State | None":
+    """The state page at `path`; None where there is none yet, or something else."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        raw = os.read(fd, LAYOUT.size)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return State(raw) if len(raw) == LAYOUT.size and raw[:8] == MAGIC else None
+
+
+class Page:
+    """The writer's side. Made new under a draft name and moved into place, so that a former owner keeps its own."""
+
+    def __init__(self, path: str, pid: int, start_ticks: int) -> None:
+        import mmap
+
+        draft = f"{path}.{pid}.tmp"
+        fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, LAYOUT.pack(MAGIC, pid, 0, start_ticks, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0.0).ljust(SIZE, b"\0"))
+            self.map = mmap.mmap(fd, SIZE)
+            self._duplicate = _close_duplicate(fd, draft)
+            os.replace(draft, path)
+        finally:
+            os.close(fd)
+        self._u32 = memoryview(self.map).cast("I")
+        self._u64 = memoryview(self.map).cast("Q")
+        self._f64 = memoryview(self.map).cast("d")
+
+    def flag(self, bit: int) -> None:
+        """Set a flag."""
+        self._u32[_FLAGS] |= bit
+
+    def progress(self) -> None:
+        """Something moved."""
+        self._f64[_LAST_PROGRESS] = time()
+        self._u64[_PROGRESS] += 1
+
+    def step(self) -> int:
+        """An optimizer step ended; the number of them so far. Nothing but stores: this is on the program's hot path."""
+        self._f64[_LAST_STEP] = self._f64[_LAST_PROGRESS] = time()
+        self._u64[_STEPS] = num = self._u64[_STEPS] + 1
+        self._u64[_PROGRESS] += 1
+        return num
+
+    def enter(self, phase: int) -> None:
+        """A phase begins (index into PHASES); 0 ends it."""
+        if phase in (2, 3):
+            self._u32[_COMPILES] += 1
+        self._f64[_PHASE_SINCE] = time() if phase else 0.0
+        self._u32[_PHASE] = phase
+        self.progress()
+
+    def add_compile(self, seconds: float) -> None:
+        """A compile ended."""
+        self._f64[_COMPILE_S] += seconds
+
+    def keep(self) -> None:
+        """Never let the map be freed: freeing closes a descriptor number that may be the program's by then."""
+        if self._duplicate >= 0:
+            import ctypes
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.map))
+            self._duplicate = -1
+
+    def keep_if_needed(self) -> None:
+        """The same at exit, where loading ctypes just for this is worth it only if the number is in use again."""
+        if self._duplicate >= 0:
+            try:
+                os.fstat(self._duplicate)
+            except OSError:
+                return
+            self.keep()
+
+
+def _close_duplicate(fd: int, path: str) -> int:
+    """Close the descriptor that `mmap` keeps for itself: the program's numbers must stay what they would be."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) != fd and os.readlink(f"/proc/self/fd/{name}") == os.path.realpath(path):
+                os.close(int(name))
+                return int(name)
+        except OSError:
+            continue
+    return -1
