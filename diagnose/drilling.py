@@ -186,7 +186,7 @@ def prepare(drill: Drill, ground: Ground, say: Callable[[str], None]) -> str:
 
 
 def start(drill: Drill, ground: Ground) -> tuple[subprocess.Popen[bytes], Path]:
-    """Start a drill under `diagnose run` where nothing tells its name; the process, the file of its output."""
+    """Start a drill under `diagnose run`, where nothing tells its name; the process, and its output file."""
     work = ground.top / f"job-{time.time_ns()}"
     work.mkdir()
     ground.temporary.mkdir(exist_ok=True)

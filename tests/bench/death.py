@@ -1,0 +1,31 @@
+"""From a rank's SIGKILL to the agent's event about it."""
+
+import os
+import signal
+import statistics
+import sys
+import time
+
+from common import job, row
+
+NUM_RUNS = 5
+
+
+def latency_s() -> float:
+    with job(2, 100_000, 0.05, options=[]) as started:
+        started.wait_for_steps(20)
+        pid, killed = started.rank_pids()[1], time.time()
+        os.kill(pid, signal.SIGKILL)
+        started.process.wait(60)
+        [died] = [e for e in started.events("rank.died") if e["rank"] == 1]
+        return float(died["time"]) - killed
+
+
+def main() -> int:
+    latencies = [latency_s() for _ in range(NUM_RUNS)]
+    figure = f"{statistics.median(latencies):.2f} s, at most {max(latencies):.2f} s of {NUM_RUNS}"
+    return row("a rank's death until its event", figure, "at most 2 s", max(latencies) <= 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
