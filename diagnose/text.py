@@ -1,0 +1,206 @@
+"""Pure helpers for sources: bytes to lines, wrappers and time stamps off a line, values made safe to keep.
+
+Nothing here raises on bad input. Lines are cut at `LINE_LIMIT` characters, so memory stays flat.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import BinaryIO, NamedTuple
+
+from diagnose.model import Member
+
+LINE_LIMIT = 64 << 10  # characters kept of a line
+MAX_RANK = 1 << 20
+CHUNK = 1 << 18
+
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+def encoding(head: bytes) -> str:
+    """What a text is written in, by its byte order mark; UTF-8 without one."""
+    return next((name for mark, name in BOMS if head.startswith(mark)), "utf-8")
+
+
+def decode(data: bytes) -> str:
+    """Bytes as text, whatever they hold; NULs (holes of a crashed disk, unmarked UTF-16) are dropped.
+
+    >>> decode(b"caf\\xc3\\xa9 \\xff\\x00!")
+    'café �!'
+    """
+    return data.decode(encoding(data), "replace").replace("\0", "")
+
+
+def lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Each line with its number from 1, without its end. Raises OSError alone."""
+    decoder: codecs.IncrementalDecoder | None = None
+    number, kept, is_cut = 1, "", False
+    while True:
+        chunk = stream.read(CHUNK)
+        decoder = decoder or codecs.getincrementaldecoder(encoding(chunk))("replace")
+        text = decoder.decode(chunk, final=not chunk).replace("\0", "")
+        first, *rest = text.split("\n")
+        if not is_cut:
+            kept = (kept + first)[: LINE_LIMIT + 1]
+        for part in rest:
+            yield number, kept[:LINE_LIMIT].removesuffix("\r")
+            number, kept, is_cut = number + 1, part[: LINE_LIMIT + 1], False
+        is_cut = len(kept) > LINE_LIMIT
+        if not chunk:
+            break
+    if kept:
+        yield number, kept[:LINE_LIMIT].removesuffix("\r")
+
+
+def lines_of(member: Member) -> Iterator[tuple[int, str]]:
+    """`lines` of a file, which is closed at the end. Raises OSError alone."""
+    with member.open() as stream:
+        yield from lines(stream)
+
+
+def parts(line: str) -> list[str]:
+    """What a line showed one after another: progress bars overwrite themselves with carriage returns.
+
+    The last part is what a terminal shows at the end; empty ones are left out.
+
+    >>> parts(" 10%\\r 20%\\rTraceback\\r")
+    [' 10%', ' 20%', 'Traceback']
+    """
+    if "\x1b" in line:
+        line = ANSI.sub("", line)
+    return [part for part in line.split("\r") if part.strip()] if "\r" in line else [line]
+
+
+class Prefixed(NamedTuple):
+    """A line parted from its wrappers. `rank` is global where `is_sure`, or local where `is_local`."""
+
+    rank: int | None
+    is_local: bool
+    is_sure: bool  # torch itself wrote it
+    stamp: str  # the platform's time stamp
+    wrapper: str  # what was taken off, without time stamps: the same for lines of one writer
+    text: str
+
+
+STAMP = re.compile(
+    r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)\]?(?: |$)"
+)
+WRAPPER = re.compile(
+    r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
+    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[))"  # torch's own: a blank before text, none before a glog stamp
+    r"|\[1,(?P<mpi>\d{1,6})\]<std(?:out|err)>:"  # mpirun --tag-output
+    r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
+    r"|\([\w./@-]+(?: [\w./@-]+)? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, verl, vLLM
+)
+
+
+def unwrap(line: str) -> Prefixed:
+    """Take launchers' and platforms' wrappers off a line, in any nesting.
+
+    >>> unwrap("[default3]:[rank11]: Traceback (most recent call last):")[:3]
+    (11, False, True)
+    >>> unwrap("2026-08-24T10:00:00Z [default3]:  x")[1:]
+    (True, False, '2026-08-24T10:00:00Z', '[default3]:', '  x')
+    >>> unwrap("(RayWorker pid=77, ip=10.0.0.2) [1,4]<stderr>:boom")[0]
+    4
+    """
+    rank, is_local, is_sure, stamp, wrapper = None, False, False, "", ""
+    while True:
+        if found := WRAPPER.match(line):
+            wrapper += found[0]
+            if told := found["rank"]:
+                rank, is_local, is_sure = int(told), False, True
+            elif (told := found["mpi"] or found["srun"]) and not is_sure:
+                rank, is_local = int(told), False
+            elif found["local"] and rank is None:
+                rank, is_local = int(found["local"]), True
+        elif not stamp and (found := STAMP.match(line)):
+            stamp = found[1]
+        else:
+            return Prefixed(rank, is_local, is_sure, stamp, wrapper, line)
+        line = line[found.end() :]
+
+
+GLOG = re.compile(
+    r"[IWEF](?P<month>\d{1,2}?)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d)(?P<part>\.\d{1,9})?(?: |$)"
+)
+ZONE = re.compile(r"(?P<at>.*?) ?(?P<zone>Z|UTC|[+-]\d\d:?\d\d)?")
+
+
+def seconds(stamp: str, year: int | None = None) -> float | None:
+    """A time stamp in unix seconds; one without a zone counts as UTC, one without a year needs `year`.
+
+    glog's month is not padded, its day is: `E616` is 16 June.
+
+    >>> seconds("2026-08-24T10:00:00.5+02:00") == seconds("2026-08-24 08:00:00,500")
+    True
+    >>> seconds("E616 10:00:00.25", 2026) == seconds("2026-06-16 10:00:00.25")
+    True
+    >>> seconds("2026-99-99 10:00:00"), seconds("E616 10:00:00")
+    (None, None)
+    """
+    try:
+        if found := GLOG.match(stamp):
+            if year is None:
+                return None
+            clock = f"{year:04}-{int(found['month']):02}-{found['day']}T{found['clock']}"
+            return (
+                datetime.fromisoformat(clock).replace(tzinfo=UTC).timestamp() + float(found["part"] or 0) % 1
+            )
+        split = ZONE.fullmatch(stamp.strip().replace(",", ".").replace("_", "T", 1))
+        if not split:
+            return None
+        body, _, part = split["at"].partition(".")
+        when = datetime.fromisoformat(body).replace(tzinfo=zone(split["zone"]))
+        return when.timestamp() + (float(f"0.{part}") if part.isdecimal() else 0.0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def zone(name: str | None) -> timezone:
+    if name is None or name in {"Z", "UTC"}:
+        return UTC
+    hours, minutes = int(name[1:3]), int(name[-2:])
+    return timezone(timedelta(hours=hours, minutes=minutes) * (-1 if name[0] == "-" else 1))
+
+
+def has_zone(stamp: str) -> bool:
+    """Whether a stamp tells its time zone: only then it may be compared with other clocks."""
+    return bool((found := ZONE.fullmatch(stamp.strip())) and found["zone"])
+
+
+def steps(where: str) -> list[str]:
+    """Folders, archive and name of a `where`.
+
+    >>> steps("old.zip!attempts/1/logs/rank-00003.log")
+    ['old.zip', 'attempts', '1', 'logs', 'rank-00003.log']
+    """
+    return re.split("[/!]", where)
+
+
+RANK_NAME = re.compile(r"(?i)(?<![a-z])rank[-_. ]{0,2}(\d{1,7})(?!\d)")
+TRAILING = re.compile(r"[-_](\d{1,7})(?:\.\w{1,8})?$")
+LOCAL_LOG = re.compile(r"(?:^|[/!])attempt_\d+/(\d{1,7})/(?:stdout\.log|stderr\.log|error\.json)$")
+
+
+def rank_of(where: str, trailing: bool = False) -> int | None:
+    """The rank that a file's name tells; `trailing`: a number at its end will do.
+
+    torchrun's `attempt_0/3/stderr.log` tells the local rank, which is the rank on one node.
+
+    >>> rank_of("attempts/1/logs/rank-00003.log"), rank_of("a/rank7.log"), rank_of("node_3.log")
+    (3, 7, None)
+    >>> rank_of("_dump_9", trailing=True), rank_of("x/none_ab/attempt_0/1/stderr.log")
+    (9, 1)
+    """
+    name = steps(where)[-1]
+    found = RANK_NAME.search(name) or LOCAL_LOG.search(where) or (TRAILING.search(name) if trailing else None)
+    return int(found[1]) if found and int(found[1]) < MAX_RANK else None
+
+
+def time_of(where: str) -> float | None:
+    """The time in a folder's name, as in `stacks/1795424041/rank-00003.json`."""
+    found = next((p for p in reversed(steps(where)[:-1]) if re.fullmatch(r"\d{9,11}(\.\d{1,9})?", p)), None)
+    return float(found) if found else None
