@@ -1,0 +1,169 @@
+"""The one module that reads /proc. Answers None or empty where a file is gone or thin (gVisor)."""
+
+import os
+from typing import NamedTuple
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Stat(NamedTuple):
+    """`/proc/PID/stat`, or one thread of it; times in seconds, rss in bytes, exit_code a raw wait status."""
+
+    pid: int
+    comm: str
+    state: str
+    ppid: int
+    pgrp: int
+    session: int
+    cpu_s: float
+    waited_cpu_s: float  # CPU of the children it has already waited for
+    num_threads: int
+    start_ticks: int
+    rss: int
+    exit_code: int
+
+
+def read(path: str) -> bytes | None:
+    """The whole file, or None where it cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        data = os.read(fd, 65536)
+        if len(data) < 65536 and not path.endswith(("environ", "cmdline")):
+            return data
+        while part := os.read(fd, 65536):
+            data += part
+        return data
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def parse_stat(raw: bytes) -> Stat | None:
+    """Parse a stat line; None for anything else. Thin lines (gVisor) get zeros for what they lack.
+
+    >>> s = parse_stat(b"7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 100 50 0 0 20 0 3 0 99 0 2 ")
+    >>> s.comm, s.state, s.ppid, s.num_threads, s.start_ticks
+    ('a) b', 'S', 1, 3, 99)
+    """
+    opened, closed = raw.find(b"("), raw.rfind(b")")
+    if opened < 1 or closed < opened:
+        return None
+    rest = raw[closed + 1 :].split()
+    try:
+        pid, state = int(raw[:opened]), rest[0].decode()
+        field = [int(word) for word in rest[1:]] + [0] * max(0, 51 - len(rest))
+    except (ValueError, IndexError):
+        return None
+    return Stat(
+        pid,
+        raw[opened + 1 : closed].decode(errors="replace"),
+        state,
+        field[0],
+        field[1],
+        field[2],
+        (field[10] + field[11]) / _TICK,
+        (field[12] + field[13]) / _TICK,
+        field[16],
+        field[18],
+        max(0, field[20]) * _PAGE,
+        field[48],
+    )
+
+
+def stat(pid: int, thread: int | None = None) -> Stat | None:
+    """Stat of a process, or of one of its threads."""
+    raw = read(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat")
+    return parse_stat(raw) if raw else None
+
+
+def pids() -> list[int]:
+    """Every process that is visible here."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def is_alive(pid: int, start_ticks: int) -> bool:
+    """Is it still that process, and not a zombie? A start_ticks of 0 matches any."""
+    now = stat(pid)
+    return now is not None and now.state not in "ZX" and start_ticks in (0, now.start_ticks)
+
+
+def parse_environ(raw: bytes) -> dict[str, str]:
+    """NUL-separated NAME=value pairs; the first of a name counts, as in getenv.
+
+    >>> parse_environ(b"RANK=3\\0A=b=c\\0junk\\0")
+    {'RANK': '3', 'A': 'b=c'}
+    """
+    found: dict[str, str] = {}
+    for pair in raw.split(b"\0"):
+        name, is_pair, value = pair.partition(b"=")
+        if is_pair:
+            found.setdefault(name.decode(errors="replace"), value.decode(errors="replace"))
+    return found
+
+
+def environ(pid: int) -> dict[str, str]:
+    """The environment the process was started with."""
+    return parse_environ(read(f"/proc/{pid}/environ") or b"")
+
+
+def cmdline(pid: int) -> list[str]:
+    """The command line; empty for a zombie or a kernel thread."""
+    raw = read(f"/proc/{pid}/cmdline") or b""
+    return [word.decode(errors="replace") for word in raw.rstrip(b"\0").split(b"\0")] if raw else []
+
+
+def threads(pid: int) -> list[Stat]:
+    """One Stat a thread (its `pid` is the thread id)."""
+    try:
+        names = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [found for name in names if (found := stat(pid, int(name)))]
+
+
+def parse_caught(raw: bytes) -> int | None:
+    """The SigCgt mask of a status file; None where there is no such line (gVisor)."""
+    for line in raw.splitlines():
+        if line.startswith(b"SigCgt:"):
+            try:
+                return int(line[7:], 16)
+            except ValueError:
+                return None
+    return None
+
+
+def catches(pid: int, signum: int) -> bool:
+    """Has the process a handler for this signal? False where that cannot be seen."""
+    mask = parse_caught(read(f"/proc/{pid}/status") or b"")
+    return mask is not None and bool(mask >> (signum - 1) & 1)
+
+
+def word(pid: int, name: str) -> str | None:
+    """A one-line file such as `wchan` or `syscall`; None where it is refused or empty."""
+    text = (read(f"/proc/{pid}/{name}") or b"").decode(errors="replace").strip()
+    return text or None
+
+
+def fd_links(pid: int) -> dict[int, str]:
+    """Open descriptors and what they point at; empty where refused."""
+    links: dict[int, str] = {}
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    except OSError:
+        pass
+    return links
+
+
+def tells_exit_codes() -> bool:
+    """Does stat carry real exit codes here? (gVisor prints zeros for the whole tail of the line.)"""
+    raw = (read("/proc/self/stat") or b"").rpartition(b")")[2].split()
+    return len(raw) > 23 and raw[23] != b"0"

@@ -1,0 +1,1 @@
+"""The parts of the agent: each watches one thing; probes.agent puts them together."""

@@ -1,0 +1,73 @@
+"""What the agent knows about one rank."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from probes.flight import Frontier
+from probes.procfs import Stat
+
+
+@dataclass
+class Rank:
+    """One rank of one attempt: who it is, how to reach it, what was last seen. Times are unix seconds."""
+
+    rank: int
+    attempt: str
+    pid: int
+    start_ticks: int
+    how: str  # hook or environment
+    local_rank: int
+    world_size: int
+    socket: str | None = None
+    stack_signal: int = 0
+    stack_fd: int = -1
+    is_provisional: bool = False
+    restart_count: int = 0
+    claimed: float = 0.0
+    pidfd: int = -1
+    environ: dict[str, str] = field(default_factory=dict)
+    found: float = 0.0
+    frontiers: dict[str, Frontier] = field(default_factory=dict)
+    num_steps: int = 0
+    num_progress: int = 0
+    phase: str = ""
+    phase_since: float = 0.0
+    usr2_taken: bool = False
+    state: str = "R"
+    stat: Stat | None = None
+    said: tuple[str, str] = ("", "")  # state class and phase of the last sample
+    stopped_ticks: int = 0
+    is_stopped: bool = False
+    cpu_s: float = 0.0
+    sampled: float = 0.0
+
+    def folder(self, spool: str) -> str:
+        """Where this attempt's evidence goes."""
+        return os.path.join(spool, "attempts", self.attempt)
+
+    def faults(self, spool: str) -> str:
+        """Where faulthandler writes in this rank."""
+        return os.path.join(self.folder(spool), "faults", f"rank-{self.rank:05d}.txt")
+
+
+def from_claim(event: dict[str, Any]) -> Rank | None:
+    """A rank from its `rank.claimed` event; None where the event lacks what is needed."""
+    try:
+        return Rank(
+            int(event["rank"]),
+            str(event.get("attempt") or "1"),
+            int(event["pid"]),
+            int(event.get("start_ticks") or 0),
+            "hook",
+            int(event["rank"] if event.get("local_rank") is None else event["local_rank"]),
+            int(event.get("world_size") or 0),
+            event.get("socket") or None,
+            int(event.get("stack_signal") or 0),
+            int(event.get("stack_fd", -1)),
+            bool(event.get("provisional")),
+            int(event.get("restart_count") or 0),
+            float(event.get("time") or 0.0),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
