@@ -1,0 +1,56 @@
+"""`manifest.json` of a run directory: read it, begin it, advance it. Keys of others are kept."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from diagnose.contract import MANIFEST, Manifest
+from probes.files import atomic_write
+
+FINAL = {"ok", "error"}
+NEXT = {
+    "launching": {"detached", "running", "ok", "error", "lost"},
+    "detached": {"running", "ok", "error", "lost"},
+    "running": {"ok", "error", "lost"},
+    "lost": {"ok", "error"},  # the parent was slow, not gone: its word counts
+}
+
+
+def path(run: Path) -> Path:
+    """Where the manifest of a run directory lies."""
+    return run / "manifest.json"
+
+
+def read(run: Path) -> Manifest | None:
+    """The manifest; None where there is none, or it cannot be understood."""
+    try:
+        return msgspec.json.decode(path(run).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def begin(run: Path, state: str = "launching", **fields: object) -> None:
+    """Write a new manifest. `fields` are those of `Manifest`. Raises OSError."""
+    first = {"state": state, "time": time.time(), "reason": ""}
+    save(run, {"schema": MANIFEST, "app_id": None, "function_call_id": None, "last_polled_at": None,
+               **fields, "state": state, "transitions": [first]})  # fmt: skip
+
+
+def advance(run: Path, state: str, reason: str = "", **fields: object) -> bool:
+    """Go to `state`, if one may from where it is; True if it did. Raises OSError."""
+    try:
+        plain = msgspec.json.decode(path(run).read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        plain = {"schema": MANIFEST, "run": run.name, "state": "launching"}
+    if not isinstance(plain, dict) or state not in NEXT.get(str(plain.get("state")), set()):
+        return False
+    past = plain.get("transitions")
+    step = {"state": state, "time": time.time(), "reason": reason}
+    transitions = [*(past if isinstance(past, list) else []), step]
+    save(run, plain | fields | {"state": state, "transitions": transitions})
+    return True
+
+
+def save(run: Path, plain: dict[str, object]) -> None:
+    atomic_write(path(run), msgspec.json.format(msgspec.json.encode(plain), indent=1) + b"\n")

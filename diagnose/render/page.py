@@ -1,0 +1,203 @@
+"""A verdict as sections of rows: the same words for every form. Titles and texts come from the verdict."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from diagnose.model import Coverage, fold, named
+from diagnose.playbook import Playbook
+from diagnose.verdict import Cause, Verdict
+
+SYMPTOM = {
+    "hang": "HANG",
+    "crash": "CRASH",
+    "slow": "SLOW",
+    "will_not_start": "WILL NOT START",
+    "wrong_numbers": "WRONG NUMBERS",
+    "output_missing": "OUTPUT MISSING",
+    "none": "NOTHING WRONG FOUND",
+    "unknown": "COULD NOT TELL",
+}
+RISK = {"restarts_job": "restarts the job", "drains_node": "drains the node", "needs_hands": "needs hands"}
+NUM_EVIDENCE = 4  # lines of a cause,
+NUM_REMEDIES = 2  # remedies in full
+NUM_LOOKALIKES = 2  # that the first screen holds
+
+
+class Row(NamedTuple):
+    """`text` to the left, `right` (a place, a grade, a risk) to the right."""
+
+    text: str
+    right: str = ""
+    role: str = "line"  # head | line | code | place (a line whose right side is a place to open)
+
+
+class Section(NamedTuple):
+    label: str
+    rows: list[Row]
+
+
+class Page(NamedTuple):
+    """`headline`: the run, its size, its symptom, what is seen of it."""
+
+    name: str
+    size: str
+    symptom: str
+    state: str
+    sections: list[Section]
+
+
+def safe(text: str) -> str:
+    r"""One printable line: evidence may hold terminal codes or text that turns its direction.
+
+    >>> safe("a\x1b[31mred\n  b")
+    'a\\x1b[31mred b'
+    """
+    line = re.sub(r"\s*[\r\n]+\s*", " ", text.strip()).replace("\t", " ")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def clock(seconds: float) -> str:
+    """
+    >>> clock(134), clock(3725)
+    ('02:14', '1:02:05')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def count(num: int, noun: str) -> str:
+    return f"{num} {noun}{'' if num == 1 else 's'}"
+
+
+def short(where: str) -> str:
+    """
+    >>> short("attempts/1/logs/rank-00003.log:88")
+    'logs/rank-00003.log:88'
+    """
+    return safe(re.sub(r"^attempts/[^/]+/", "", where))
+
+
+def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
+    """Lay a verdict out. `full` leaves nothing away."""
+    run = verdict.run
+    size = [count(run.num_ranks, "rank")] if run.num_ranks else []
+    size += [count(len(run.nodes), "node")] if run.nodes else []
+    size += [f"attempt {run.attempts[-1]}"] if len(run.attempts) > 1 else []
+    state = [f"silent for {clock(run.silent_s)}"] if run.silent_s else []
+    state += [f"in {safe(run.phase)}"] if run.phase not in {"", "unknown"} else []
+    state += [f"exit code {run.exit_code}"] if run.exit_code else []
+    sections = [
+        *(Section("CAUSE", list(cause_rows(cause, full))) for cause in verdict.causes),
+        Section("DO", list(remedy_rows(verdict.causes, full))),
+        Section(
+            "NOT", [Row(safe(c.text), short(c.where), "place") for x in verdict.causes for c in x.against]
+        ),
+        Section("UNLIKE", [Row(text) for text in unlike(verdict, full)]),
+        Section("WAITS", [] if verdict.causes and not full else list(wait_rows(verdict))),
+        Section("STEPS", [Row(f"{s.answer:8}{safe(s.ask)}", short(s.where), "place") for s in verdict.steps]),
+        Section("NOT SEEN", list(gap_rows(verdict.coverage, book, full))),
+        Section("AFTER", [Row(headline(cause)) for cause in verdict.aftermath]),
+        Section("CONTEXT", list(context_rows(verdict.context, bool(verdict.causes), full))),
+        Section("UNKNOWN", list(unknown_rows(verdict, book, full))),
+        Section("COLLECT", list(collect_rows(verdict, book))),
+    ]
+    return Page(
+        name=safe(run.name or verdict.bundle.rstrip("/").rpartition("/")[2] or verdict.bundle),
+        size=", ".join(size),
+        symptom=SYMPTOM.get(verdict.symptom, safe(verdict.symptom.upper())),
+        state=", ".join(state),
+        sections=[section for section in sections if section.rows],
+    )
+
+
+def headline(cause: Cause) -> str:
+    """`rank 3: title`; `node h1: title`; or the title alone where it is about the whole job."""
+    who = f"node {', '.join(map(safe, cause.nodes))}" if cause.scope == "node" and cause.nodes else ""
+    who = who or (named(cause.ranks) if cause.ranks and cause.scope != "job" else "")
+    return f"{who}: {safe(cause.title)}" if who else safe(cause.title)
+
+
+def cause_rows(cause: Cause, full: bool) -> Iterator[Row]:
+    yield Row(headline(cause), cause.grade, "head")
+    if full and cause.summary:
+        yield Row(safe(cause.summary))
+    cited = list({c.text: c for c in reversed(cause.evidence)}.values())[::-1]
+    for citation in cited[: None if full else NUM_EVIDENCE]:
+        yield Row(safe(citation.text), short(citation.where), "place")
+    said = {c.text for c in cited}
+    yield from (Row(f"so: {safe(text)}") for text in cause.certificate if text not in said)
+    if not full and len(cited) > NUM_EVIDENCE:
+        yield Row(f"and {count(len(cited) - NUM_EVIDENCE, 'more line')} of evidence: -v")
+
+
+def remedy_rows(causes: Iterable[Cause], full: bool) -> Iterator[Row]:
+    remedies = list({r.id: r for cause in causes for r in cause.remedies}.values())
+    for num, remedy in enumerate(remedies, start=1):
+        yield Row(f"{num}  {safe(remedy.title)}", RISK.get(remedy.risk, ""), "head")
+        if full or num <= NUM_REMEDIES:
+            yield from (
+                Row(f"   {safe(line)}", role="code") for line in remedy.do.splitlines() if line.strip()
+            )
+        if full and remedy.verify:
+            yield Row(f"   verify: {safe(remedy.verify)}")
+
+
+def unlike(verdict: Verdict, full: bool) -> list[str]:
+    """What the causes are easily mistaken for, and how that would look."""
+    said = list(dict.fromkeys(safe(text) for cause in verdict.causes for text in cause.lookalikes))
+    return said if full else said[:NUM_LOOKALIKES]
+
+
+def wait_rows(verdict: Verdict) -> Iterator[Row]:
+    for wait in verdict.waits:
+        number = "" if wait.seq is None else f" #{wait.seq}"
+        for other, verb in ((wait.awaited, "never started it"), (wait.behind, "has not ended it")):
+            if other:
+                text = f"{named(wait.waiting)} in {wait.op}{number} ({wait.group}): {named(other)} {verb}"
+                yield Row(safe(text), short(wait.where), "place")
+
+
+def title_of(source: str, book: Playbook) -> str:
+    return safe(book.sources[source].title) if source in book.sources else source.replace("_", " ")
+
+
+def gap_rows(coverage: dict[str, Coverage], book: Playbook, full: bool) -> Iterator[Row]:
+    """Per source: the ranks it did not show, and why. A source that shows no rank at all is not a gap."""
+    for source, seen in coverage.items():
+        if not seen.present and not seen.refused and not full:
+            continue
+        why: dict[str, list[int]] = {}
+        for word, ranks in (("missing", seen.missing), ("refused", seen.refused), ("stale", seen.stale)):
+            for rank in ranks:
+                why.setdefault(safe(seen.reason.get(str(rank), word)), []).append(rank)
+        for reason, ranks in why.items():
+            yield Row(f"{named(ranks)}: no {title_of(source, book)} ({reason})")
+
+
+def context_rows(context: Iterable[Cause], has_cause: bool, full: bool) -> Iterator[Row]:
+    for cause in context:
+        yield Row(headline(cause), "" if has_cause else cause.grade, "line" if has_cause else "head")
+        for citation in cause.evidence[: None if full else NUM_EVIDENCE] if full or not has_cause else ():
+            yield Row(safe(citation.text), short(citation.where), "place")
+
+
+def unknown_rows(verdict: Verdict, book: Playbook, full: bool) -> Iterator[Row]:
+    """What could be so: left for -v where a cause is proven."""
+    if not full and verdict.causes and all(cause.grade == "proven" for cause in verdict.causes):
+        return
+    for item in verdict.unknown[: None if full else 5]:
+        title = safe(book.failures[item.failure].title) if item.failure in book.failures else item.failure
+        who = f"{named(item.ranks)}: " if item.ranks else ""
+        settle = ", ".join(title_of(source, book) for source in item.missing)
+        yield Row(f"{who}{title}" + (f"; {settle} would settle it" if settle else ""))
+    if not full and len(verdict.unknown) > 5:
+        yield Row(f"and {len(verdict.unknown) - 5} more: -v")
+
+
+def collect_rows(verdict: Verdict, book: Playbook) -> Iterator[Row]:
+    for item in verdict.collect_next:
+        who = f" of rank{'s' if len(item.ranks) > 1 else ''} {fold(item.ranks)}" if item.ranks else ""
+        yield Row(f"{title_of(item.source, book)}{who}")
+        yield Row(f"   {safe(item.command)}", role="code")
