@@ -24,7 +24,7 @@ def atomic_write(path: "str | os.PathLike[str]", data: bytes) -> None:
 
 
 def append_line(path: "str | os.PathLike[str]", line: bytes) -> None:
-    """Append one line (the newline is added) in one write; a torn last line is ended first. Raises OSError."""
+    """Append one line (newline added) in one write; a torn last line is ended first. Raises OSError."""
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(fd).st_size

@@ -1,4 +1,4 @@
-"""Names of files: in a spool (local, while the command runs) and in a run directory (what stays). Pure functions."""
+"""Names of files in a spool (local, while the command runs) and in a run directory (what stays)."""
 
 from probes.rank_hook.diagnose_rank.names import (
     RANK_DIGITS,

@@ -1,1 +1,1 @@
-"""The folder that `diagnose run` puts on PYTHONPATH. Readers beside the ranks import its parts by this package name."""
+"""What `diagnose run` puts on PYTHONPATH. Readers beside the ranks import its parts by this name."""

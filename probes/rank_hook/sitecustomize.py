@@ -1,7 +1,7 @@
-"""Arms the rank hook, then gets out of the way: afterwards the interpreter looks as if this file had never been there.
+"""Arms the rank hook, then gets out of the way: the interpreter looks as if this file had never been there.
 
-Any other `sitecustomize` further on the path is imported as usual. Where there is none, the ImportError that `site`
-expects is raised, so that no module of this name stays behind.
+Any other `sitecustomize` further on the path is imported as usual. Where there is none, the ImportError that
+`site` expects is raised, so that no module of this name stays behind.
 """
 
 import os

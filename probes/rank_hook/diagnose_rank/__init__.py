@@ -1,1 +1,1 @@
-"""The rank hook: what runs inside each rank. Standard library alone, Python 3.9+; importing a part does nothing."""
+"""The rank hook: what runs inside each rank. Standard library, Python 3.9+; importing does nothing."""

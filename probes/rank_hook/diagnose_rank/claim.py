@@ -1,16 +1,32 @@
-"""May this Python process be a rank? Decided before anything else loads, from environment, parent and command line."""
+"""May this Python process be a rank? Decided from environment, parent and command line alone."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEY = ("RANK", "LOCAL_RANK", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
 MARK = "DIAGNOSE_CLAIM"
 _VALUED = frozenset(["-X", "-W", "--check-hash-based-pycs"])
 _LAUNCHERS = frozenset(
-    ["torchrun", "torchrun.py", "torch.distributed.run", "torch.distributed.launch", "torch.distributed.elastic"]
-    + ["accelerate", "accelerate-launch", "accelerate.commands.launch", "accelerate.commands.accelerate_cli"]
-    + ["deepspeed", "deepspeed.launcher.runner", "deepspeed.launcher.launch", "horovodrun", "composer"]
+    [
+        "torchrun",
+        "torchrun.py",
+        "torch.distributed.run",
+        "torch.distributed.launch",
+        "accelerate",
+        "accelerate-launch",
+        "accelerate.commands.launch",
+        "accelerate.commands.accelerate_cli",
+        "deepspeed",
+        "deepspeed.launcher.runner",
+        "deepspeed.launcher.launch",
+        "horovodrun",
+        "composer",
+    ]
 )
 
 
-def key(environ: "dict[str, str]") -> str:
+def key(environ: "Mapping[str, str]") -> str:
     """What makes two processes the same rank, as text."""
     return ";".join([environ.get(name, "") for name in KEY])
 
@@ -18,8 +34,10 @@ def key(environ: "dict[str, str]") -> str:
 def program(argv: "list[str]") -> str:
     """The script's base name or the module's name in a Python command line; empty where there is neither.
 
-    >>> program(["python", "-u", "-X", "dev", "/bin/torchrun", "a.py"]), program(["python3", "-um", "torch.distributed.run"])
-    ('torchrun', 'torch.distributed.run')
+    >>> program(["python", "-u", "-X", "dev", "/bin/torchrun", "a.py"])
+    'torchrun'
+    >>> program(["python3", "-um", "torch.distributed.run"])
+    'torch.distributed.run'
     >>> program(["python", "-c", "pass"]), program(["python"])
     ('', '')
     """
@@ -48,14 +66,14 @@ def is_launcher(argv: "list[str]") -> bool:
     return program(argv) in _LAUNCHERS
 
 
-def role(environ: "dict[str, str]", argv: "list[str]", pid: int, ppid: int) -> str:
+def role(environ: "Mapping[str, str]", argv: "list[str]", pid: int, ppid: int) -> str:
     """What this process may become.
 
     Returns
     -------
     str
-        `rank` a rank by its environment; `command` the command itself, rank 0 of 1 unless a rank shows up below it;
-        `late` the same once it imports torch; `waiting` a rank only if it makes a process group; empty: never.
+        `rank`: by its environment. `command`: the command itself, rank 0 of 1 unless a rank shows up below.
+        `late`: the same once it imports torch. `waiting`: only if it makes a process group. Empty: never.
     """
     if is_launcher(argv):
         return ""

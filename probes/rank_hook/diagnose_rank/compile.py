@@ -5,17 +5,22 @@ from time import time
 
 from .session import emit, me
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
 _PHASES = {"DYNAMO": 2, "LAZY_BACKWARD": 3, "CUDAGRAPH_RECORDING": 4}
-_running = []
-_counts = {}
+_running: "list[tuple[str, int, float, BaseException | None]]" = []
+_counts: "dict[str, int]" = {}
 
 
-def patch(module):
+def patch(module: "ModuleType") -> None:
     """`module` is torch._dynamo.callback."""
     handler = module.callback_handler
     original = handler.clear
 
-    def clear(*args, **kwargs):
+    def clear(*args: object, **kwargs: object) -> object:
         try:
             return original(*args, **kwargs)
         finally:
@@ -25,13 +30,13 @@ def patch(module):
     handler.clear = clear  # torch._dynamo.reset() would leave us deaf
 
 
-def _register(handler):
+def _register(handler: "Any") -> None:
     for callbacks, ours in ((handler.start_callbacks, _start), (handler.end_callbacks, _end)):
         if ours not in callbacks:
             callbacks.append(ours)
 
 
-def _start(*args, **kwargs):
+def _start(*args: object, **kwargs: object) -> None:
     try:
         if not me.is_rank():
             return
@@ -49,7 +54,7 @@ def _start(*args, **kwargs):
         pass
 
 
-def _end(*args, **kwargs):
+def _end(*args: object, **kwargs: object) -> None:
     try:
         if not _running or not me.is_rank():
             return

@@ -1,4 +1,4 @@
-"""PyTorch's own worker server on a unix socket: it answers from C++ threads while the rank is stuck in Python or holds the GIL."""
+"""PyTorch's own worker server on a unix socket: its C++ threads answer while the rank holds the GIL."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from . import names
 from .session import emit, me
 
 
-def serve():
+def serve() -> None:
     """Start it, where this torch has one. It lives until the process does: its destructor may hang."""
     c10d = sys.modules.get("torch._C._distributed_c10d")
     server_type = getattr(c10d, "_WorkerServer", None)

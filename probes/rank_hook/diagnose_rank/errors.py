@@ -1,4 +1,4 @@
-"""The exception that ends a rank: an event at once, and a file in torchelastic's form (which it writes only on request)."""
+"""The exception that ends a rank: an event at once, and a file in torchelastic's form."""
 
 import os
 import sys
@@ -8,57 +8,66 @@ from . import names
 from .events import dumps, write_whole
 from .session import emit, me, quiet
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading as threading_module
+    from types import ModuleType, TracebackType
+
 _MESSAGE, _FRAMES, _TEXT = 2000, 20, 100_000
-_reported = []
+_reported: "list[BaseException]" = []
+_children: "list[int]" = []
 
 
-def install():
-    """Stand before the present `sys.excepthook`; again, wherever the program or torch has put its own there since."""
+def install() -> None:
+    """Stand before the present `sys.excepthook`; again, where the program or torch has put its own."""
     before = sys.excepthook
     if getattr(before, "_diagnose_pid", None) == os.getpid():
         return
 
-    def excepthook(kind, value, traceback):
+    def excepthook(
+        kind: "type[BaseException]", value: BaseException, traceback: "TracebackType | None"
+    ) -> None:
         quiet("errors", report, value, traceback, "MainThread")
         before(kind, value, traceback)
 
-    excepthook._diagnose_pid = os.getpid()
+    excepthook._diagnose_pid = os.getpid()  # type: ignore[attr-defined]
     sys.excepthook = excepthook
 
 
-def patch(threading):
+def patch(threading: "ModuleType") -> None:
     """Threads that die of an exception, of which the process may know nothing."""
     before = threading.excepthook
 
-    def excepthook(args, /):
+    def excepthook(args: "threading_module.ExceptHookArgs", /) -> None:
         if args.exc_value is not None and args.exc_type is not SystemExit:
             name = getattr(args.thread, "name", None)
             quiet("errors", report, args.exc_value, args.exc_traceback, name or "unknown")
         before(args)
 
-    threading.excepthook = excepthook
+    threading.excepthook = excepthook  # type: ignore[attr-defined]
 
 
-def at_exit():
-    """The program may have an excepthook that does not call ours: the interpreter remembers what it was given."""
+def at_exit() -> None:
+    """An excepthook of the program may not call ours: the interpreter remembers what it was given."""
     value = getattr(sys, "last_value", None)
     if value is not None and not hasattr(sys.excepthook, "_diagnose_pid"):
         report(value, getattr(sys, "last_traceback", None), "MainThread")
 
 
-def follow_child(process):
-    """A `multiprocessing` child reports its own exceptions and leaves by `os._exit`: look at it while it cleans up."""
-    if process.parent_process() is None:
+def follow_child(process: "ModuleType") -> None:
+    """A `multiprocessing` child prints its exception and leaves by `os._exit`: look while it cleans up."""
+    if process.parent_process() is None or os.getpid() in _children:
         return
+    _children[:] = [os.getpid()]
     from multiprocessing import util
 
     util.Finalize(None, _child_ends, exitpriority=1000)
 
 
-def _child_ends():
+def _child_ends() -> None:
     if not me.is_rank():
         return
-    value = sys.exc_info()[1]
+    value: "BaseException | None" = sys.exc_info()[1]
     if isinstance(value, SystemExit):  # torch.multiprocessing turns an exception into sys.exit(1)
         value = value.__context__
     if value is not None:
@@ -70,7 +79,7 @@ def _child_ends():
             me.page.flag(4)
 
 
-def report(value, traceback, thread):
+def report(value: BaseException, traceback: "TracebackType | None", thread: str) -> None:
     """Event and file for one exception; the file only for the main thread's, which ends the process."""
     if not me.is_rank() or any([one is value for one in _reported]):
         return
@@ -82,7 +91,7 @@ def report(value, traceback, thread):
     kind = type(value).__name__
     text = redact(_text_of(value))[:_MESSAGE]
     frames = [f"{one.filename}:{one.lineno} in {one.name}" for one in extract_tb(traceback)[-_FRAMES:]]
-    data = {"type": kind, "message": text, "frames": frames, "thread": thread}
+    data: "dict[str, object]" = {"type": kind, "message": text, "frames": frames, "thread": thread}
     emit("exception.raised", "error", **data)
     if thread != "MainThread":
         return
@@ -96,7 +105,7 @@ def report(value, traceback, thread):
         write_whole(path, dumps({"message": inner, "rank": me.rank, "pid": me.pid}))
 
 
-def _text_of(value):
+def _text_of(value: BaseException) -> str:
     try:
         return str(value)
     except Exception:  # a broken __str__ is the program's business

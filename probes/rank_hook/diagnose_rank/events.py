@@ -1,16 +1,19 @@
-"""Event lines: one JSON object, one append, no descriptor kept. A disk that is full or gone is silence, not an error."""
+"""Event lines: one JSON object, one append, no descriptor kept. A full or missing disk is silence."""
 
 import os
 from time import time
 
-try:
-    from _json import encode_basestring_ascii as _quote
-except ImportError:
-    from json.encoder import py_encode_basestring_ascii as _quote
+
+def _quote(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    from json.encoder import encode_basestring_ascii
+
+    return encode_basestring_ascii(text)
 
 
 def dumps(value: object) -> str:
-    """JSON of plain values; NaN and infinities become null, anything unknown its text. (`json` itself loads `re`.)
+    """JSON of plain values; NaN and infinities become null, anything unknown its text. (`json` loads `re`.)
 
     >>> dumps({"a": [1, 2.5, None, True, "x\\n"], "b": float("nan")})
     '{"a":[1,2.5,null,true,"x\\\\n"],"b":null}'
@@ -43,7 +46,15 @@ class Log:
 
         A first line after somebody else's torn one begins with a newline.
         """
-        line = {"v": 1, "time": time(), "event": event, "source": "rank_hook", **self.stamp, "level": level, **data}
+        line = {
+            "v": 1,
+            "time": time(),
+            "event": event,
+            "source": "rank_hook",
+            **self.stamp,
+            "level": level,
+            **data,
+        }
         try:
             raw = dumps(line).encode() + b"\n"
             fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

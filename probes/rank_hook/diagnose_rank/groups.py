@@ -4,25 +4,33 @@ import os
 import sys
 from time import time
 
-from .session import become, emit, me, quiet, write_claim
+from .session import become, emit, me, number, quiet, write_claim
 from .state import HAS_GROUP
 from .torch_import import hide_caller
 
-_seen = set()
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Before = Callable[["tuple[Any, ...]", "dict[str, Any]"], float]
+    After = Callable[["Any", "float | None", "tuple[Any, ...]", "dict[str, Any]", bool], None]
+
+_seen: "set[str]" = set()
 
 
-def patch(c10d):
+def patch(c10d: "Any") -> None:
     """Wrap what makes groups, before anybody else can import it from there. Collectives stay as they are."""
     import functools
 
-    def follow(name, before, after):
+    def follow(name: str, before: "Before", after: "After") -> None:
         original = getattr(c10d, name, None)
         if original is None:
             return
 
         @functools.wraps(original)
-        def wrapper(*args, **kwargs):
-            began = quiet(name, before, original, args, kwargs)
+        def wrapper(*args: "Any", **kwargs: "Any") -> "Any":
+            began = quiet(name, before, args, kwargs)
             try:
                 result = original(*args, **kwargs)
             except BaseException as error:
@@ -39,32 +47,33 @@ def patch(c10d):
     follow("split_group", _nothing, _made)
 
 
-def _nothing(original, args, kwargs):
-    return None
+def _nothing(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
+    return 0.0
 
 
-def _argument(args, kwargs, name, position):
+def _argument(args: "tuple[Any, ...]", kwargs: "dict[str, Any]", name: str, position: int) -> "Any":
     return kwargs[name] if name in kwargs else args[position] if len(args) > position else None
 
 
-def _rank_of(args, kwargs):
+def _rank_of(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> int:
     """The global rank a call will have, from its arguments, its URL or the environment; -1 unknown."""
     rank = _argument(args, kwargs, "rank", 4)
     if isinstance(rank, int) and rank >= 0:
         return rank
     url = _argument(args, kwargs, "init_method", 1)
     if isinstance(url, str) and "rank=" in url.partition("?")[2]:
-        digits = url.partition("?")[2].replace("&", " ").replace("rank=", " rank= ").split()
-        for word, value in zip(digits, digits[1:]):
-            if word == "rank=" and value.isdigit():
-                return int(value)
+        for pair in url.partition("?")[2].split("&"):
+            if pair.startswith("rank=") and pair[5:].isdigit():
+                return int(pair[5:])
     if _argument(args, kwargs, "store", 5) is None and os.environ.get("RANK", "").isdigit():
         return int(os.environ["RANK"])
     return -1
 
 
-def _init_begins(original, args, kwargs):
+def _init_begins(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
     rank = _rank_of(args, kwargs)
+    size = _argument(args, kwargs, "world_size", 3)
+    me.world_size = size if isinstance(size, int) and size > 0 else None
     if rank >= 0:
         _claim(rank)
     if me.is_rank():
@@ -74,16 +83,24 @@ def _init_begins(original, args, kwargs):
         if me.page is not None:
             me.page.enter(1)
         me.num_inits += 1
-        emit("phase.started", phase="init_process_group", num=me.num_inits)
+        backend = _argument(args, kwargs, "backend", 0)
+        emit(
+            "phase.started",
+            phase="init_process_group",
+            num=me.num_inits,
+            backend=None if backend is None else str(backend),
+            world_size=me.world_size or number("WORLD_SIZE"),
+            timeout_s=_given_timeout(args, kwargs),
+        )
     return time()
 
 
-def _claim(rank):
+def _claim(rank: int) -> None:
     how = me.how if me.is_rank() and me.rank == rank and me.how == "environment" else "process_group"
     if become(rank, how):
-        from . import start
+        from . import arming
 
-        start.arm_rank()
+        arming.arm()
         process = sys.modules.get("multiprocessing.process")
         if process is not None:
             from . import errors
@@ -91,16 +108,20 @@ def _claim(rank):
             quiet("errors", errors.follow_child, process)
 
 
-def _init_ends(c10d, began, args, kwargs, ok):
+def _init_ends(
+    c10d: "Any", began: "float | None", args: "tuple[Any, ...]", kwargs: "dict[str, Any]", ok: bool
+) -> None:
     if not ok and not me.is_rank():
         return
     if ok and not me.is_rank():
+        me.world_size = c10d.get_world_size()
         _claim(c10d.get_rank())
     if not me.is_rank():
         return
     if me.page is not None:
         me.page.enter(0)
-    emit("phase.ended", phase="init_process_group", num=me.num_inits, seconds=round(time() - began, 3), ok=ok)
+    seconds = None if began is None else round(time() - began, 3)
+    emit("phase.ended", phase="init_process_group", num=me.num_inits, seconds=seconds, ok=ok)
     if ok:
         me.has_group = True
         _seen.clear()
@@ -114,8 +135,10 @@ def _init_ends(c10d, began, args, kwargs, ok):
         quiet("errors", errors.install)  # torch has put its own excepthook first
 
 
-def _made(c10d, began, args, kwargs, ok):
-    """Report every group that is new since the last time: one call may make several, and some calls are not wrapped."""
+def _made(
+    c10d: "Any", began: "float | None", args: "tuple[Any, ...]", kwargs: "dict[str, Any]", ok: bool
+) -> None:
+    """Report every group that is new: one call may make several, and not every maker is wrapped."""
     if not me.is_rank():
         return
     world = c10d._world
@@ -137,8 +160,13 @@ def _made(c10d, began, args, kwargs, ok):
         )
 
 
-def _timeout(c10d, backend, args, kwargs):
+def _timeout(c10d: "Any", backend: str, args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
+    given = _given_timeout(args, kwargs)
+    return float(c10d._get_default_timeout(backend).total_seconds()) if given is None else given
+
+
+def _given_timeout(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "float | None":
     for given in [*args, *kwargs.values()]:
         if hasattr(given, "total_seconds"):
-            return given.total_seconds()
-    return c10d._get_default_timeout(backend).total_seconds()
+            return float(given.total_seconds())
+    return None

@@ -6,10 +6,12 @@ from .hints import may_hold_secret
 
 HIDDEN = "<redacted>"
 
-_KEYS = r"(?:api|access|secret|private|account|encryption|signing|ssh|shared|master|storage|auth|deploy|license)"
+_KEYS = (
+    r"(?:api|access|secret|private|account|encryption|signing|ssh|shared|master|storage|auth|deploy|license)"
+)
 _SURE = (
-    rf"(?:secret(?!s?[_-]?(?:name|path|file|id)\b)|passw(?:or)?d|passphrase|[_-]pwd|credentials?|authorization|cookie"
-    rf"|{_KEYS}[_.-]?key(?:[_-]?id)?|signature|connection[_-]?string)"
+    rf"(?:secret(?!s?[_-]?(?:name|path|file|id)\b)|passw(?:or)?d|passphrase|[_-]pwd|credentials?|authorization"
+    rf"|cookie|{_KEYS}[_.-]?key(?:[_-]?id)?|signature|connection[_-]?string)"
 )
 # A token of text is not a secret: tokenizer, num_tokens, pad_token, token_ids.
 _TOKEN = (
@@ -23,7 +25,8 @@ _PLAIN = r"[^\s,;&(){}\[\]\"'|]+"
 _BY_NAME = re.compile(rf"{_BEFORE}{_SURE}[A-Za-z0-9_-]{{0,30}}{_EQUALS}({_QUOTED}|{_PLAIN})", re.I)
 _BY_TOKEN = re.compile(rf"{_BEFORE}{_TOKEN}{_EQUALS}({_QUOTED}|{_PLAIN})", re.I)
 _BY_FLAG = re.compile(
-    rf"(?<!\S)(--?[A-Za-z0-9_.-]{{0,60}}?(?:{_SURE}[A-Za-z0-9_-]{{0,30}}|{_TOKEN})\s+)(?!-)({_QUOTED}|[^\s]+)", re.I
+    rf"(?<!\S)(--?[A-Za-z0-9_.-]{{0,60}}?(?:{_SURE}[A-Za-z0-9_-]{{0,30}}|{_TOKEN})\s+)(?!-)({_QUOTED}|[^\s]+)",
+    re.I,
 )
 _NAME = re.compile(rf"(?:{_SURE}|{_TOKEN}$)", re.I)
 _HARMLESS = re.compile(r"[\"']?(?:true|false|none|null|yes|no|on|off|[01]|\.{3}|\*+|<[^>]*>|)[\"']?,?", re.I)
@@ -32,7 +35,7 @@ _SHORT = re.compile(r"[\"']?(?:[-+]?[\d.]+|.{0,7})[\"']?")
 _SHAPES = re.compile(
     "|".join(
         [
-            r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY[A-Z ]{0,10}-----|\Z)",
+            r"-----BEGIN [A-Z ]{0,40}KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z ]{0,40}KEY[A-Z ]{0,10}-----|\Z)",
             r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
             r"\bsk-[A-Za-z0-9_-]{16,}",
             r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{10,}",
@@ -58,7 +61,9 @@ _SHAPES = re.compile(
     re.S,
 )
 _BEARER = re.compile(r"\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.I)
-_BASIC = re.compile(r"\b(Authorization[\"']?\s*[:=]\s*[\"']?(?:Basic|Token|Digest|ApiKey)\s+)[^\s\"',]+", re.I)
+_BASIC = re.compile(
+    r"\b(Authorization[\"']?\s*[:=]\s*[\"']?(?:Basic|Token|Digest|ApiKey)\s+)[^\s\"',]+", re.I
+)
 _USERINFO = re.compile(r"(://)(?:[^\s/@:\"'<>]{0,200}:[^\s/@\"'<>]{1,200}|[^\s/@:\"'<>]{16,200})@")
 _HOOK = re.compile(r"(https://(?:hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/)[^\s\"']+")
 _QUERY = re.compile(r"([?&](?:sig|key|code|token|x-amz-[a-z-]{1,30}|x-goog-[a-z-]{1,30})=)[^\s&\"'#]+", re.I)

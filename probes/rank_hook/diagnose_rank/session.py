@@ -1,4 +1,4 @@
-"""Who this process is: no rank, perhaps a rank, or a rank; and the one way for the hook's parts to say something."""
+"""Who this process is: no rank, perhaps one, or a rank; and the one way to say something as it."""
 
 import os
 import sys
@@ -6,6 +6,15 @@ from time import time
 
 from . import claim, names
 from .events import Log, dumps, write_whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from .state import Page
+
+    Result = TypeVar("Result")
 
 
 class Session:
@@ -18,17 +27,24 @@ class Session:
         self.is_announced = False
         self.has_group = False
         self.claimed_at = 0.0
-        self.page = None
-        self.log = None
+        self.page: "Page | None" = None
+        self.log: "Log | None" = None
         self.stack_signal, self.stack_fd = 0, -1
-        self.socket = None
-        self.kept = []  # pages of a former self: freeing one would close a descriptor number
+        self.socket: "str | None" = None
+        self.kept: "list[Page | None]" = []  # freeing one closes a descriptor number
         self.is_armed = False
-        self.is_free = False  # may become rank 0 of 1 by importing torch
+        self.is_child = False  # forked from a process with the hook
         self.is_leaving = False
         self.is_signal_taken = False
         self.num_inits = 0
+        self.world_size: "int | None" = None
         self.num_groups = 0
+
+    def forked(self) -> None:
+        """In the child of a fork: no rank any more, until it makes a process group itself."""
+        kept, is_armed = [*self.kept, self.page], self.is_armed
+        self.__init__()  # type: ignore[misc]
+        self.kept, self.is_armed, self.is_child = kept, is_armed, True
 
     @property
     def spool(self) -> str:
@@ -48,20 +64,20 @@ class Session:
 me = Session()
 
 
-def emit(event, level="info", **data):
+def emit(event: str, level: str = "info", **data: object) -> None:
     """Write an event of this rank; nothing where this process is no rank, or no longer. Raises nothing."""
     try:
         if not me.is_rank():
             return
         if not me.is_announced:
             announce()
-        if me.is_rank() and (me.has_group or _still_mine()):
+        if me.is_rank() and me.log is not None and (me.has_group or _still_mine()):
             me.log.append(event, level, data)
     except Exception:  # the program comes first
         pass
 
 
-def quiet(step, function, *arguments):
+def quiet(step: str, function: "Callable[..., Result]", *arguments: object) -> "Result | None":
     """Call a part of the hook; what goes wrong in it becomes an event."""
     try:
         return function(*arguments)
@@ -70,7 +86,7 @@ def quiet(step, function, *arguments):
         return None
 
 
-def become(rank, how):
+def become(rank: int, how: str) -> bool:
     """Take the claim of `rank`; False where another living process has it by right."""
     if me.is_rank() and me.rank == rank and me.is_announced:
         me.how = how
@@ -87,7 +103,7 @@ def become(rank, how):
     return True
 
 
-def may_claim(rank, how):
+def may_claim(rank: int, how: str) -> bool:
     """A claim is free, its holder is gone, or it is a process group's against a holder without one."""
     other = holder(rank)
     if other is None or other[0] == me.pid or ticks(other[0]) != other[1]:
@@ -97,8 +113,8 @@ def may_claim(rank, how):
     return how == "environment" and (other[3] or other[4] != claim.key(os.environ))
 
 
-def holder(rank):
-    """(pid, start ticks, has a process group, is provisional, key) of the claim on `rank`; None where there is none."""
+def holder(rank: int) -> "tuple[int, int, bool, bool, str] | None":
+    """(pid, start ticks, has a process group, is provisional, key) of the claim on `rank`, if any."""
     try:
         with open(names.claim_path(me.spool, me.attempt, rank), "rb") as file:
             text = file.read()
@@ -109,7 +125,7 @@ def holder(rank):
     return pid, start, b'"has_process_group":true' in text, b'"provisional":true' in text, key
 
 
-def write_claim():
+def write_claim() -> None:
     """Say in the spool that this process is the rank."""
     data = {
         "pid": me.pid,
@@ -121,8 +137,8 @@ def write_claim():
     write_whole(names.claim_path(me.spool, me.attempt, me.rank), dumps(data))
 
 
-def announce():
-    """Claim file, state page, stack signal, `rank.claimed`; once. A rank by command does it late, or never."""
+def announce() -> None:
+    """Claim file, state page, stack signal, `rank.claimed`; once. The command does it late, or never."""
     from . import faults, state
 
     me.is_announced = True
@@ -134,8 +150,8 @@ def announce():
         me.page = None
     os.environ[claim.MARK] = f"{me.pid};{claim.key(os.environ)}"
     me.claimed_at = time()
-    stamp = {key: os.environ.get(f"DIAGNOSE_{key.upper()}", "") for key in ("run",)}
-    stamp.update(attempt=me.attempt, node=os.uname().nodename, rank=me.rank)
+    run, node = os.environ.get("DIAGNOSE_RUN", ""), os.uname().nodename
+    stamp: "dict[str, object]" = {"run": run, "attempt": me.attempt, "node": node, "rank": me.rank}
     me.log = Log(names.events_path(me.spool, me.attempt, names.rank_name(me.rank)), stamp)
     for folder in ("events", "state", "claims", "faults", "errors"):
         os.makedirs(f"{names.attempt_dir(me.spool, me.attempt)}/{folder}", 0o700, exist_ok=True)
@@ -143,13 +159,13 @@ def announce():
     quiet("claim", write_claim)
     me.page = quiet("state", state.Page, names.state_path(me.spool, me.attempt, me.rank), me.pid, start)
     quiet("faults", faults.register)
-    data = {
+    data: "dict[str, object]" = {
         "pid": me.pid,
         "start_ticks": start,
         "ppid": os.getppid(),
-        "local_rank": _number("LOCAL_RANK"),
-        "world_size": _number("WORLD_SIZE"),
-        "restart_count": _number("TORCHELASTIC_RESTART_COUNT"),
+        "local_rank": number("LOCAL_RANK"),
+        "world_size": me.world_size or number("WORLD_SIZE"),
+        "restart_count": number("TORCHELASTIC_RESTART_COUNT"),
         "how": me.how,
         "python": sys.version.split()[0],
         "argv": quiet("argv", _argv),
@@ -162,28 +178,20 @@ def announce():
     me.log.append("rank.claimed", "info", data)
 
 
-def is_claimed(even_gone):
-    """Has another process been a rank of this attempt? One that was only provisional counts while it lives."""
+def is_claimed(even_gone: bool) -> bool:
+    """Has another process been a rank of this attempt? A provisional one counts while it lives."""
     try:
         found = os.listdir(names.attempt_dir(me.spool, me.attempt) + "/claims")
     except OSError:
         return False
     others = [holder(int(name[5:-5])) for name in found if name.endswith(".json") and name[5:-5].isdigit()]
-    return any([
-        one is not None and one[0] != me.pid and (even_gone or not one[3] or ticks(one[0]) == one[1]) for one in others
-    ])
+    counted = [one for one in others if one is not None and one[0] != me.pid]
+    return any(
+        even_gone or not is_provisional or ticks(pid) == start for pid, start, _, is_provisional, _ in counted
+    )
 
 
-def argv():
-    """The interpreter's command line, whole; `sys.argv` is not there yet when the hook starts."""
-    found = getattr(sys, "orig_argv", None)
-    if found:
-        return list(found)
-    with open("/proc/self/cmdline", "rb") as file:
-        return [word.decode(errors="replace") for word in file.read().rstrip(b"\0").split(b"\0")]
-
-
-def ticks(pid):
+def ticks(pid: int) -> int:
     """Start time of a process in clock ticks; 0 where it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -192,7 +200,7 @@ def ticks(pid):
         return 0
 
 
-def _still_mine():
+def _still_mine() -> bool:
     other = holder(me.rank)
     if other is None or other[0] == me.pid:
         return True
@@ -200,8 +208,9 @@ def _still_mine():
     return False
 
 
-def _argv():
+def _argv() -> str:
     from .hints import may_hold_secret
+    from .start import argv
 
     words = argv()
     text = " ".join(words)
@@ -212,6 +221,7 @@ def _argv():
     return text[:2000]
 
 
-def _number(name):
+def number(name: str) -> "int | None":
+    """A whole number in the environment."""
     text = os.environ.get(name, "")
     return int(text) if text.isdigit() else None

@@ -1,111 +1,56 @@
-"""Where the hook begins: decides what this process may be, and arms only what that needs."""
+"""Where the hook begins: decides what this process may be, and loads only what that needs."""
 
 import os
+import sys
 
 from . import claim
-from .session import argv, become, emit, me, quiet
 from .torch_import import when_imported
 
-# Module the program imports -> the part of the hook that follows it.
-_RANK_PARTS = (
-    ("signal", "faults"),
-    ("threading", "errors"),
-    ("torch.optim.optimizer", "steps"),
-    ("torch._dynamo.callback", "compile"),
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+C10D = "torch.distributed.distributed_c10d"
 
 
-def start():
+def start() -> None:
     """Called once, by `sitecustomize`, before the program."""
-    role = claim.role(os.environ, argv(), me.pid, os.getppid())
-    if not role or not os.path.isdir(me.spool):
+    role = claim.role(os.environ, argv(), os.getpid(), os.getppid())
+    if not role or not os.path.isdir(os.environ["DIAGNOSE_SPOOL"]):
         return
-    os.register_at_fork(after_in_child=_forked)
-    me.is_free = role == "late"
-    if role in ("rank", "command"):
-        rank = int(os.environ["RANK"]) if role == "rank" else 0
-        if become(rank, "environment" if role == "rank" else "command"):
-            arm_rank()
-    when_imported("torch.distributed.distributed_c10d", _part("groups"))
-    if role != "waiting":
-        when_imported("torch", _torch_imported, _torch_begins)
+    when_imported(C10D, _group_makers)
+    if role == "rank":
+        from . import arming
+
+        arming.begin_rank(int(os.environ["RANK"]))
+    elif role == "command":
+        from . import arming
+
+        arming.begin_command()
+    elif role == "late":
+        when_imported("torch", _ignore, _torch_begins)
 
 
-def arm_rank():
-    """Follow what a rank does; once per process."""
-    if me.is_armed:
-        return
-    me.is_armed = True
-    import atexit
-
-    from . import errors
-
-    atexit.register(_exit)
-    quiet("errors", errors.install)
-    for module, part in _RANK_PARTS:
-        when_imported(module, _part(part))
+def argv() -> "list[str]":
+    """The interpreter's command line, whole; `sys.argv` is not there yet when the hook starts."""
+    found = getattr(sys, "orig_argv", None)
+    if found:
+        return list(found)
+    with open("/proc/self/cmdline", "rb") as file:
+        return [word.decode(errors="replace") for word in file.read().rstrip(b"\0").split(b"\0")]
 
 
-def _part(name):
-    def load(module, seconds):
-        quiet(name, _patch, name, module)
+def _group_makers(module: "ModuleType", seconds: "float | None") -> None:
+    from . import arming
 
-    return load
-
-
-def _patch(name, module):
-    __import__(f"{__package__}.{name}", None, None, ["patch"]).patch(module)
+    arming.load_part("groups", module)
 
 
-def _torch_begins():
-    if not me.is_rank() and me.is_free:
-        quiet("claim", _late)
-    if me.is_rank():
-        from . import faults
-        from .session import announce
+def _torch_begins() -> None:
+    from . import arming
 
-        if not me.is_announced:
-            quiet("claim", announce)
-        quiet("ptrace", faults.allow_ptrace)
+    arming.begin_late()
 
 
-def _late():
-    from .session import is_claimed
-
-    if not is_claimed(even_gone=False) and become(0, "command"):
-        arm_rank()
-
-
-def _torch_imported(module, seconds):
-    if me.page is not None:
-        quiet("state", me.page.keep)  # torch has loaded ctypes by now
-    version = getattr(module, "version", None)
-    emit(
-        "torch.imported",
-        torch=str(getattr(module, "__version__", "")),
-        cuda=getattr(version, "cuda", None),
-        seconds=None if seconds is None else round(seconds, 3),
-    )
-
-
-def _forked():
-    from . import faults
-
-    quiet("fork", faults.forget)
-    kept, is_armed = [*me.kept, me.page], me.is_armed
-    me.__init__()  # type: ignore[misc]
-    me.kept, me.is_armed = kept, is_armed
-
-
-def _exit():
-    me.is_leaving = True
-    if me.is_rank():
-        from . import errors
-
-        quiet("errors", errors.at_exit)
-        emit("rank.exiting")
-        if me.page is not None:
-            me.page.flag(4)
-    for page in [*me.kept, me.page]:
-        if page is not None:
-            quiet("state", page.keep_if_needed)
+def _ignore(module: "ModuleType", seconds: "float | None") -> None:
+    return

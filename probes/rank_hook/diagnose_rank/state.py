@@ -1,25 +1,26 @@
-"""The state page: what a rank is doing, in 80 bytes that others may read at any time and that cost no system call to write."""
+"""The state page: what a rank is doing, in 80 bytes that cost no system call to write."""
 
 import os
-from struct import Struct
 from time import time
 
 MAGIC = b"DGSTATE1"
-LAYOUT = Struct("<8sIIQQQdddIId")
-SIZE = 4096
+LAYOUT = "<8sIIQQQdddIId"  # of `struct`; little-endian, and so are all machines with CUDA
+USED, SIZE = 80, 4096
 USR2_TAKEN, HAS_GROUP, EXITING = 1, 2, 4
 PHASES = ("", "init_process_group", "compile", "backward_compile", "cudagraph")
 # Positions in the page seen as an array of that type: aligned, so each store is one.
-_FLAGS, _PHASE, _COMPILES = 3, 16, 17  # u32
+_PID, _FLAGS, _PHASE, _COMPILES = 2, 3, 16, 17  # u32
 _START, _STEPS, _PROGRESS = 2, 3, 4  # u64
 _LAST_PROGRESS, _LAST_STEP, _PHASE_SINCE, _COMPILE_S = 5, 6, 7, 9  # f64
 
 
 class State:
-    """A state page as read. Times are unix seconds, 0.0 for never; `phase` is a name of PHASES, `` for none."""
+    """A state page as read. Times are unix seconds, 0.0 for never; `phase` is one of PHASES."""
 
     def __init__(self, raw: bytes) -> None:
-        fields = LAYOUT.unpack_from(raw)
+        import struct
+
+        fields = struct.unpack_from(LAYOUT, raw)
         self.pid: int = fields[1]
         self.flags: int = fields[2]
         self.start_ticks: int = fields[3]
@@ -55,16 +56,16 @@ def read(path: str) -> "State | None":
     except OSError:
         return None
     try:
-        raw = os.read(fd, LAYOUT.size)
+        raw = os.read(fd, USED)
     except OSError:
         return None
     finally:
         os.close(fd)
-    return State(raw) if len(raw) == LAYOUT.size and raw[:8] == MAGIC else None
+    return State(raw) if len(raw) == USED and raw[:8] == MAGIC else None
 
 
 class Page:
-    """The writer's side. Made new under a draft name and moved into place, so that a former owner keeps its own."""
+    """The writer's side. Made new and moved into place, so that a former owner keeps its own."""
 
     def __init__(self, path: str, pid: int, start_ticks: int) -> None:
         import mmap
@@ -72,15 +73,17 @@ class Page:
         draft = f"{path}.{pid}.tmp"
         fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, LAYOUT.pack(MAGIC, pid, 0, start_ticks, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0.0).ljust(SIZE, b"\0"))
+            if os.write(fd, MAGIC.ljust(SIZE, b"\0")) != SIZE:
+                raise OSError("short write")  # storing where no block is would be SIGBUS
             self.map = mmap.mmap(fd, SIZE)
             self._duplicate = _close_duplicate(fd, draft)
+            self._u32 = memoryview(self.map).cast("I")
+            self._u64 = memoryview(self.map).cast("Q")
+            self._f64 = memoryview(self.map).cast("d")
+            self._u32[_PID], self._u64[_START] = pid, start_ticks
             os.replace(draft, path)
         finally:
             os.close(fd)
-        self._u32 = memoryview(self.map).cast("I")
-        self._u64 = memoryview(self.map).cast("Q")
-        self._f64 = memoryview(self.map).cast("d")
 
     def flag(self, bit: int) -> None:
         """Set a flag."""
@@ -92,7 +95,7 @@ class Page:
         self._u64[_PROGRESS] += 1
 
     def step(self) -> int:
-        """An optimizer step ended; the number of them so far. Nothing but stores: this is on the program's hot path."""
+        """An optimizer step ended; how many so far. Nothing but stores: this is the hot path."""
         self._f64[_LAST_STEP] = self._f64[_LAST_PROGRESS] = time()
         self._u64[_STEPS] = num = self._u64[_STEPS] + 1
         self._u64[_PROGRESS] += 1
@@ -111,7 +114,7 @@ class Page:
         self._f64[_COMPILE_S] += seconds
 
     def keep(self) -> None:
-        """Never let the map be freed: freeing closes a descriptor number that may be the program's by then."""
+        """Never let the map be freed: that closes a descriptor number which may be the program's by then."""
         if self._duplicate >= 0:
             import ctypes
 
@@ -119,7 +122,7 @@ class Page:
             self._duplicate = -1
 
     def keep_if_needed(self) -> None:
-        """The same at exit, where loading ctypes just for this is worth it only if the number is in use again."""
+        """The same at exit, where ctypes is worth loading only if the number is in use again."""
         if self._duplicate >= 0:
             try:
                 os.fstat(self._duplicate)
@@ -129,7 +132,7 @@ class Page:
 
 
 def _close_duplicate(fd: int, path: str) -> int:
-    """Close the descriptor that `mmap` keeps for itself: the program's numbers must stay what they would be."""
+    """Close the descriptor that `mmap` keeps: the program's numbers must stay what they would be."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if int(name) != fd and os.readlink(f"/proc/self/fd/{name}") == os.path.realpath(path):

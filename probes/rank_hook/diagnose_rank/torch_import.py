@@ -3,20 +3,29 @@
 import sys
 from time import time
 
-_wanted: "dict[str, list[object]]" = {}
-_before: "dict[str, list[object]]" = {}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+    After = Callable[[ModuleType, "float | None"], None]
+    Before = Callable[[], None]
+
+_after: "dict[str, list[After]]" = {}
+_before: "dict[str, list[Before]]" = {}
 
 
-def when_imported(name, after, before=None):
-    """Call `after(module, seconds)` once the program has imported `name`: now, if it already has.
+def when_imported(name: str, after: "After", before: "Before | None" = None) -> None:
+    """Call `after(module, seconds)` once the program has imported `name`; now, with None, if it has already.
 
-    `before()` is called just before the module is executed, and not at all if it already was. Callbacks raise nothing.
+    `before()` is called just before the module is executed, or not at all. Callbacks raise nothing.
     """
     module = sys.modules.get(name)
     if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
         after(module, None)
         return
-    _wanted.setdefault(name, []).append(after)
+    _after.setdefault(name, []).append(after)
     if before is not None:
         _before.setdefault(name, []).append(before)
     if _finder not in sys.meta_path:
@@ -26,12 +35,14 @@ def when_imported(name, after, before=None):
 class _Finder:
     """Finds nothing itself: it asks the others, and has the module's own loader call back."""
 
-    def find_spec(self, name, path=None, target=None):
-        if name not in _wanted:
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if name not in _after:
             return None
         for finder in list(sys.meta_path):
             find = None if finder is self else getattr(finder, "find_spec", None)
-            spec = None if find is None else find(name, path, target)
+            spec: "ModuleSpec | None" = None if find is None else find(name, path, target)
             if spec is not None:
                 _arm(spec)
                 return spec
@@ -41,17 +52,18 @@ class _Finder:
 _finder = _Finder()
 
 
-def _arm(spec):
+def _arm(spec: "ModuleSpec") -> None:
     loader = spec.loader
     original = getattr(loader, "exec_module", None)
     if original is None or "exec_module" in getattr(loader, "__dict__", {"exec_module": None}):
         return
 
-    def exec_module(module):
-        loader.__dict__.pop("exec_module", None)
+    def exec_module(module: "ModuleType") -> None:
         name = module.__name__
-        if name != spec.name:  # a loader shared by several modules
-            return original(module)
+        if name != spec.name:  # a loader that serves several modules
+            original(module)
+            return
+        loader.__dict__.pop("exec_module", None)
         for before in _before.pop(name, ()):
             before()
         began = time()
@@ -60,22 +72,21 @@ def _arm(spec):
         except BaseException as error:
             hide_caller(error)
             raise
-        for after in _wanted.pop(name, ()):
+        for after in _after.pop(name, ()):
             after(module, time() - began)
-        if not _wanted and _finder in sys.meta_path:
+        if not _after and _finder in sys.meta_path:
             sys.meta_path.remove(_finder)
-        return None
 
     try:
-        loader.exec_module = exec_module
+        loader.exec_module = exec_module  # type: ignore[union-attr,method-assign]
     except AttributeError:
         return
 
 
-def hide_caller(error):
+def hide_caller(error: BaseException) -> None:
     """Drop the caller's own frame from a traceback that passes through it; a bare `raise` must follow.
 
-    From Python 3.11 on the traceback then reads as it would without us; before, one frame of ours stays in it.
+    From Python 3.11 on the traceback then reads as it would without us; before, our frame stays.
     """
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
