@@ -91,6 +91,12 @@ class Reader:
             yield Event(kind, self.source, f"{self.where}:{number}", time=time, rank=rank, data=data)
 
     def close(self) -> Iterator[Event]:
+        """What is still open at the end."""
+        yield from self.flush()
+
+    def flush(self) -> Iterator[Event]:
+        """Exceptions that only wait for what may follow them."""
+        self.num_open = 0
         for wrapper, writer in self.writers.items():
             for raised in writer.close():
                 yield from self.raised(raised, self.ranks[wrapper])
@@ -108,13 +114,15 @@ def exception(raised: Raised) -> Data:
 
 
 def read_log(member: Member, reader: Reader) -> Iterator[Event]:
-    """All events of a log, `log.read` last. Raises OSError alone."""
+    """All events of a log in the order of its lines, `log.read` last. Raises OSError alone."""
     count, last = 0, ""
+    events: list[Event] = []
     for count, line in lines_of(member):
         if line and not line.isspace():
             last = line
-        yield from reader.feed(count, line)
-    yield from reader.close()
+        events += reader.feed(count, line)
+    events += reader.close()
+    yield from sorted(events, key=lambda event: int(event.where.rpartition(":")[2]))
     shown = [part for part in parts(last) if part.strip()]
     text = unwrap(shown[-1]).text.strip()[:500] if shown else ""
     data: Data = {"num_lines": count, "num_bytes": member.size, "last_line": text}

@@ -1,7 +1,7 @@
 """An exception as its rank wrote it down: torchelastic's `error.json`, and the rank hook's own files.
 
 >>> from io import BytesIO
->>> text = b'{"message": {"message": "ValueError: bad", "extraInfo": {"py_callstack": "", "timestamp": "1795486935"}}}'
+>>> text = b'{"message": {"message": "ValueError: bad", "extraInfo": {"timestamp": "1795486935"}}}'
 >>> event = next(parse(Member("none_x/attempt_0/1/error.json", len(text), lambda: BytesIO(text))))
 >>> event.kind, event.rank, event.time, event.data["type"], event.data["message"]
 ('exception.raised', 1, 1795486935.0, 'ValueError', 'bad')

@@ -1,7 +1,7 @@
 """PyTorch Flight Recorder dumps, JSON or pickle: how far one rank has come in each of its groups.
 
 >>> from io import BytesIO
->>> entry = b'{"collective_seq_id":1,"process_group":["0","default_pg"],"profiling_name":"gloo:all_reduce","retired":false}'
+>>> entry = b'{"collective_seq_id":1,"process_group":["0","default_pg"],"profiling_name":"gloo:barrier"}'
 >>> text = b'{"version":"2.10","pg_config":{},"entries":[' + entry + b']}'
 >>> group, read = parse(Member("flight/1795486961/rank-00003.json", len(text), lambda: BytesIO(text)))
 >>> group.kind, group.rank, group.data["desc"], group.data["launched"], group.data["completed"]
@@ -12,6 +12,7 @@
 
 import io
 import pickle
+import pickletools
 from collections.abc import Iterator
 from math import prod
 
@@ -20,14 +21,23 @@ from diagnose.text import MAX_RANK, rank_of, steps, time_of
 from diagnose.values import integer, json_value, number, string
 
 EVENTS = {
-    "flight.group_read": "one rank in one group; data: group, desc, group_index (order of first use in this file), "
-    "ranks, launched, completed, status_launched, num_entries, "
+    "flight.group_read": "one rank in one group; data: group, desc, group_index (order of first use), ranks, "
+    " launched, completed, status_launched, num_entries, "
     "entries ([seq, signature, created_s, retired, timeout_s], the newest, oldest first)",
     "flight.read": "one dump; data: version, num_entries, library",
     "source.unreadable": "data: reason",
 }
 LIMIT = 64 << 20  # an honest dump of 2000 entries is 1 MB
 KEEP = 256  # entries of one group
+MAX_ENTRIES = 1 << 17  # the ring holds 2000
+KEYS = (b"pg_config", b"pg_status", b"entries", b"comm_lib_version", b"nccl_version", b"collective_seq_id")
+# What honest dumps are made of. Others could call code, or claim more memory than the file has bytes.
+OPCODES = {
+    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1",
+    "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING", "EMPTY_DICT", "EMPTY_LIST",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "APPEND", "APPENDS", "SETITEM", "SETITEMS",
+    "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "MEMOIZE",
+}  # fmt: skip
 Row = dict[str, object]
 
 
@@ -35,10 +45,7 @@ def recognises(where: str, head: bytes) -> bool:
     names = steps(where)
     if "flight" in names[:-1] and names[-1].endswith((".json", ".pickle", ".pkl")):
         return True
-    start = head.lstrip()[:1]
-    return (
-        start in (b"{", b"\x80") and sum(key in head for key in (b"pg_config", b"pg_status", b"entries")) > 1
-    )
+    return head.lstrip()[:1] in (b"{", b"\x80") and sum(key in head for key in KEYS) > 1
 
 
 def parse(member: Member) -> Iterator[Event]:
@@ -55,6 +62,7 @@ def parse(member: Member) -> Iterator[Event]:
     time = time_of(member.where)
     rows = dump.get("entries")
     entries = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list | tuple) else []
+    entries = entries[-MAX_ENTRIES:]
     library = library_of(dump, entries)
     for index, (name, mine) in enumerate(by_group(entries).items()):
         data = group(dump, name, mine, index, library)
@@ -83,11 +91,21 @@ def load(data: bytes) -> object:
     if data[:1] != b"\x80":
         return json_value(data)
     try:
+        check(data)
         return Refusing(io.BytesIO(data)).load()
     except (MemoryError, RecursionError, OverflowError):
         raise ValueError("the pickle is too large or nested too deeply") from None
     except Exception as error:  # a broken pickle raises whatever its opcodes run into
         raise ValueError(f"{type(error).__name__}: {str(error)[:200]}") from None
+
+
+def check(data: bytes) -> None:
+    """Refuse all but plain containers, and a memo larger than the file (it would be allocated at once)."""
+    for opcode, argument, place in pickletools.genops(data):
+        if opcode.name not in OPCODES:
+            raise pickle.UnpicklingError(f"refused: opcode {opcode.name} at byte {place}")
+        if opcode.name == "LONG_BINPUT" and isinstance(argument, int) and argument > len(data):
+            raise pickle.UnpicklingError(f"refused: memo {argument} in {len(data)} bytes")
 
 
 def library_of(dump: Row, entries: list[Row]) -> str:
@@ -102,7 +120,7 @@ def by_group(entries: list[Row]) -> dict[tuple[str, str], list[tuple[int, Row]]]
     found: dict[tuple[str, str], list[tuple[int, Row]]] = {}
     for place, row in enumerate(entries):
         pair = row.get("process_group")
-        if not isinstance(pair, list | tuple) or not pair or row.get("is_p2p"):
+        if not isinstance(pair, list | tuple) or not pair or is_true(row.get("is_p2p")):
             continue
         seq = integer(row.get("collective_seq_id"))
         if seq is not None and seq >= 0:
@@ -136,7 +154,11 @@ def group(dump: Row, key: tuple[str, str], mine: list[tuple[int, Row]], index: i
 
 def is_done(row: Row, library: str) -> bool:
     """Gloo tells by `retired` alone. Elsewhere a retired operation that is not completed has timed out."""
-    return row.get("state") == "completed" or (library in ("gloo", "") and bool(row.get("retired")))
+    return row.get("state") == "completed" or (library in ("gloo", "") and is_true(row.get("retired")))
+
+
+def is_true(value: object) -> bool:
+    return value is True or value in ("true", "True", "1", 1)
 
 
 def status_of(dump: Row, row: Row) -> int | None:
@@ -166,7 +188,7 @@ def entry(seq: int, row: Row) -> list[object]:
         seq,
         signature(row),
         created / 1e9 if created else None,
-        bool(row.get("retired")),
+        is_true(row.get("retired")),
         timeout / 1e3 if timeout else None,
     ]
 
@@ -178,8 +200,8 @@ FREE = {"all_to_all", "barrier"}  # sizes may differ in health
 def signature(row: Row) -> str:
     """`op|sizes|dtypes`: only what must agree between the members of one collective.
 
-    >>> signature({"profiling_name": "gloo:all_reduce", "input_sizes": [[10, 100]], "input_dtypes": ["Float"]})
-    'all_reduce|[[1000]]|Float'
+    >>> signature({"profiling_name": "gloo:reduce", "input_sizes": [[10, 100]], "input_dtypes": ["Float"]})
+    'reduce|[[1000]]|Float'
     """
     op = string(row.get("profiling_name"), 100).rpartition(":")[2].strip("_").removesuffix("_base")
     sides = ("output", "input") if op in {"scatter", "reduce_scatter"} else ("input", "output")

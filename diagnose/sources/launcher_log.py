@@ -29,9 +29,7 @@ EXIT = re.compile(r"(-?\d{1,9})\s+\(pid: (\d{1,10})\)")
 HEADS = {"Failures:": False, "Root Cause (first observed failure):": True}
 BLOCK = re.compile(r"\[\d+\]:\s*")
 CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
-NAMES = re.compile(
-    r"(?i)train|launch|torchrun|stdout|stderr|slurm|console|(?<![a-z])(?:job|run|output)(?![a-z])"
-)
+NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
 
 
 def recognises(where: str, head: bytes) -> bool:
@@ -72,7 +70,7 @@ class LauncherReader(Reader):
 
     def shown(self, number: int, line: Prefixed) -> Iterator[Event]:
         if line.text.strip() in HEADS:
-            yield from self.end_block()
+            yield from self.end_block() if self.block is not None else self.flush()
             self.block, self.is_root = {}, HEADS[line.text.strip()]
         elif self.block is not None:
             yield from self.row(number, line.text)

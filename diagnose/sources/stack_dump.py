@@ -15,8 +15,8 @@ from diagnose.text import decode, rank_of, steps, time_of
 from diagnose.values import integer, json_value, number, string
 
 EVENTS = {
-    "stack.read": "data: via, main (innermost first: `func (file.py:12)`), paths (same order), active, owns_gil, "
-    "num_threads, threads (`name: innermost frame`)",
+    "stack.read": "data: via, main (innermost first: `func (file.py:12)`), paths (same order), "
+    "active, owns_gil, num_threads, threads (`name: innermost frame`)",
     "source.unreadable": "data: reason",
 }
 LIMIT = 16 << 20

@@ -1,4 +1,4 @@
-"""Take the samples anew from real ranks: `python tests/sources/take.py OUT`. Names of the machine are replaced.
+"""Take the samples anew from real ranks: `python tests/sources/take.py OUT`. Its names are replaced.
 
 The samples under `*/samples/` were chosen from what this writes; run it to see a newer torch's words.
 """
@@ -16,9 +16,9 @@ WAYS = ("raise", "kill", "exit", "late", "mismatch")
 
 def scrub(data: bytes, work: str) -> bytes:
     """The same bytes without this machine's folders and name. Text only: a pickle's strings have a length."""
-    prefix = sys.prefix.encode()
     for old, new in (
-        (prefix, b"/opt/venv"),
+        (sys.prefix.encode(), b"/opt/venv"),
+        (sys.base_prefix.encode(), b"/usr/local"),
         (str(RANKS.parent).encode(), b"/app"),
         (work.encode(), b"/out"),
         (socket.gethostname().encode(), b"host-a"),
