@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from diagnose.messages import RANK_LINES, Data, Pattern
 from diagnose.model import Event, Member
-from diagnose.text import MAX_RANK, Prefixed, has_zone, lines_of, parts, seconds, unwrap
+from diagnose.text import MAX_RANK, Prefixed, blocks, has_zone, parts, seconds, unwrap
 from diagnose.tracebacks import Raised, Tracebacks
 
 MAX_ALIKE = 200  # events of one kind and rank kept from one file: the aftermath is always the most frequent
@@ -27,7 +27,7 @@ def is_text(head: bytes) -> bool:
 
 
 class Reader:
-    """Reads one log, line by line; `feed` and `close` give its events."""
+    """Reads one log, block by block; `feed` and `close` give its events."""
 
     words: tuple[str, ...] = TRACE_WORDS
 
@@ -42,14 +42,20 @@ class Reader:
         self.alike: Counter[tuple[str, int | None]] = Counter()
         self.seen: set[tuple[int | None, str, str]] = set()  # exceptions
 
-    def interests(self, line: str) -> bool:
-        return self.num_open > 0 or any(word in line for word in self.words)
+    def is_inside(self) -> bool:
+        """Whether every line counts now, whatever it holds."""
+        return self.num_open > 0
 
-    def feed(self, number: int, line: str) -> Iterator[Event]:
-        """The events of one physical line, or that it completes."""
-        if self.interests(line):
-            for part in parts(line):
-                yield from self.shown(number, unwrap(part))
+    def feed(self, start: int, block: list[str]) -> Iterator[Event]:
+        """The events of these physical lines, or that they complete."""
+        whole = "\n".join(block)
+        words = [word for word in self.words if word in whole]
+        if not words and not self.is_inside():
+            return  # the fast way: most of a long log says nothing
+        for number, line in enumerate(block, start):
+            if self.is_inside() or any([word in line for word in words]):
+                for part in parts(line):
+                    yield from self.shown(number, unwrap(part))
 
     def shown(self, number: int, line: Prefixed) -> Iterator[Event]:
         rank = self.rank_of(line)
@@ -117,10 +123,11 @@ def read_log(member: Member, reader: Reader) -> Iterator[Event]:
     """All events of a log in the order of its lines, `log.read` last. Raises OSError alone."""
     count, last = 0, ""
     events: list[Event] = []
-    for count, line in lines_of(member):
-        if line and not line.isspace():
-            last = line
-        events += reader.feed(count, line)
+    with member.open() as stream:
+        for start, block in blocks(stream):
+            events += reader.feed(start, block)
+            count = start + len(block) - 1
+            last = next((line for line in reversed(block) if line and not line.isspace()), last)
     events += reader.close()
     yield from sorted(events, key=lambda event: int(event.where.rpartition(":")[2]))
     shown = [part for part in parts(last) if part.strip()]

@@ -33,25 +33,31 @@ def decode(data: bytes) -> str:
     return data.decode(encoding(data), "replace").replace("\0", "")
 
 
-def lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
-    """Each line with its number from 1, without its end. Raises OSError alone."""
+def blocks(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    """Lines without their ends, many at a time, with the number of the first. Raises OSError alone."""
     decoder: codecs.IncrementalDecoder | None = None
     number, kept, is_cut = 1, "", False
     while True:
         chunk = stream.read(CHUNK)
         decoder = decoder or codecs.getincrementaldecoder(encoding(chunk))("replace")
         text = decoder.decode(chunk, final=not chunk).replace("\0", "")
-        first, *rest = text.split("\n")
-        if not is_cut:
-            kept = (kept + first)[: LINE_LIMIT + 1]
-        for part in rest:
-            yield number, kept[:LINE_LIMIT].removesuffix("\r")
-            number, kept, is_cut = number + 1, part[: LINE_LIMIT + 1], False
+        found = text.split("\n")
+        found[0] = kept if is_cut else kept + found[0]
+        kept = found.pop()[: LINE_LIMIT + 1]
         is_cut = len(kept) > LINE_LIMIT
+        if not chunk and kept:
+            found.append(kept)
+        if found:
+            yield number, [line[:LINE_LIMIT].removesuffix("\r") for line in found]
+            number += len(found)
         if not chunk:
-            break
-    if kept:
-        yield number, kept[:LINE_LIMIT].removesuffix("\r")
+            return
+
+
+def lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Each line with its number from 1, without its end. Raises OSError alone."""
+    for start, block in blocks(stream):
+        yield from enumerate(block, start)
 
 
 def lines_of(member: Member) -> Iterator[tuple[int, str]]:

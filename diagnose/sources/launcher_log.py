@@ -65,8 +65,8 @@ class LauncherReader(Reader):
     nested: Tracebacks | None = None  # the traceback in a block
     child: int | None = None  # index of the spawned process whose traceback comes
 
-    def interests(self, line: str) -> bool:
-        return self.block is not None or super().interests(line)
+    def is_inside(self) -> bool:
+        return self.block is not None or super().is_inside()
 
     def shown(self, number: int, line: Prefixed) -> Iterator[Event]:
         if line.text.strip() in HEADS:
