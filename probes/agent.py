@@ -49,7 +49,7 @@ class Agent:
         self.attempt = given.attempt
         self.wake = Wake()
         self.parent_fd = death.open_pidfd(given.parent_pid, 0) if given.parent_pid else -1
-        self.table_due = self.query_due = 0.0
+        self.table_due = self.query_due = self.queried = 0.0
         self.query_wait = self.query_first = max(2.0, given.stall_after / 4)
         self.is_unwatched = False
         self.ending, self.woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -162,7 +162,7 @@ class Agent:
     def _update(self, one: Rank) -> None:
         for kind, when in self.sampler.update(one):
             self.silence.moved(one.rank, when, kind)
-            self.query_wait = self.query_first
+            self.query_wait, self.query_due = self.query_first, 0.0
         if (one.stopped_ticks >= 2) != one.is_stopped:
             one.is_stopped = not one.is_stopped
             self._say_of(one, "rank.stopped" if one.is_stopped else "rank.continued", pid=one.pid)
@@ -193,11 +193,9 @@ class Agent:
     def _watch_silence(self, ranks: list[Rank], now: float) -> None:
         clock = time.time()
         longest = self.silence.longest_s(clock)
-        is_fresh = self.query_due - self.query_wait > now - 1.0
-        if longest >= self.query_first and (
-            now >= self.query_due
-            or (longest >= self.silence.threshold_s and not is_fresh and not self.silence.stalled)
-        ):
+        is_stale = bool(self.silence.signals) and now - self.queried >= 1.0
+        is_near = longest >= self.silence.threshold_s and not self.silence.stalled and is_stale
+        if longest >= self.query_first and (now >= self.query_due or is_near):
             self._query(ranks, now)
         told = self.silence.check(time.time())
         if isinstance(told, Stall):
@@ -229,7 +227,7 @@ class Agent:
                 did_move = True
         self.query_wait = self.query_first if did_move else min(self.query_wait * 1.5, MAX_QUERY_S)
         self.query_wait = max(self.query_wait, self.query_first)
-        self.query_due = now + self.query_wait
+        self.queried, self.query_due = now, now + self.query_wait
 
     # Ends
 

@@ -173,7 +173,7 @@ class Look:
         busiest = sorted(threads, key=lambda thread: -thread.cpu_s)[:8]
         data: dict[str, Any] = {
             "state": now.state,
-            "wchan": procfs.word(one.pid, "wchan") or "",
+            "wchan": (procfs.word(one.pid, "wchan") or "").strip("0"),
             "syscall": _number(procfs.word(one.pid, "syscall")),
             "cpu_s": round(now.cpu_s, 2),
             "num_threads": len(threads),

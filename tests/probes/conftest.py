@@ -130,4 +130,6 @@ class Job:
 def job(tmp_path: Path) -> Iterator[Job]:
     one = Job(tmp_path)
     yield one
+    for event in one.said():  # shown by pytest where the test has failed
+        print(json.dumps(event)[:300])
     one.close()

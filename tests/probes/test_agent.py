@@ -1,0 +1,164 @@
+"""The agent sees real processes die, stop and fall silent, and takes evidence of real ranks."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from .conftest import Job, wait_for
+
+HANG = """
+import os, sys, time, datetime
+import torch, torch.distributed as dist
+dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=120))
+rank, x = dist.get_rank(), torch.ones(4)
+def skips_the_collective():
+    open(sys.argv[1] + str(rank), "w").close()
+    while not os.path.exists(sys.argv[1] + "go"):
+        time.sleep(0.05)
+for _ in range(3):
+    dist.all_reduce(x)
+if rank == 1:
+    skips_the_collective()
+dist.all_reduce(x)
+if rank == 0:
+    os._exit(3)
+time.sleep(60)
+"""
+
+
+def start_ranks(job: Job, program: str, num: int) -> list[subprocess.Popen[bytes]]:
+    """Ranks as any launcher starts them, with the hook."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "WORLD_SIZE": str(num),
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    argv = [sys.executable, "-c", program, str(job.folder / "mark")]
+    return [job.popen(argv, env=job.hooked(RANK=str(r), LOCAL_RANK=str(r), **where)) for r in range(num)]
+
+
+@pytest.mark.torch
+@pytest.mark.ranks
+def test_a_hang_is_called_looked_at_twice_and_its_end_is_told(job: Job) -> None:
+    pytest.importorskip("torch")
+    ranks = start_ranks(job, HANG, 2)
+    job.agent("--stall-after-first", "60", stall_after=4.0)
+    wait_for((job.folder / "mark1").exists, 30)
+    silent_from = time.time()
+    stalled = wait_for(lambda: job.events("job.stalled"), 20)[0]
+    assert stalled["ranks"] == [0, 1] and stalled["stall_after_s"] == 4.0
+    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "stalled"], 10)[0]
+    assert taken["time"] - silent_from < 4.0 + 10.0 and len(set(taken["time_dirs"])) == 2
+    for scan, folder in enumerate(taken["time_dirs"], 1):
+        for rank in (0, 1):
+            dump = json.loads((job.spool / f"attempts/1/flight/{folder}/rank-{rank:05d}.json").read_text())
+            assert max(e["collective_seq_id"] for e in dump["entries"]) == (4 if rank == 0 else 3)
+            stack = (job.spool / f"attempts/1/stacks/{folder}/rank-{rank:05d}.json").read_text()
+            assert ("skips_the_collective" in stack) == (rank == 1)
+            assert [e for e in job.events("proc.dumped", rank) if e["scan"] == scan and e["dir"] == folder]
+    assert {e["path"] for e in job.events("stack.dumped", 1)} >= {
+        f"attempts/1/stacks/{folder}/rank-00001.json"
+    }
+    (job.folder / "markgo").touch()
+    progressed = wait_for(lambda: job.events("job.progressed"), 20)[0]
+    assert progressed["moved"] == "collective" and progressed["after_s"] >= 4
+    died = wait_for(lambda: job.events("rank.died", 0), 10)[0]
+    assert died["exit_code"] == 3 and died["signal"] is None
+    assert ranks[0].wait(5) == 3
+
+
+@pytest.mark.parametrize("ending", [["sleep", "300"], ["sh", "-c", "read x; exit 7"]])
+def test_a_death_is_seen_at_once_with_its_code_or_signal(job: Job, ending: list[str]) -> None:
+    reader, writer = os.pipe()
+    rank = subprocess.Popen(ending, env=job.env(), stdin=reader)
+    os.close(reader)
+    job.started.append(rank)
+    job.claim(0, rank.pid)
+    job.agent()
+    wait_for(lambda: job.events("rank.sampled", 0))
+    died = time.time()
+    rank.kill() if ending[0] == "sleep" else os.close(writer)
+    event = wait_for(lambda: job.events("rank.died", 0), 3)[0]
+    assert event["time"] - died < 2.0
+    assert (event["exit_code"], event["signal"]) == ((None, 9) if ending[0] == "sleep" else (7, None))
+    assert event["via"] in ("zombie", "pidfd_info")
+    if ending[0] == "sleep":
+        os.close(writer)
+
+
+def test_a_stopped_rank_and_one_without_a_hook_are_noticed_and_every_refusal_has_a_reason(job: Job) -> None:
+    bare = job.popen(["sleep", "300"], env=job.env(RANK="1", LOCAL_RANK="1", WORLD_SIZE="2"))
+    claimed = job.popen(["sleep", "301"], env=job.env())
+    job.claim(0, claimed.pid, stack_signal=12)
+    job.agent()
+    found = wait_for(lambda: job.events("rank.found", 1), 12)[0]
+    assert found["pid"] == bare.pid and found["how"] == "environment"
+    claimed.send_signal(signal.SIGSTOP)
+    wait_for(lambda: job.events("rank.stopped", 0), 4)
+    claimed.send_signal(signal.SIGCONT)
+    wait_for(lambda: job.events("rank.continued", 0), 4)
+    bare.kill()
+    wait_for(lambda: job.events("rank.died", 1), 4)
+    taken: dict[str, Any] = wait_for(lambda: job.events("evidence.taken"), 10)[0]
+    assert taken["cause"] == "died" and taken["ranks"] == [0]
+    refused = {e["via"]: e["reason"] for e in job.events("stack.refused", 0)}
+    assert "handler" in refused["faulthandler"] and refused["py_spy"]
+    assert job.events("flight.refused", 0)[0]["reason"] == "no control server"
+    assert job.events("proc.dumped", 0) and claimed.poll() is None
+
+
+def test_without_any_progress_signal_the_job_is_called_unwatched_and_never_stalled(job: Job) -> None:
+    rank = job.popen(["sleep", "300"], env=job.env())
+    job.claim(0, rank.pid)
+    agent = job.agent(stall_after=2.0)
+    assert "step" in wait_for(lambda: job.events("job.unwatched"))[0]["missing"]
+    begun = time.monotonic()
+    agent.terminate()
+    assert agent.wait(5) == 0 and time.monotonic() - begun < 2.0
+    assert not job.events("job.stalled") and job.events("agent.ended")
+
+
+def test_when_its_parent_is_killed_the_agent_ends_every_marked_process_and_no_other(job: Job) -> None:
+    parent = job.popen(["sleep", "300"])
+    stubborn = "import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nos.setsid()\ntime.sleep(300)"
+    marked = [job.popen(argv, env=job.env()) for argv in (["sleep", "300"], ["setsid", "sleep", "300"])]
+    stays = job.popen(["sleep", "300"])
+    hard = job.popen([sys.executable, "-c", stubborn], env=job.env())
+    agent = job.agent(parent=parent.pid)
+    wait_for(lambda: job.events("agent.started"))
+    parent.kill()
+    parent.wait()
+    assert [one.wait(5) for one in marked] == [-15, -15]
+    assert hard.wait(8) == -9 and agent.wait(8) == 0
+    lost = job.events("parent.lost")[0]
+    assert {one.pid for one in marked} <= set(lost["ended"]) and lost["stuck"] == [] and stays.poll() is None
+
+
+def test_an_agent_started_again_goes_on_and_tells_no_death_twice(job: Job) -> None:
+    ranks = [job.popen(["sleep", "300"], env=job.env()) for _ in range(3)]
+    for rank, process in enumerate(ranks):
+        job.claim(rank, process.pid)
+    first = job.agent()
+    wait_for(lambda: job.events("rank.found", 2))
+    ranks[0].kill()
+    wait_for(lambda: job.events("rank.died", 0))
+    first.kill()
+    first.wait()
+    ranks[1].kill()
+    ranks[1].wait()
+    job.agent()
+    told = wait_for(lambda: job.events("rank.died", 1))[0]
+    assert told["exit_code"] is None and told["via"] == "unknown"
+    wait_for(lambda: len(job.events("rank.found", 2)) == 2)
+    assert len(job.events("rank.died", 0)) == 1 and ranks[2].poll() is None
