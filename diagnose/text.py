@@ -13,6 +13,7 @@ from diagnose.model import Member
 
 LINE_LIMIT = 64 << 10  # characters kept of a line
 MAX_RANK = 1 << 20
+MAX_WRAPPERS = 16  # around one line
 CHUNK = 1 << 18
 
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
@@ -113,7 +114,7 @@ def unwrap(line: str) -> Prefixed:
     4
     """
     rank, is_local, is_sure, stamp, wrapper = None, False, False, "", ""
-    while True:
+    for _ in range(MAX_WRAPPERS):
         if found := WRAPPER.match(line):
             wrapper += found[0]
             if told := found["rank"]:
@@ -125,8 +126,9 @@ def unwrap(line: str) -> Prefixed:
         elif not stamp and (found := STAMP.match(line)):
             stamp = found[1]
         else:
-            return Prefixed(rank, is_local, is_sure, stamp, wrapper, line)
+            break
         line = line[found.end() :]
+    return Prefixed(rank, is_local, is_sure, stamp, wrapper, line)
 
 
 GLOG = re.compile(

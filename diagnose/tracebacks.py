@@ -16,10 +16,10 @@ USUAL = re.compile(
     r"|\.(?:error|gaierror|herror|timeout|Empty|Full)$"
 )
 LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "NOTE"}
-CHAIN = re.compile(
-    r"\s*[| ]*(?:During handling of the above exception, another exception occurred:"
-    r"|The above exception was the direct cause of the following exception:)\s*"
-)
+CHAIN = {
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+}
 NOTE = re.compile(
     r"(?:Exception in thread (?P<thread>.{1,100}?)|Process (?P<process>[\w-]*Process-\d+)):?\s*"
 )
@@ -104,7 +104,7 @@ class Tracebacks:
     def after(self, number: int, text: str) -> list[Raised]:
         """Behind the exception's line: more of its message, the next of its chain, or something else."""
         assert self.pending is not None
-        if CHAIN.fullmatch(text):
+        if text.strip(" |") in CHAIN:
             done, self.pending = self.pending, None
             return [] if self.is_ignored else [done._replace(is_end=False)]
         if not text.strip():

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -101,6 +102,21 @@ def test_json_of_any_shape_is_answered(name: str, tree: object) -> None:
 def test_an_empty_file_and_a_deep_one_are_answered(name: str) -> None:
     for data in (b"", b"\n", b"[" * 200_000, b'{"a":' * 100_000, b"\0" * 4096, b"a" * 300_000):
         read(name, data)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b" ", b"[default1]:", b"[rank1]: ", b"|", b"Rank 1", b"\x1b]", b"\r", b"\"", b"?] ", b"Process-1", b"a.",
+     b"Watchdog caught collective operation timeout ", b"failed to pass monitoredBarrier Ranks 1, ", b"12: "],
+)  # fmt: skip
+def test_lines_made_to_be_slow_are_not(part: bytes) -> None:
+    """Each would take minutes if any pattern went back and forth over the whole line."""
+    line = part * (60_000 // len(part)) + b"\n"
+    data = b"Traceback (most recent call last):\n" + line * 3 + b"ValueError: x\n" + line * 3
+    start = time.monotonic()
+    for name in ("rank_log", "launcher_log", "stack_dump"):
+        read(name, data)
+    assert time.monotonic() - start < 5
 
 
 @quick
