@@ -21,7 +21,7 @@ KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 class Activity(Record, frozen=True):
     """What a rank does.
 
-    `is_`: compile, collective, rendezvous, loader, checkpoint, storage, lock, sleep, busy, stopped, blocked
+    `is_`: compile, import, collective, rendezvous, loader, checkpoint, storage, lock, sleep, busy, stopped, blocked
     or unknown. `moving`: whether anything differed between the two scans (None: one scan).
     """
 
@@ -56,9 +56,11 @@ def by_stack(event: Event) -> tuple[str, str] | None:
     """The activity that the frames alone settle, with the frame that does."""
     stack = frames(event)
     pairs = [split(frame) for frame in stack]
-    for (_, file), path, frame in zip(pairs, paths(event) or [""] * len(pairs), stack, strict=False):
-        if file in COMPILE_FILES or any(part in path for part in COMPILE_PATHS):
+    for (function, file), path, frame in zip(pairs, paths(event) or [""] * len(pairs), stack, strict=False):
+        if function != "<module>" and (file in COMPILE_FILES or any(part in path for part in COMPILE_PATHS)):
             return "compile", frame
+    if any(function == "_find_and_load" for function, _ in pairs):
+        return "import", stack[0]
     for (function, file), frame in zip(pairs, stack, strict=True):
         if file in {"rendezvous.py"} or function in {"_store_based_barrier", "init_process_group"}:
             return "rendezvous", frame

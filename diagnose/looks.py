@@ -19,7 +19,7 @@ class Look(Record, frozen=True):
     cause: str  # stalled | asked | raised | died | ended | schedule | foreign
     time: float | None
     scans: list[list[Event]]
-    resolved_after_s: float | None = None  # the stall ended by itself so long after the look
+    resolved_after_s: float | None = None  # the job went on, or ended well, so long after the look
 
     def last(self, *kinds: str) -> dict[int, Event]:
         """The newest event of these kinds of each rank."""
@@ -43,7 +43,8 @@ def looks(evidence: Evidence) -> list[Look]:
     taken = list(evidence.of("evidence.taken"))
     if not taken:
         return [Look(cause="foreign", time=None, scans=scans_of(states))] if states else []
-    moved = sorted(e.time for e in evidence.of("job.progressed") if e.time is not None)
+    well = [e for e in evidence.of("command.ended") if e.data.get("exit_code") == 0]
+    moved = sorted(e.time for e in [*evidence.of("job.progressed"), *well] if e.time is not None)
     found = []
     for event in taken:
         told = event.data.get("time_dirs")
@@ -74,12 +75,12 @@ def scans_of(states: Iterable[Event]) -> list[list[Event]]:
 def decisive(evidence: Evidence) -> Look | None:
     """The look that shows the fault best.
 
-    The last one before the first death (afterwards ranks are missing because they were ended, not because
-    they failed), else the first one after it; looks at a stall before looks at a death.
+    The last one before the first failure (afterwards ranks are missing because they were ended, and waits are
+    over because they timed out), else the first one after it; looks at a stall before looks at a failure.
     """
     found = [look for look in looks(evidence) if look.cause in (*DECISIVE, "foreign") and look.scans]
-    deaths = [e.time for e in evidence.of("rank.died") if e.time is not None]
-    first = min(deaths, default=None)
+    failures = [e.time for e in evidence.of("rank.died", "exception.raised") if e.time is not None]
+    first = min(failures, default=None)
     before = [k for k in found if first is None or k.time is None or k.time <= first]
     stalls = [k for k in before if k.cause in ("stalled", "asked", "foreign")]
     if stalls:

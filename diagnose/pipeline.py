@@ -29,7 +29,8 @@ def modules(package: str) -> list[ModuleType]:
 def parse(members: Iterable[Member]) -> tuple[list[Event], list[str], list[str]]:
     """Events of all files, and the files that were and were not recognised."""
     events: list[Event] = []
-    recognised, unrecognised = [], []
+    recognised: list[str] = []
+    unrecognised: list[str] = []
     for member in members:
         try:
             head = member.read(HEAD)

@@ -16,6 +16,7 @@ KINDS = {
 }
 WORDS = {
     "compile": "is compiling",
+    "import": "is importing modules",
     "collective": "waits in a collective",
     "rendezvous": "waits in the rendezvous",
     "loader": "waits for its data loader",

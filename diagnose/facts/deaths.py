@@ -109,21 +109,19 @@ def after_grace(end: End, first: float | None) -> bool:
 
 def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
     """Whether others went on, and then failed or stalled for want of this rank."""
-    others = [r for r in evidence.ranks if r != end.rank]
-    ended_at = {e.rank: e for e in ends}
-    if end.time is None or not others:
+    if end.time is None or any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")):
         return False
-    still = [r for r in others if r not in ended_at or (ended_at[r].time or 0) > end.time]
-    lost = [
-        e
-        for e in evidence.of(
-            "gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised"
-        )
-        if e.rank in still and (e.time is None or e.time >= end.time - 0.5) and is_loss(e)
-    ]
-    stalled = any((e.time or 0) > end.time for e in evidence.of("job.stalled"))
-    failed = [r for r in still if (late := ended_at.get(r)) and (late.code or late.sig)]
-    return bool(lost or stalled or (failed and not end.code))
+    gone = {e.rank for e in ends if e.time is not None and e.time <= end.time}
+    still = set(evidence.ranks) - gone - {end.rank}
+    losses = evidence.of(
+        "gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised"
+    )
+    if any(e.rank in still and (e.time is None or e.time >= end.time - 0.5) and is_loss(e) for e in losses):
+        return True
+    calls = [e for e in evidence.of("job.stalled", "job.progressed") if (e.time or 0.0) > end.time]
+    stalled = bool(still and calls) and calls[-1].kind == "job.stalled"
+    failed = any(e.rank in still and (e.code or e.sig) for e in ends)
+    return stalled or (failed and end.code == 0)
 
 
 def is_loss(event: Event) -> bool:

@@ -46,7 +46,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             since=last.time,
             events=[last],
         )
-        yield from slowed(last, resolved, evidence)
+        if ended is None or done:
+            yield from slowed(last, resolved, evidence)
     yield from unseen(evidence, bool(stalls))
     yield Fact(
         kind="job.outcome",

@@ -24,7 +24,10 @@ Arrivals = dict[int, dict[int, float]]  # collective -> rank -> time
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    if any(evidence.of("job.stalled", "exception.raised")) or any(map(failed, evidence.of("rank.died"))):
+    well = any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended"))
+    if not well and (
+        any(evidence.of("job.stalled", "exception.raised")) or any(map(failed, evidence.of("rank.died")))
+    ):
         return  # waits for a rank that stalls or fails are not a straggler's
     newest: dict[tuple[str, int], Event] = {}
     for look in looks(evidence):
