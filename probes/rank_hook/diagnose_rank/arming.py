@@ -2,7 +2,7 @@
 
 import os
 
-from .session import announce, become, emit, is_claimed, me, quiet
+from .session import announce, become, emit, is_claimed, leave, me, quiet
 from .torch_import import when_imported
 
 TYPE_CHECKING = False
@@ -100,9 +100,7 @@ def _exit() -> None:
         from . import errors
 
         quiet("errors", errors.at_exit)
-        emit("rank.exiting")
-        if me.page is not None:
-            me.page.flag(4)
+        leave()
     for page in [*me.kept, me.page]:
         if page is not None:
             quiet("state", page.keep_if_needed)

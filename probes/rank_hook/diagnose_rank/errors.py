@@ -6,7 +6,7 @@ from time import time
 
 from . import names
 from .events import dumps, write_whole
-from .session import emit, me, quiet
+from .session import emit, leave, me, quiet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,11 +72,7 @@ def _child_ends() -> None:
         value = value.__context__
     if value is not None:
         quiet("errors", report, value, value.__traceback__, "MainThread")
-    if not me.is_leaving:
-        me.is_leaving = True
-        emit("rank.exiting")
-        if me.page is not None:
-            me.page.flag(4)
+    leave()
 
 
 def report(value: BaseException, traceback: "TracebackType | None", thread: str) -> None:
@@ -84,13 +80,17 @@ def report(value: BaseException, traceback: "TracebackType | None", thread: str)
     if not me.is_rank() or any([one is value for one in _reported]):
         return
     _reported[:] = [value]
-    from traceback import TracebackException, extract_tb
+    frames = _frames(traceback)
+    if isinstance(value, KeyboardInterrupt):
+        # Loading more would run `eval`, and the interpreter would forget that it is to end by SIGINT.
+        emit("exception.raised", "error", type=type(value).__name__, message="", frames=frames, thread=thread)
+        return
+    from traceback import TracebackException
 
     from .redact import redact
 
     kind = type(value).__name__
     text = redact(_text_of(value))[:_MESSAGE]
-    frames = [f"{one.filename}:{one.lineno} in {one.name}" for one in extract_tb(traceback)[-_FRAMES:]]
     data: "dict[str, object]" = {"type": kind, "message": text, "frames": frames, "thread": thread}
     emit("exception.raised", "error", **data)
     if thread != "MainThread":
@@ -103,6 +103,15 @@ def report(value: BaseException, traceback: "TracebackType | None", thread: str)
     if me.is_rank():
         path = names.errors_path(me.spool, me.attempt, me.rank)
         write_whole(path, dumps({"message": inner, "rank": me.rank, "pid": me.pid}))
+
+
+def _frames(traceback: "TracebackType | None") -> "list[str]":
+    found = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        found.append(f"{code.co_filename}:{traceback.tb_lineno} in {code.co_name}")
+        traceback = traceback.tb_next
+    return found[-_FRAMES:]
 
 
 def _text_of(value: BaseException) -> str:

@@ -7,6 +7,7 @@ from time import time
 from . import claim, names
 from .events import Log, dumps, write_whole
 
+EXITING = 4  # in state.py, which a process that is no rank never loads
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ class Session:
         self.kept: "list[Page | None]" = []  # freeing one closes a descriptor number
         self.is_armed = False
         self.is_child = False  # forked from a process with the hook
-        self.is_leaving = False
+        self.is_leaving = self.has_left = False
         self.is_signal_taken = False
         self.num_inits = 0
         self.world_size: "int | None" = None
@@ -75,6 +76,16 @@ def emit(event: str, level: str = "info", **data: object) -> None:
             me.log.append(event, level, data)
     except Exception:  # the program comes first
         pass
+
+
+def leave() -> None:
+    """The rank is on its way out; said once."""
+    if me.has_left:
+        return
+    me.has_left = me.is_leaving = True
+    emit("rank.exiting")
+    if me.page is not None:
+        me.page.flag(EXITING)
 
 
 def quiet(step: str, function: "Callable[..., Result]", *arguments: object) -> "Result | None":
