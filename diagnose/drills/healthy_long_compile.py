@@ -2,7 +2,6 @@
 
 import blocks
 import torch
-import torch.distributed as dist
 import training
 
 DRILL = {
@@ -24,7 +23,7 @@ def main(rank: int) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for num, batch in enumerate(training.batches(rank, num=5)):
         training.report(rank, num, training.step(model, optimizer, batch))
-    dist.destroy_process_group()
+    training.leave()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import time
 
 import torch
-import torch.distributed as dist
 import training
 from torch.nn.parallel import DistributedDataParallel
 
@@ -26,7 +25,7 @@ def main(rank: int) -> None:
     for num, batch in enumerate(training.batches(rank, num=60)):
         training.report(rank, num, training.step(model, optimizer, batch))
         time.sleep(0.05)  # a bigger model's step
-    dist.destroy_process_group()
+    training.leave()
 
 
 if __name__ == "__main__":

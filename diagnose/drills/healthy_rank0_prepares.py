@@ -39,7 +39,7 @@ def main(rank: int) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for num, batch in enumerate(training.batches(rank, num=20)):
         training.report(rank, num, training.step(model, optimizer, batch))
-    dist.destroy_process_group()
+    training.leave()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 
 import torch
-import torch.distributed as dist
 import training
 from torch.nn.parallel import DistributedDataParallel
 
@@ -33,7 +32,7 @@ def main(rank: int) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for num, batch in enumerate(read(rank, num=60)):
         training.report(rank, num, training.step(model, optimizer, batch))
-    dist.destroy_process_group()
+    training.leave()
 
 
 if __name__ == "__main__":
