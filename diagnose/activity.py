@@ -21,8 +21,8 @@ KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 class Activity(Record, frozen=True):
     """What a rank does.
 
-    `is_`: compile, import, collective, rendezvous, loader, checkpoint, storage, lock, sleep, busy, stopped, blocked
-    or unknown. `moving`: whether anything differed between the two scans (None: one scan).
+    `is_`: compile, import, collective, rendezvous, loader, checkpoint, storage, lock, sleep, busy, stopped,
+    blocked or unknown. `moving`: whether anything differed between the two scans (None: one scan).
     """
 
     is_: str

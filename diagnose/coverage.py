@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from diagnose.model import Coverage, Event, Evidence
 
+CLAIMS = {"rank.claimed", "rank.found"}
 JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
 
 
@@ -13,7 +14,7 @@ def attempt_of(where: str) -> str:
     >>> attempt_of("attempts/2/events/agent-000001.jsonl:7")
     '2'
     """
-    parts = where.split("/")
+    parts = where.replace("!", "/").split("/")
     return next((parts[i + 1] for i, p in enumerate(parts[:-2]) if p == "attempts"), "")
 
 
@@ -33,7 +34,7 @@ def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
 
 def gather(events: Sequence[Event]) -> Evidence:
     """The ledger. A rank that a per-rank source lacks is missing there, with a reason where one is known."""
-    claimed = [e for e in events if e.kind in {"rank.claimed", "rank.found"} and e.rank is not None]
+    claimed = [e for e in events if e.kind in CLAIMS and e.rank is not None]
     firm = [e for e in claimed if not e.data.get("provisional")]
     sizes = [n for e in firm or claimed if isinstance(n := e.data.get("world_size"), int) and n > 0]
     known = {e.rank for e in events if e.rank is not None}

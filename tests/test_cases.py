@@ -2,7 +2,7 @@
 
 A case is a folder `tests/cases/<name>/` with `truth.toml` (what was really wrong, and where the evidence came
 from), `bundle/` and `golden.json` (the verdict, and how every failure of the playbook fared). Goldens are
-rewritten by `DIAGNOSE_REWRITE=1 pytest tests/test_cases.py`, never by hand; truth is never rewritten.
+rewritten by `REWRITE_GOLDENS=1 pytest tests/test_cases.py`, never by hand; truth is never rewritten.
 """
 
 import os
@@ -76,9 +76,9 @@ def test_every_failure_of_the_playbook_fares_as_before(case):
     }
     encoded = msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=1) + b"\n"
     golden = case / "golden.json"
-    if os.environ.get("DIAGNOSE_REWRITE"):
+    if os.environ.get("REWRITE_GOLDENS"):
         golden.write_bytes(encoded)
-    assert golden.read_bytes() == encoded, f"{golden}: set DIAGNOSE_REWRITE=1 if the change is meant"
+    assert golden.read_bytes() == encoded, f"{golden}: set REWRITE_GOLDENS=1 if the change is meant"
 
 
 def allowed(case: Path) -> dict[str, set[int]]:

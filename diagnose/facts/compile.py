@@ -113,21 +113,20 @@ def alone(
     own, others = caches(evidence, late, now)
     estimate = remaining(elapsed, own, others)
     left = timeout_left(wait, now)
-    words = f"{named(late)} compile{'' if len(late) > 1 else 's'}"
-    if elapsed is not None:
-        words += f" for {elapsed:.0f} s"
-    words += (
-        f" while {named(ranks(wait.waiting))} wait{'' if len(wait.waiting) > 1 else 's'} in {wait.place()}"
-    )
+    over = ended is not None and not unfinished and not timed_out
+    if over and ended is not None and since is not None:
+        elapsed = ended - since
+    words = f"{named(late)} {'compiled' if over else 'compile' if len(late) > 1 else 'compiles'}"
+    words += f" for {elapsed:.0f} s" if elapsed is not None else ""
+    waiting = "waited" if over else "wait" if len(wait.waiting) > 1 else "waits"
+    words += f" while {named(ranks(wait.waiting))} {waiting} in {wait.place()}"
     if timed_out:
         words += "; the timeout fired before the compile ended"
+    elif over:
+        words += ", then it caught up"
     else:
-        if ended is not None and not unfinished:
-            words += f"; it caught up {ended - (now or ended):.0f} s later"
-        elif estimate is not None:
-            words += f"; catches up in about {estimate:.0f} s"
-        if left is not None and left > 0 and unfinished:
-            words += f"; the collective times out in {left:.0f} s"
+        words += f"; catches up in about {estimate:.0f} s" if estimate is not None else "; no estimate yet"
+        words += f"; the collective times out in {left:.0f} s" if left is not None and left > 0 else ""
     return Fact(
         kind="compile.alone",
         text=words,

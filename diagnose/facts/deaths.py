@@ -174,7 +174,8 @@ def whole(evidence: Evidence, found: dict[int, End]) -> dict[int, End]:
 
 def closings(evidence: Evidence) -> set[int]:
     """Ranks that the launcher says it ended itself."""
-    pids = {e.data.get("pid"): e.rank for e in evidence.of("rank.claimed", "rank.found")}
+    told = evidence.of("rank.claimed", "rank.found", "launcher.failure_listed")
+    pids = {e.data.get("pid"): e.rank for e in told if e.rank is not None}
     sent = (pids.get(e.data.get("pid")) for e in evidence.of("launcher.closing_sent"))
     return {rank for rank in sent if rank is not None}
 

@@ -84,7 +84,7 @@ def test_the_wait_that_ended_is_still_named():
     found = verdict(*look({3}), *ended, done)
     assert [(c.failure, c.ranks) for c in found.causes] == [("compile_skew", [3])]
     assert found.symptom == "slow"
-    assert "caught up" in found.causes[0].evidence[0].text
+    assert "compiled for 22 s while ranks 0-2 waited" in found.causes[0].evidence[0].text
 
 
 def timeouts():
