@@ -54,9 +54,14 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "launched it, not completed",
                 "launched it, not completed",
             )
-        if not w.awaited and not w.behind:
+        if not w.awaited and not w.behind and not elsewhere(w, waits):
             yield from arrived(w, resolved)
         yield from ahead(w, roots, evidence, resolved)
+
+
+def elsewhere(w: Waiting, waits: list[Waiting]) -> bool:
+    """Whether a member also waits in another communicator: what holds that one up may hold up this one."""
+    return any(set(ranks(w.waiting)) & set(ranks(v.waiting)) for v in waits if v.group is not w.group)
 
 
 def waited(w: Waiting, resolved: bool) -> Fact:
