@@ -1,10 +1,17 @@
 """Look at a run from outside: is its parent gone? Then its manifest says `lost`, and why."""
 
+import fcntl
+import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from diagnose import manifest
+from diagnose.children import Helper
 from diagnose.contract import Manifest
+
+OWNER = "run-dir.txt"  # in a spool: the run directory it belongs to
+PATIENCE_S = 15.0  # the agent's grace for the job's processes, and the last seal
 
 
 def boot_id() -> str:
@@ -35,11 +42,48 @@ def gone(found: Manifest, node: str) -> str:
     return ""
 
 
+def spool_of(run: Path, found: Manifest) -> Path | None:
+    """The run's spool, if it is still there and says itself that it belongs to this run directory."""
+    spool = Path(found.spool) if found.spool else None
+    try:
+        if spool is None or spool.stat().st_uid != os.getuid():
+            return None
+        return spool if (spool / OWNER).read_text() == str(run.resolve()) else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def is_collecting(spool: Path) -> bool:
+    """Whether a collector is at work on this spool."""
+    try:
+        with (spool / "collector.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def collect_rest(run: Path, found: Manifest) -> None:
+    """Let the collector bring over what a killed run left in its spool; start one if there is none."""
+    spool, end = spool_of(run, found), time.monotonic() + PATIENCE_S
+    if spool is None or found.pid is None:
+        return
+    if not is_collecting(spool):
+        arguments = ["--spool", str(spool), "--run-dir", str(run.resolve()), "--parent", str(found.pid)]
+        with suppress(OSError):
+            Helper("collector", arguments, spool / "collector.err").start()
+    while spool.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def settle(run: Path, node: str) -> Manifest | None:
     """The manifest, `lost` written into it where that is certain (and the directory may be written)."""
     found = manifest.read(run)
-    if found is None or found.state not in {"launching", "running"} or not (reason := gone(found, node)):
+    if found is None or found.state in manifest.FINAL or not (reason := gone(found, node)):
         return found
+    collect_rest(run, found)
     with suppress(OSError):
         manifest.advance(run, "lost", reason)
-    return manifest.read(run)
+    return manifest.read(run) or found

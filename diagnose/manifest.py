@@ -30,11 +30,13 @@ def read(run: Path) -> Manifest | None:
         return None
 
 
-def begin(run: Path, state: str = "launching", **fields: object) -> None:
-    """Write a new manifest. `fields` are those of `Manifest`. Raises OSError."""
-    first = {"state": state, "time": time.time(), "reason": ""}
-    save(run, {"schema": MANIFEST, "app_id": None, "function_call_id": None, "last_polled_at": None,
-               **fields, "state": state, "transitions": [first]})  # fmt: skip
+def begin(run: Path, id: str, **fields: object) -> None:
+    """Write a new manifest, `launching`. `fields` are those of `Manifest`. Raises OSError."""
+    first = {"state": "launching", "time": time.time(), "reason": ""}
+    nobody = {"app_id": None, "function_call_id": None, "last_polled_at": None}
+    save(
+        run, {"schema": MANIFEST, "run": id, **nobody, **fields, "state": "launching", "transitions": [first]}
+    )
 
 
 def advance(run: Path, state: str, reason: str = "", **fields: object) -> bool:

@@ -119,7 +119,10 @@ class Variable(Record, frozen=True):
     """One environment variable of a policy: what it is set to (absent: unset), and why."""
 
     why: str
-    value: str | None = None  # `{spool}` is filled in
+    value: str | None = None  # `{spool}` and `{attempt}` are filled in
+    drop: str = ""  # a path list: only the entries that this matches are taken out
+    only: Literal["", "torchrun", "single_node"] = ""  # where it holds; elsewhere it is left alone
+    unless_set: list[str] = []  # other names of the same thing: the operator's choice by any of them wins
     since: str = ""  # the library version it exists from
     source: str = ""
 

@@ -57,7 +57,8 @@ def group() -> None:
 def main() -> None:
     """Entry point: a traceback is never the user's; an error of ours exits 70."""
     try:
-        group.main(prog_name="diagnose", standalone_mode=False)
+        code = group.main(prog_name="diagnose", standalone_mode=False)  # ctx.exit's code comes back
+        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:

@@ -62,7 +62,7 @@ def clock(seconds: float) -> str:
     >>> clock(134), clock(3725)
     ('02:14', '1:02:05')
     """
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
@@ -96,7 +96,7 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
         ),
         Section("UNLIKE", [Row(text) for text in unlike(verdict, full)]),
         Section("WAITS", [] if verdict.causes and not full else list(wait_rows(verdict))),
-        Section("STEPS", [Row(f"{s.answer:8}{safe(s.ask)}", short(s.where), "place") for s in verdict.steps]),
+        Section("STEPS", [Row(f"{s.answer:9}{safe(s.ask)}", short(s.where), "place") for s in verdict.steps]),
         Section("NOT SEEN", list(gap_rows(verdict.coverage, book, full))),
         Section("AFTER", [Row(headline(cause)) for cause in verdict.aftermath]),
         Section("CONTEXT", list(context_rows(verdict.context, bool(verdict.causes), full))),

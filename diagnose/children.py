@@ -1,0 +1,110 @@
+"""Processes beside and below `diagnose run`: its helpers, and all that carries the mark of the job."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from probes import files as probes_files
+
+PROBES = Path(probes_files.__file__).parent
+HOOK = PROBES / "rank_hook"
+NUM_RESTARTS = 5
+OURS = ("DIAGNOSE_SPOOL", "DIAGNOSE_RUN", "DIAGNOSE_ATTEMPT", "DIAGNOSE_MARK", "DIAGNOSE_PARENT_PID")
+
+
+class Helper:
+    """A probe in a session of its own, started again when it dies."""
+
+    def __init__(self, name: str, arguments: Sequence[str], errors: Path) -> None:
+        self.name, self.errors, self.num_starts = name, errors, 0
+        self.argv = [sys.executable, "-P", "-m", f"probes.{name}", *arguments]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it. Raises OSError."""
+        kept = {key: value for key, value in os.environ.items() if key not in OURS}
+        path = os.pathsep.join(p for p in (str(PROBES.parent), kept.get("PYTHONPATH", "")) if p)
+        self.num_starts += 1
+        with self.errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                self.argv,
+                env={**kept, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+            )
+
+    def look(self) -> int | None:
+        """Start it again if it has died; the code it died with, else None."""
+        if self.process is None or self.process.poll() is None:
+            return None
+        code, self.process = self.process.returncode, None
+        if self.num_starts <= NUM_RESTARTS:
+            with suppress(OSError):
+                self.start()
+        return code
+
+    def end(self, limit_s: float) -> bool:
+        """Ask it to end, and wait; True if it ended well. One that does not answer is killed."""
+        process, self.process = self.process, None
+        if process is None:
+            return False
+        process.terminate()
+        try:
+            return process.wait(limit_s) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+            return False
+
+
+def marked(mark: str) -> list[int]:
+    """Live processes that were started with DIAGNOSE_MARK=<mark>."""
+    pair, found = f"DIAGNOSE_MARK={mark}".encode(), []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if pair in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def send(pids: Iterable[int], signum: int) -> None:
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, signum)
+
+
+def name_of(pid: int) -> str:
+    """`pid comm state`, for people."""
+    with suppress(OSError, IndexError):
+        head, _, rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")
+        return f"{pid} {head.partition(b'(')[2].decode(errors='replace')} {rest.split()[0].decode()}"
+    return str(pid)
+
+
+def end_marked(
+    mark: str, grace_s: float, nap: Callable[[float], None] = time.sleep
+) -> tuple[list[int], list[str]]:
+    """SIGTERM to all that carries the mark, SIGKILL after `grace_s`: (pids ended, who stays)."""
+    begun, seen, asked = time.monotonic(), set[int](), set[int]()
+    while left := marked(mark):
+        late = time.monotonic() - begun - grace_s
+        if late > 3.0:
+            break
+        seen |= set(left)
+        if late >= 0:
+            send(left, signal.SIGKILL)
+        else:  # a stopped process takes its SIGTERM only when it runs again
+            send([pid for pid in left if pid not in asked], signal.SIGTERM)
+            send([pid for pid in left if pid not in asked], signal.SIGCONT)
+            asked |= set(left)
+        nap(0.05)
+    return sorted(seen - set(left)), [name_of(pid) for pid in left]

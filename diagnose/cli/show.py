@@ -1,0 +1,26 @@
+"""Show the verdict on a run: a path, an id or a name; the newest run without one."""
+
+import click
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--root", help="Where names are looked up (default: $DIAGNOSE_ROOT, else ./runs).")
+@click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
+@click.option("-v", "--verbose", is_flag=True, help="Leave nothing away.")
+@click.pass_context
+def command(ctx: click.Context, run: str | None, root: str | None, form: str, verbose: bool) -> None:
+    """The verdict on RUN, as it was written; made now where its writer was killed.
+
+    Exit codes: 0 nothing wrong found, 1 causes found, 3 could not tell.
+    """
+    from diagnose import playbook, reader, runs
+    from diagnose.cli import _print
+
+    try:
+        path = runs.resolve(run, runs.root(root))
+    except runs.NoRun as error:
+        raise click.ClickException(str(error)) from None
+    book = playbook.load()
+    verdict = _print.read(lambda: reader.recall(path, run or str(path), lambda: book))
+    ctx.exit(_print.verdict(verdict, book, form, verbose))

@@ -1,0 +1,51 @@
+"""From files to verdict and record, for every command that reads: a run directory or foreign evidence."""
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from diagnose import bundle, follow, manifest, record
+from diagnose.pipeline import diagnose_bundle
+from diagnose.playbook import Playbook
+from diagnose.verdict import Verdict, encode
+from probes.files import atomic_write
+
+ENDED = {"ok", "error", "lost"}
+
+
+def judge(run: Path, given: str, book: Playbook) -> Verdict:
+    """The verdict on what lies there now. Raises bundle.BundleError where nothing can be read."""
+    verdict = diagnose_bundle(given, bundle.members(str(run)), book)
+    found = manifest.read(run) if run.is_dir() else None
+    if found is None:
+        return verdict
+    return msgspec.structs.replace(verdict, run=msgspec.structs.replace(verdict.run, name=found.run))
+
+
+def write(run: Path, verdict: Verdict) -> None:
+    """Verdict first, record last: a record says that the verdict is final. Raises OSError."""
+    atomic_write(run / "verdict.json", encode(verdict))
+    if found := manifest.read(run):
+        record.save(run, record.build(found, record.lines(run)))
+
+
+def examine(run: Path, given: str, book: Playbook) -> Verdict:
+    """Judge anew; in a run that has ended without a record (its parent was killed), leave both there."""
+    is_run = run.is_dir() and manifest.path(run).is_file()
+    found = follow.settle(run, socket.gethostname()) if is_run else None
+    verdict = judge(run, given, book)
+    if found and found.state in ENDED and record.read(run) is None:
+        with suppress(OSError):
+            write(run, verdict)
+    return verdict
+
+
+def recall(run: Path, given: str, book: Callable[[], Playbook]) -> Verdict:
+    """The final verdict as it lies there; judged anew where there is none yet."""
+    if record.read(run) is not None:
+        with suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode((run / "verdict.json").read_bytes(), type=Verdict)
+    return examine(run, given, book())

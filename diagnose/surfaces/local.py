@@ -1,0 +1,238 @@
+"""Ranks on this machine: start the command with its helpers, look, stop, fetch what they left."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from diagnose import __version__, follow, manifest
+from diagnose.children import HOOK, Helper, end_marked, marked, send
+from diagnose.contract import Change
+from diagnose.environment import plan
+from diagnose.journal import Journal
+from diagnose.playbook import Environment
+from diagnose.terminal import Screen, Tee
+from probes.layout import elastic_dir, spool_launcher_log
+from probes.redact import is_secret_name, redact, redact_argv
+
+ATTEMPT = "1"
+GRACE_S = 5.0  # from SIGTERM to SIGKILL, for what the command left behind
+
+
+class Job(NamedTuple):
+    """What is to be run, and how it is watched."""
+
+    command: Sequence[str]
+    run: Path  # the run directory, already made
+    name: str
+    policies: Sequence[Environment]
+    stall_after_s: float
+    stall_after_first_s: float
+    on_stall: str
+
+
+class NotStarted(Exception):
+    """The command could not be started. `code` is what a shell would exit with: 126 or 127."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def lookup(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Raises NotStarted where the command cannot be run, before anything is made for it."""
+    word = command[0]
+    if shutil.which(word, path=environ.get("PATH")):
+        return
+    if os.sep in word and Path(word).exists():
+        raise NotStarted(126, f"{word}: {'a folder' if Path(word).is_dir() else 'not executable'}")
+    raise NotStarted(127, f"{word}: command not found")
+
+
+def hidden(name: str, value: str | None) -> str | None:
+    """A variable's value as it may be shown."""
+    return value and ("<redacted>" if is_secret_name(name) else redact(value))
+
+
+class Local:
+    """One run on this machine. `complain` is told, a line at a time, what goes wrong beside the command."""
+
+    def __init__(self, job: Job, screen: Screen, complain: Callable[[str], None]) -> None:
+        """Make the spool and the manifest. Raises OSError."""
+        self.job, self.screen, self.complain = job, screen, complain
+        self.mark = secrets.token_hex(8)
+        self.spool = Path(tempfile.mkdtemp(prefix="dg-"))
+        for folder in (f"attempts/{ATTEMPT}/flight/watchdog", "sock", "elastic"):
+            (self.spool / folder).mkdir(parents=True)
+        (self.spool / follow.OWNER).write_text(str(job.run))
+        manifest.begin(
+            job.run,
+            id=job.run.name,
+            name=job.name,
+            command=redact_argv(list(job.command)),
+            node=socket.gethostname(),
+            boot=follow.boot_id(),
+            pid=os.getpid(),
+            start_ticks=follow.start_ticks(os.getpid()),
+            spool=str(self.spool),
+            root=str(job.run.parent),
+        )
+        self.journal = Journal(self.spool, job.run.name, ATTEMPT, complain)
+        self.log = os.open(
+            spool_launcher_log(str(self.spool)), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        self.tees = [Tee(fd, self.log, screen) for fd in (1, 2)]
+        self.changes: list[Change] = []
+        self.process: subprocess.Popen[bytes] | None = None
+        errors = self.spool / "helpers.err"
+        self.collector = Helper("collector", self._collector_arguments(), errors)
+        self.agent = Helper("agent", [], errors)
+        self.shares_terminal = os.isatty(0)
+
+    def _collector_arguments(self) -> list[str]:
+        where = ["--spool", str(self.spool), "--run-dir", str(self.job.run)]
+        return [*where, "--parent", str(os.getpid()), "--attempt", ATTEMPT, "--mark", self.mark]
+
+    def _agent_arguments(self, pid: int) -> list[str]:
+        job = self.job
+        options = {
+            "--spool": self.spool,
+            "--run": job.run.name,
+            "--attempt": ATTEMPT,
+            "--command-pid": pid,
+            "--parent-pid": os.getpid(),
+            "--mark": self.mark,
+            "--stall-after": job.stall_after_s,
+            "--stall-after-first": job.stall_after_first_s,
+            "--on-stall": job.on_stall,
+        }
+        return [str(part) for pair in options.items() for part in pair]
+
+    def environ(self) -> dict[str, str]:
+        """The command's environment; `changes` says what in it is ours."""
+        fill = {"spool": str(self.spool), "attempt": ATTEMPT, "elastic": elastic_dir(str(self.spool))}
+        planned = plan(self.job.command, os.environ, self.job.policies, fill)
+        self.changes = [
+            Change(c.name, c.action, c.why, hidden(c.name, c.value), hidden(c.name, c.before))
+            for c in planned.changes
+        ]
+        path = planned.environ.get("PYTHONPATH", "")
+        return planned.environ | {
+            "PYTHONPATH": f"{HOOK}{os.pathsep}{path}" if path else str(HOOK),
+            "DIAGNOSE_SPOOL": str(self.spool),
+            "DIAGNOSE_RUN": self.job.run.name,
+            "DIAGNOSE_ATTEMPT": ATTEMPT,
+            "DIAGNOSE_PARENT_PID": str(os.getpid()),
+            "DIAGNOSE_MARK": self.mark,
+        }
+
+    def start(self) -> None:
+        """Collector, command, agent. Raises NotStarted when the command cannot be run."""
+        environ = self.environ()
+        for change in self.changes:
+            self.journal.say(
+                "environment.changed", **{f: getattr(change, f) for f in change.__struct_fields__}
+            )
+        self._help(self.collector)
+        try:
+            self.process = subprocess.Popen(
+                self.job.command,
+                env=environ,
+                stdout=self.tees[0].given,
+                stderr=self.tees[1].given,
+                process_group=None if self.shares_terminal else 0,
+            )
+        except OSError as error:
+            code = 127 if isinstance(error, FileNotFoundError) else 126
+            raise NotStarted(code, f"{self.job.command[0]}: {error.strerror or error}") from None
+        finally:
+            for tee in self.tees:
+                os.close(tee.given)
+        for tee in self.tees:
+            tee.start()
+        versions = {"diagnose": __version__, "diagnose_python": sys.version.split()[0]}
+        argv = redact_argv(list(self.job.command))
+        self.journal.say("command.started", pid=self.process.pid, argv=argv, versions=versions)
+        self.agent.argv += self._agent_arguments(self.process.pid)
+        self._help(self.agent)
+        self.move("running")
+
+    def _help(self, helper: Helper) -> None:
+        try:
+            helper.start()
+        except OSError as error:
+            self.complain(f"the {helper.name} cannot be started: {error.strerror or error}")
+
+    def move(self, state: str, reason: str = "", **fields: object) -> None:
+        """Advance the manifest; a full disk stops nothing."""
+        try:
+            manifest.advance(self.job.run, state, reason, **fields)
+        except OSError as error:
+            self.complain(f"the manifest cannot be written: {error.strerror or error}")
+
+    def look(self) -> int | None:
+        """The command's exit code once it has ended (negative: a signal); keeps the helpers alive."""
+        assert self.process
+        for helper in (self.agent, self.collector):
+            if (code := helper.look()) is not None:
+                is_back = helper.process is not None
+                self.journal.say("helper.restarted", "warning", who=f"the {helper.name}", code=code)
+                told = "started again" if is_back else "not started again"
+                self.complain(f"the {helper.name} has died ({code}); {told}")
+        return self.process.poll()
+
+    def forward(self, signum: int) -> None:
+        """Pass a signal on to the command alone, as it would have got it without us."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signum)
+
+    def stop(self, why: str, signum: int = signal.SIGTERM, everyone: bool = False) -> None:
+        """Ask the command to end; `everyone`: all of its processes, wherever they have gone."""
+        assert self.process
+        pids = marked(self.mark) if everyone else [self.process.pid]
+        for pid in pids:
+            self.journal.say("signal.sent", "warning", pid=pid, signal=int(signum), why=why)
+        send(pids, signum)
+        if signum != signal.SIGKILL:
+            send(pids, signal.SIGCONT)
+
+    def ended(self, code: int, nap: Callable[[float], None] = time.sleep) -> list[str]:
+        """Write down how the command ended, and end what it left behind; who cannot be ended is named."""
+        how = {"exit_code": code} if code >= 0 else {"signal": -code}
+        self.journal.say("command.ended", "info" if code == 0 else "warning", **how)
+        pids, stuck = end_marked(self.mark, GRACE_S, nap)
+        if pids or stuck:
+            self.journal.say("strays.ended", "warning", pids=pids, left=stuck)
+        for tee in self.tees:
+            if tee.ident is not None:
+                tee.finish()
+        return stuck
+
+    def fetch(self) -> bool:
+        """End the helpers, the collector last: all that was taken is in the run directory then."""
+        with suppress(OSError):
+            os.close(self.log)
+        self.agent.end(15.0)
+        return self.collector.end(60.0) or self._collect_again()
+
+    def _collect_again(self) -> bool:
+        """The collector died at the end: one more may seal what is left."""
+        again = Helper("collector", self._collector_arguments(), self.spool / "helpers.err")
+        with suppress(OSError):
+            again.start()
+            time.sleep(1.0)
+            return again.end(30.0)
+        return False
+
+    def clear(self) -> None:
+        """Remove the spool."""
+        shutil.rmtree(self.spool, ignore_errors=True)
