@@ -13,21 +13,21 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from probes import flight, layout, procfs, stacks
+from probes import layout, procfs, stacks
 from probes.emit import Log, open_log
 from probes.files import atomic_write
 from probes.watching import death, strays
 from probes.watching.followed import Followed
 from probes.watching.looks import Looks
-from probes.watching.progress import Progress, Silence, Stall
 from probes.watching.rank import Rank
 from probes.watching.sampler import SAMPLE_S, Sampler
 from probes.watching.schedule import Schedule
+from probes.watching.stalls import Stalls
 from probes.watching.table import Table
 from probes.watching.wake import Wake
 
 VERSION = "0.1.0"
-TICK_S, TABLE_S, QUERY_S, MAX_QUERY_S = 1.0, 3.0, 1.0, 15.0
+TICK_S, TABLE_S = 1.0, 3.0
 AFTER_DEATH_S, AFTER_EXIT_S = (
     1.0,
     5.0,
@@ -45,13 +45,10 @@ class Agent:
         self.sampler = Sampler(self.spool, self.table)
         self.schedule = Schedule(self.spool)
         self.looks = Looks(self.spool, self._say)
-        self.silence = Silence(given.stall_after, given.stall_after_first)
-        self.attempt = given.attempt
+        self.stalls = Stalls(given.attempt, given.stall_after, given.stall_after_first, self._say)
         self.wake = Wake()
         self.parent_fd = death.open_pidfd(given.parent_pid, 0) if given.parent_pid else -1
-        self.table_due = self.query_due = self.queried = 0.0
-        self.query_wait = self.query_first = max(2.0, given.stall_after / 4)
-        self.is_unwatched = False
+        self.table_due = 0.0
         self.ending, self.woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     # Saying
@@ -127,15 +124,18 @@ class Agent:
             self.table.refresh()
             self.followed.scan()
         self._read_hooks(now)
+        self.stalls.follow(self.followed.current())
         for one in list(self.followed.ranks.values()):
             self._update(one)
         self._bury(set())
         ranks = self.followed.current()
-        self._follow_attempt(ranks)
-        self._watch_silence(ranks, now)
+        if self.stalls.watch(ranks, now):
+            self.looks.want("stalled", now)
         self.looks.begin(ranks, now)
-        if not self.silence.stalled and self.looks.fd < 0:
-            self.schedule.take(ranks, now, lambda kind, rank, **d: self._say(self.attempt, rank, kind, **d))
+        if not self.stalls.silence.stalled and self.looks.fd < 0:
+            self.schedule.take(
+                ranks, now, lambda kind, rank, **d: self._say(self.stalls.attempt, rank, kind, **d)
+            )
 
     # Ranks
 
@@ -148,21 +148,10 @@ class Agent:
         if "raised" in self.looks.due:
             self.looks.begin(self.followed.current(), now)
 
-    def _follow_attempt(self, ranks: list[Rank]) -> None:
-        if ranks and ranks[0].attempt != self.attempt:
-            self.attempt = ranks[0].attempt
-            self.silence = Silence(self.given.stall_after, self.given.stall_after_first)
-        here = {one.rank: one for one in ranks}
-        for rank in [rank for rank in self.silence.last if rank not in here]:
-            self.silence.drop(rank)
-        for rank, one in here.items():
-            if rank not in self.silence.last:
-                self.silence.add(rank, one.found)
-
     def _update(self, one: Rank) -> None:
         for kind, when in self.sampler.update(one):
-            self.silence.moved(one.rank, when, kind)
-            self.query_wait, self.query_due = self.query_first, 0.0
+            if one.attempt == self.stalls.attempt:
+                self.stalls.moved(one.rank, when, kind)
         if (one.stopped_ticks >= 2) != one.is_stopped:
             one.is_stopped = not one.is_stopped
             self._say_of(one, "rank.stopped" if one.is_stopped else "rank.continued", pid=one.pid)
@@ -172,7 +161,7 @@ class Agent:
             self._sample(one)
 
     def _sample(self, one: Rank) -> None:
-        data = self.sampler.sample(one, self.silence.silent_s(one.rank, time.time()))
+        data = self.sampler.sample(one, self.stalls.silence.silent_s(one.rank, time.time()))
         if data is not None:
             self._say_of(one, "rank.sampled", **data)
 
@@ -184,50 +173,10 @@ class Agent:
             by_us = one.pid in self.looks.signalled and told.signal == one.stack_signal
             self._say_of(one, "rank.died", pid=one.pid, **told._asdict(), after_signal_by_us=by_us)
             self.sampler.forget(one.pid)
-            self.silence.drop(one.rank)
+            if one.attempt == self.stalls.attempt:
+                self.stalls.silence.drop(one.rank)
             wait = AFTER_EXIT_S if told.exit_code == 0 else AFTER_DEATH_S
             self.looks.want("died", time.monotonic() + wait)
-
-    # Silence
-
-    def _watch_silence(self, ranks: list[Rank], now: float) -> None:
-        clock = time.time()
-        longest = self.silence.longest_s(clock)
-        is_stale = bool(self.silence.signals) and now - self.queried >= 1.0
-        is_near = longest >= self.silence.threshold_s and not self.silence.stalled and is_stale
-        if longest >= self.query_first and (now >= self.query_due or is_near):
-            self._query(ranks, now)
-        told = self.silence.check(time.time())
-        if isinstance(told, Stall):
-            data = told._asdict()
-            data["silent_s"] = round(told.silent_s, 3)
-            data["stall_after_s"] = data.pop("threshold_s")
-            self._say(self.attempt, None, "job.stalled", **data)
-            self.looks.want("stalled", now)
-        elif isinstance(told, Progress):
-            data = {"after_s": round(told.after_s, 3), "moved": told.moved, "ranks": told.ranks}
-            self._say(self.attempt, None, "job.progressed", **data)
-        elif longest >= self.given.stall_after_first and not self.silence.signals and not self.is_unwatched:
-            self.is_unwatched = True
-            self._say(self.attempt, None, "job.unwatched", missing=["step", "collective", "phase"])
-
-    def _query(self, ranks: list[Rank], now: float) -> None:
-        """Has a collective moved? Asked only where nothing cheaper did, ever more rarely."""
-        sockets = {one.rank: one.socket for one in ranks if one.socket and one.state not in "TtZX"}
-        did_move = False
-        replies = flight.ask(sockets, QUERY_S)
-        for one in ranks:
-            if one.rank not in replies or replies[one.rank].error:
-                continue
-            far, clock = flight.frontiers(flight.parse(replies[one.rank].body) or {}), time.time()
-            when = flight.progress_s(one.frontiers, far, clock)
-            one.frontiers = far
-            if when is not None:
-                self.silence.moved(one.rank, when, "collective")
-                did_move = True
-        self.query_wait = self.query_first if did_move else min(self.query_wait * 1.5, MAX_QUERY_S)
-        self.query_wait = max(self.query_wait, self.query_first)
-        self.queried, self.query_due = now, now + self.query_wait
 
     # Ends
 

@@ -1,0 +1,84 @@
+"""Is the job moving? Steps and phases come from state pages; collectives are asked for only in a silence."""
+
+import time
+from collections.abc import Callable
+
+from probes import flight
+from probes.watching.progress import Progress, Silence, Stall
+from probes.watching.rank import Rank
+
+_QUERY_S, _LONGEST_PAUSE_S, _SHORTEST_PAUSE_S = 1.0, 15.0, 2.0
+
+Say = Callable[..., None]  # say(attempt, rank, kind, **data)
+
+
+class Stalls:
+    """The newest attempt. `after_s` is the silence that counts, `first_s` the same before the first step."""
+
+    def __init__(self, attempt: str, after_s: float, first_s: float, say: Say) -> None:
+        self.attempt, self.after_s, self.first_s, self.say = attempt, after_s, first_s, say
+        self.silence = Silence(after_s, first_s)
+        self.shortest_s = max(_SHORTEST_PAUSE_S, after_s / 4)
+        self.pause_s, self.due, self.asked = self.shortest_s, 0.0, 0.0
+        self.is_unwatched = False
+
+    def follow(self, ranks: list[Rank]) -> None:
+        """Take up new ranks, drop gone ones; a new attempt starts from nothing."""
+        if ranks and ranks[0].attempt != self.attempt:
+            self.attempt, self.silence = ranks[0].attempt, Silence(self.after_s, self.first_s)
+        here = {one.rank: one for one in ranks}
+        for rank in [rank for rank in self.silence.last if rank not in here]:
+            self.silence.drop(rank)
+        for rank, one in here.items():
+            if rank not in self.silence.last:
+                self.silence.add(rank, one.found)
+
+    def moved(self, rank: int, when: float, kind: str) -> None:
+        """A state page says that something moved."""
+        self.silence.moved(rank, when, kind)
+        self.pause_s, self.due = self.shortest_s, 0.0
+
+    def watch(self, ranks: list[Rank], now: float) -> bool:
+        """Ask what must be asked, say what is to be said; True where a look is wanted. `now` is monotonic."""
+        longest, silence = self.silence.longest_s(time.time()), self.silence
+        is_near = bool(silence.signals) and not silence.stalled and longest >= silence.threshold_s
+        if longest >= self.shortest_s and (now >= self.due or (is_near and now - self.asked >= 1.0)):
+            self._ask(ranks, now)
+        told = silence.check(time.time())
+        if isinstance(told, Stall):
+            self.say(
+                self.attempt,
+                None,
+                "job.stalled",
+                silent_s=round(told.silent_s, 3),
+                stall_after_s=told.threshold_s,
+                ranks=told.ranks,
+                signal=told.signal,
+            )
+            return True
+        if isinstance(told, Progress):
+            after_s = round(told.after_s, 3)
+            self.say(
+                self.attempt, None, "job.progressed", after_s=after_s, moved=told.moved, ranks=told.ranks
+            )
+        elif longest >= self.first_s and not silence.signals and not self.is_unwatched:
+            self.is_unwatched = True
+            self.say(self.attempt, None, "job.unwatched", missing=["step", "collective", "phase"])
+        return False
+
+    def _ask(self, ranks: list[Rank], now: float) -> None:
+        """Has a collective moved? Asked ever more rarely while none has."""
+        sockets = {one.rank: one.socket for one in ranks if one.socket and one.state not in "TtZX"}
+        replies, did_move = flight.ask(sockets, _QUERY_S), False
+        for one in ranks:
+            if one.rank not in replies or replies[one.rank].error:
+                continue
+            far = flight.frontiers(flight.parse(replies[one.rank].body) or {})
+            when = flight.progress_s(one.frontiers, far, time.time())
+            one.frontiers = far
+            if when is not None:
+                self.silence.moved(one.rank, when, "collective")
+                did_move = True
+        longer = min(self.pause_s * 1.5, max(_LONGEST_PAUSE_S, self.shortest_s))
+        self.pause_s = self.shortest_s if did_move else longer
+        self.asked, self.due = now, now + self.pause_s
