@@ -133,7 +133,8 @@ import subprocess, sys
 print(subprocess.run([sys.executable, "-c", "import os; print(os.environ.get('RANK'))"], capture_output=True))
 """,
     "asks_for_a_module_without_importing_it": (
-        "import importlib.util as u\nprint(u.find_spec('signal').loader.__class__, u.find_spec('torch').name)\n"
+        "import importlib.util as u\n"
+        "print(u.find_spec('signal').loader.__class__, u.find_spec('torch').name)\n"
     ),
     "is_interrupted": (
         "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"

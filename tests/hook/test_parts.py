@@ -126,6 +126,15 @@ def test_a_process_that_is_no_rank_loads_next_to_nothing(runner: Any, python: An
     assert runner.hooked(python("-c", heavy), RANK="0").stdout == "[]\n"
 
 
+@pytest.mark.parametrize("part", ["claim", "events", "names", "redact"])
+def test_the_examples_in_the_parts_hold(part: str) -> None:
+    import doctest
+    import importlib
+
+    result = doctest.testmod(importlib.import_module(f"probes.rank_hook.diagnose_rank.{part}"))
+    assert result.attempted > 0 and result.failed == 0
+
+
 def test_the_hook_is_python_3_9_and_imports_the_standard_library_alone() -> None:
     import ast
 
@@ -137,12 +146,11 @@ def test_the_hook_is_python_3_9_and_imports_the_standard_library_alone() -> None
                 names = [node.module or ""]
             for name in names:
                 top = name.partition(".")[0]
-                assert top in sys.stdlib_module_names or top in ("sitecustomize", "diagnose_rank"), (
-                    f"{path}: {name}"
-                )
+                known = {*sys.stdlib_module_names, "sitecustomize", "diagnose_rank"}
+                assert top in known, f"{path}: {name}"
 
 
 def test_importing_the_parts_does_nothing() -> None:
-    text = "import signal, sys, os; import probes.redact, probes.layout; print(sys.excepthook is sys.__excepthook__)"
+    text = "import sys, probes.redact, probes.layout; print(sys.excepthook is sys.__excepthook__)"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"

@@ -192,6 +192,16 @@ def test_the_real_rank_below_a_wrapper_takes_the_claim(runner: Any, python: Any)
     assert kinds(runner, 0).count("rank.exiting") == 1
 
 
+def test_a_command_that_makes_a_process_group_is_provisional_no_more(runner: Any, python: Any) -> None:
+    assert runner.hooked(python(runner.write("real.py", REAL))).stdout == "0 1\n"
+    claims = [event for event in runner.events(0) if event["event"] == "rank.claimed"]
+    assert [(event["how"], event.get("provisional", False)) for event in claims] == [
+        ("command", True),
+        ("process_group", False),
+    ]
+    assert claims[0]["pid"] == claims[1]["pid"] and claims[1]["stack_fd"] == claims[0]["stack_fd"] > 0
+
+
 def test_a_refused_process_group_fails_with_the_same_traceback(runner: Any, python: Any) -> None:
     argv = python(runner.write("train.py", REFUSED))
     bare, hooked = runner.bare(argv), runner.hooked(argv)

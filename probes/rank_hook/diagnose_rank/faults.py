@@ -23,12 +23,14 @@ def register() -> None:
     signum = getattr(_signal, os.environ.get("DIAGNOSE_SIGNAL") or "SIGUSR2", 0)
     if not signum or me.stack_fd >= 0 or _signal.getsignal(signum) != _signal.SIG_DFL:
         return
+    floor = min(os.sysconf("SC_OPEN_MAX"), _HIGH) - _ROOM
+    if floor < _ROOM:
+        return  # so few descriptors that ours would be in the way
     import faulthandler
 
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     low = os.open(names.faults_path(me.spool, me.attempt, me.rank), flags, 0o600)
     try:
-        floor = max(3, min(os.sysconf("SC_OPEN_MAX"), _HIGH) - _ROOM)
         me.stack_fd = os.dup2(low, _free_from(floor), inheritable=False)
     finally:
         os.close(low)

@@ -100,7 +100,9 @@ def quiet(step: str, function: "Callable[..., Result]", *arguments: object) -> "
 def become(rank: int, how: str) -> bool:
     """Take the claim of `rank`; False where another living process has it by right."""
     if me.is_rank() and me.rank == rank and me.is_announced:
-        me.how = how
+        was, me.how = me.how, how
+        if was != how:  # no longer provisional
+            _say_claimed()
         return True
     if not os.path.isdir(me.spool) or not may_claim(rank, how):
         return False
@@ -166,13 +168,17 @@ def announce() -> None:
     me.log = Log(names.events_path(me.spool, me.attempt, names.rank_name(me.rank)), stamp)
     for folder in ("events", "state", "claims", "faults", "errors"):
         os.makedirs(f"{names.attempt_dir(me.spool, me.attempt)}/{folder}", 0o700, exist_ok=True)
-    start = ticks(me.pid)
     quiet("claim", write_claim)
-    me.page = quiet("state", state.Page, names.state_path(me.spool, me.attempt, me.rank), me.pid, start)
+    path = names.state_path(me.spool, me.attempt, me.rank)
+    me.page = quiet("state", state.Page, path, me.pid, ticks(me.pid))
     quiet("faults", faults.register)
+    _say_claimed()
+
+
+def _say_claimed() -> None:
     data: "dict[str, object]" = {
         "pid": me.pid,
-        "start_ticks": start,
+        "start_ticks": ticks(me.pid),
         "ppid": os.getppid(),
         "local_rank": number("LOCAL_RANK"),
         "world_size": me.world_size or number("WORLD_SIZE"),
@@ -186,7 +192,8 @@ def announce() -> None:
     }
     if me.how == "command":
         data.update(provisional=True, world_size=1)
-    me.log.append("rank.claimed", "info", data)
+    if me.log is not None:
+        me.log.append("rank.claimed", "info", data)
 
 
 def is_claimed(even_gone: bool) -> bool:
