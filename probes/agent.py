@@ -229,7 +229,6 @@ def main(argv: list[str] | None = None) -> int:
         default="keep",
         help="recorded; acting on it is the parent's work",
     )
-    add("--parameters", default="{}", metavar="JSON", help="kept for parameters from the playbook")
     given = parser.parse_args(argv)
     os.environ.pop("DIAGNOSE_MARK", None)  # its own children are not the job's
     return Agent(given).run()

@@ -14,7 +14,7 @@ from diagnose.model import Event, Evidence, Fact, FactKind, named
 KINDS = {
     "rank.straggled": FactKind(
         "one rank makes the others wait; data: late_s (mean), share (of the waits it caused), "
-        "fraction (of the wall time), num_waits",
+        "fraction (of the wall time), spread (share of ten windows in which it was late), num_waits",
         ("flight_recorder",),
     ),
 }
@@ -69,7 +69,7 @@ def late(group: str, events: list[Event]) -> Fact | None:
     seqs = [seq for seq in table if seq - 1 in table][WARM_UP:]
     if len(events) < 2 or len(seqs) < 2:
         return None
-    causes: dict[int, list[float]] = {}
+    causes: dict[int, dict[int, float]] = {}
     for seq in seqs:
         row = table[seq]
         start = max(table[seq - 1].values())
@@ -77,11 +77,12 @@ def late(group: str, events: list[Event]) -> Fact | None:
         rest = statistics.median(t for r, t in row.items() if r != last)
         wait = row[last] - max(rest, start)
         if wait > NOTABLE_S:
-            causes.setdefault(last, []).append(wait)
-    total = sum(sum(waits) for waits in causes.values())
+            causes.setdefault(last, {})[seq] = wait
+    total = sum(sum(waits.values()) for waits in causes.values())
     if not causes or total <= 0:
         return None
-    rank, waits = max(causes.items(), key=lambda item: sum(item[1]))
+    rank, by_seq = max(causes.items(), key=lambda item: sum(item[1].values()))
+    waits = list(by_seq.values())
     wall = max(table[seqs[-1]].values()) - max(table[seqs[0] - 1].values())
     typical = statistics.median(waits)
     steady = typical * len(waits)  # one long wait is a stall, not a straggler
@@ -89,6 +90,7 @@ def late(group: str, events: list[Event]) -> Fact | None:
         "late_s": round(typical, 4),
         "share": round(sum(waits) / total, 3),
         "fraction": round(steady / wall, 4) if wall > 0 else 0.0,
+        "spread": spread(seqs, {seq for seq, wait in by_seq.items() if wait > typical / 2}),
         "num_waits": len(waits),
         "group": group,
     }
@@ -97,3 +99,10 @@ def late(group: str, events: list[Event]) -> Fact | None:
     if wall > 0:
         text += f": {steady / wall:.0%} of the wall time"
     return Fact(kind="rank.straggled", text=text, ranks=[rank], data=data, events=[event])
+
+
+def spread(seqs: list[int], late_at: set[int]) -> float:
+    """In how many of ten equal windows the rank was late: chance comes in bursts, a straggler is always late."""
+    size = max(1, -(-len(seqs) // 10))
+    windows = [seqs[i : i + size] for i in range(0, len(seqs), size)]
+    return round(sum(any(seq in late_at for seq in window) for window in windows) / len(windows), 3)

@@ -47,6 +47,8 @@ class Followed:
                 self._claim(one)
             elif event.get("event") == "control.listening" and (known := self.get(event)):
                 known.socket = event.get("socket") or known.socket
+            elif event.get("event") == "phase.started" and (known := self.get(event)):
+                known.environ = {**known.environ, **caches_told(event)}
         return events
 
     def get(self, event: dict[str, Any]) -> Rank | None:
@@ -66,7 +68,8 @@ class Followed:
                 self.forget(key)
         old = self.ranks.get((attempt, one.rank))
         if old is not None and old.pid == one.pid and old.start_ticks == one.start_ticks:
-            old.socket, old.how, old.stack_signal = one.socket or old.socket, "hook", one.stack_signal
+            old.socket, old.how = one.socket or old.socket, "hook"
+            old.stack_signal, old.stack_fd = one.stack_signal, one.stack_fd
             return
         if old is not None:
             self.forget((attempt, one.rank))
@@ -111,6 +114,12 @@ class Followed:
             self.gone.add((one.attempt, one.rank, one.pid))
             self.forget((one.attempt, one.rank))
         return told
+
+
+def caches_told(event: dict[str, Any]) -> dict[str, str]:
+    """The compile caches that a rank says it uses: it may have set them after its start."""
+    names = {"inductor_cache": "TORCHINDUCTOR_CACHE_DIR", "triton_cache": "TRITON_CACHE_DIR"}
+    return {name: str(event[key]) for key, name in names.items() if isinstance(event.get(key), str)}
 
 
 def _from_environ(marked: Marked, base: str) -> Rank:

@@ -1,5 +1,6 @@
 """Phases of the compiler, from its own start and end callbacks. It is never imported from here."""
 
+import os
 import sys
 from time import time
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+_CACHES = {"inductor_cache": "TORCHINDUCTOR_CACHE_DIR", "triton_cache": "TRITON_CACHE_DIR"}
 _PHASES = {"DYNAMO": 2, "LAZY_BACKWARD": 3, "CUDAGRAPH_RECORDING": 4}
 _running: "list[tuple[str, int, float, BaseException | None]]" = []
 _counts: "dict[str, int]" = {}
@@ -49,7 +51,9 @@ def _start(*args: object, **kwargs: object) -> None:
         _running.append((phase, num, time(), sys.exc_info()[1]))
         if me.page is not None:
             me.page.enter(number or 2)
-        emit("phase.started", phase=phase, num=num)
+        # Programs set these after their start, where nobody outside can read them.
+        caches = {key: os.environ.get(name, "") for key, name in _CACHES.items()}
+        emit("phase.started", phase=phase, num=num, **{key: path for key, path in caches.items() if path})
     except Exception:  # it would end the program's compilation
         pass
 

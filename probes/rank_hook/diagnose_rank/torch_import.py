@@ -52,6 +52,13 @@ class _Finder:
 _finder = _Finder()
 
 
+def _guarded(function: "Callable[..., object]", *arguments: object) -> None:
+    try:
+        function(*arguments)
+    except Exception:  # even a part of ours that cannot be loaded must not fail the program's import
+        pass
+
+
 def _arm(spec: "ModuleSpec") -> None:
     loader = spec.loader
     original = getattr(loader, "exec_module", None)
@@ -65,7 +72,7 @@ def _arm(spec: "ModuleSpec") -> None:
             return
         loader.__dict__.pop("exec_module", None)
         for before in _before.pop(name, ()):
-            before()
+            _guarded(before)
         began = time()
         try:
             original(module)
@@ -73,7 +80,7 @@ def _arm(spec: "ModuleSpec") -> None:
             hide_caller(error)
             raise
         for after in _after.pop(name, ()):
-            after(module, time() - began)
+            _guarded(after, module, time() - began)
         if not _after and _finder in sys.meta_path:
             sys.meta_path.remove(_finder)
 
