@@ -102,7 +102,7 @@ def late(group: str, events: list[Event]) -> Fact | None:
 
 
 def spread(seqs: list[int], late_at: set[int]) -> float:
-    """In how many of ten equal windows the rank was late: chance comes in bursts, a straggler is always late."""
+    """In how many of ten equal windows the rank was late: chance comes in bursts, a straggler is steady."""
     size = max(1, -(-len(seqs) // 10))
     windows = [seqs[i : i + size] for i in range(0, len(seqs), size)]
     return round(sum(any(seq in late_at for seq in window) for window in windows) / len(windows), 3)
