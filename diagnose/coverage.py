@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from diagnose.model import Coverage, Event, Evidence
 
 CLAIMS = {"rank.claimed", "rank.found"}
+EVERY_RANK = {"rank_hook", "rank_log", "stack_dump", "flight_recorder"}  # what each rank should leave
 JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
 
 
@@ -66,7 +67,7 @@ def cover(source: str, events: Sequence[Event], expected: Sequence[int]) -> Cove
     present = sorted({e.rank for e in mine if e.rank is not None})
     reasons = refusals(source, events)
     gone = {e.rank for e in events if e.kind == "rank.died"}
-    missing = [r for r in expected if r not in present and r not in reasons]
+    missing = [r for r in expected if r not in present and r not in reasons and source in EVERY_RANK]
     reason = {str(r): "the process had died" if r in gone else "left none" for r in missing}
     refused = [r for r in reasons if r not in present]
     return Coverage(
