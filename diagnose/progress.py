@@ -7,7 +7,6 @@ from diagnose.model import fold
 from diagnose.render.page import clock
 
 COMPILE = {"compile": "compiling", "backward_compile": "compiling the backward pass"}
-SILENT_S = 20.0  # a rank that moves is not called silent before this
 
 
 class Seen(NamedTuple):
@@ -22,7 +21,7 @@ class Seen(NamedTuple):
 class Progress:
     """Feed it event lines; `line` says where the ranks are, `kind` the same without its numbers."""
 
-    def __init__(self, silent_s: float = SILENT_S) -> None:
+    def __init__(self, silent_s: float = 20.0) -> None:
         self.ranks: dict[int, Seen] = {}
         self.silent_s = silent_s
         self.attempt = ""
@@ -30,13 +29,18 @@ class Progress:
     def feed(self, event: Mapping[str, object]) -> None:
         """Take in one event line of the agent."""
         rank, kind = event.get("rank"), event.get("event")
+        if kind == "job.stalled" and isinstance(stalled := event.get("ranks"), list):
+            since = number(event.get("time")) - number(event.get("silent_s"))
+            words = {r: self.ranks[r].words for r in stalled if r in self.ranks}
+            moving = {r for r, said in words.items() if said in {"at step", "before the first step"}}
+            self.ranks |= {r: Seen("silent", since) for r in moving}
         if not isinstance(rank, int):
             return
         if kind == "rank.found" and event.get("attempt") != self.attempt:
             self.attempt = str(event.get("attempt"))
             self.ranks.clear()
         if kind == "rank.found":
-            self.ranks[rank] = Seen("starting", number(event.get("time")))
+            self.ranks[rank] = Seen("starting", 0.0)
         elif kind == "rank.died":
             code, signum = event.get("exit_code"), event.get("signal")
             how = f"died by signal {signum}" if signum else f"exited with {code}" if code else "ended"

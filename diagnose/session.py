@@ -37,7 +37,7 @@ class Session:
 
     def __init__(self, local: Local, screen: Screen, book: Callable[[], Playbook], full: bool) -> None:
         self.local, self.screen, self.book, self.full = local, screen, book, full
-        self.progress = Progress()
+        self.progress = Progress(min(20.0, local.job.stall_after_s / 2))
         self.tail = Tail(local.spool / "attempts", "*/events/agent.jsonl")
         self.received: deque[int] = deque()
         self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

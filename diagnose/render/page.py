@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from diagnose.model import Coverage, fold, named
@@ -96,7 +97,7 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
         ),
         Section("UNLIKE", [Row(text) for text in unlike(verdict, full)]),
         Section("WAITS", [] if verdict.causes and not full else list(wait_rows(verdict))),
-        Section("STEPS", [Row(f"{s.answer:9}{safe(s.ask)}", short(s.where), "place") for s in verdict.steps]),
+        Section("STEPS", list(step_rows(verdict, full))),
         Section("NOT SEEN", list(gap_rows(verdict.coverage, book, full))),
         Section("AFTER", [Row(headline(cause)) for cause in verdict.aftermath]),
         Section("CONTEXT", list(context_rows(verdict.context, bool(verdict.causes), full))),
@@ -157,6 +158,17 @@ def wait_rows(verdict: Verdict) -> Iterator[Row]:
             if other:
                 text = f"{named(wait.waiting)} in {wait.op}{number} ({wait.group}): {named(other)} {verb}"
                 yield Row(safe(text), short(wait.where), "place")
+
+
+def step_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
+    """The questions in order; those in a row that were answered no are one line, but for `full`."""
+    for is_no, group in groupby(verdict.steps, lambda step: step.answer == "no"):
+        steps = list(group)
+        if is_no and len(steps) > 2 and not full:
+            yield Row(f"{'no':9}{len(steps)} questions: -v")
+            continue
+        for step in steps:
+            yield Row(f"{step.answer:9}{safe(step.ask)}", short(step.where), "place")
 
 
 def title_of(source: str, book: Playbook) -> str:

@@ -1,0 +1,96 @@
+"""However `diagnose run` is ended: the command gets the signal, and record and verdict are there."""
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+RUN = ("run", "--root", "runs", "--")
+OBEYS = """
+import signal, sys, time
+def end(number, frame):
+    print('got', number, flush=True)
+    sys.exit(5)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, end)
+print('ready', flush=True)
+time.sleep(60)
+"""
+IGNORES = """
+import signal, subprocess, sys, time
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+subprocess.Popen(['sleep', '300'])
+print('ready', flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_is_passed_on_once_and_the_record_is_written(place, name):
+    process = place.start(*RUN, *place.program(OBEYS))
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.Signals[name])
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 5
+    assert out.decode() == f"got {signal.Signals[name].value}\n"
+    assert place.record()["exit_path"] == "interrupted"
+    assert (place.folder / "verdict.json").is_file()
+    assert place.processes() == []
+    assert b"evidence, record and verdict" in err
+
+
+def test_a_second_signal_ends_what_ignores_the_first(place):
+    process = place.start(*RUN, *place.program(IGNORES))
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert place.record()["exit_path"] == "interrupted"
+    assert place.processes() == []
+
+
+def test_after_the_parent_was_killed_the_next_reader_builds_verdict_and_record(place):
+    process = place.start(*RUN, *place.program(IGNORES), stderr=subprocess.DEVNULL)
+    assert process.stdout.readline() == b"ready\n"
+    process.kill()
+    process.wait()
+    shown = place.run("show", "--root", "runs", "--format", "json", "job")
+    verdict = msgspec.json.decode(shown.stdout)
+    assert shown.returncode == (1 if verdict["causes"] else 3)
+    record = place.record()
+    assert record["exit_path"] == "lost" and not record["end_marker"]
+    manifest = msgspec.json.decode((place.folder / "manifest.json").read_bytes())
+    assert manifest["state"] == "lost" and manifest["transitions"][-1]["reason"]
+    assert verdict == msgspec.json.decode((place.folder / "verdict.json").read_bytes())
+    assert place.processes() == []
+    assert list(place.temporary.iterdir()) == []
+
+
+def test_when_all_of_ours_were_killed_the_next_reader_brings_over_the_rest(place, wait):
+    process = place.start(*RUN, *place.program(IGNORES), stderr=subprocess.DEVNULL)
+    assert process.stdout.readline() == b"ready\n"
+    wait(lambda: (place.folder / "attempts/1/events/agent-000001.jsonl").exists())
+    names = (b"probes.agent", b"probes.collector", b"diagnose")
+
+    def line(pid):
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b""
+
+    for pid in [p for p in place.processes() if any(name in line(p) for name in names)]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+    assert place.run("runs", "--root", "runs").returncode == 0
+    assert place.record()["exit_path"] == "lost"
+    assert place.processes() == []
+    assert list(place.temporary.iterdir()) == []
