@@ -203,7 +203,7 @@ class Local:
             self.journal.say("signal.sent", "warning", pid=pid, signal=int(signum), why=why)
         send(pids, signum)
         if signum != signal.SIGKILL:
-            send(marked(self.mark), signal.SIGCONT)  # a stopped rank takes its launcher's SIGTERM only when it runs
+            send(marked(self.mark), signal.SIGCONT)  # a stopped rank must run to take its SIGTERM
 
     def ended(self, code: int, nap: Callable[[float], None] = time.sleep) -> list[str]:
         """Write down how the command ended, and end what it left behind; who cannot be ended is named."""
