@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from diagnose.model import Coverage, fold, named
+from diagnose.model import Coverage, named
 from diagnose.playbook import Playbook
 from diagnose.verdict import Cause, Verdict
 
@@ -98,7 +98,7 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
         Section("UNLIKE", [Row(text) for text in unlike(verdict, full)]),
         Section("WAITS", [] if verdict.causes and not full else list(wait_rows(verdict))),
         Section("STEPS", list(step_rows(verdict, full))),
-        Section("NOT SEEN", list(gap_rows(verdict.coverage, book, full))),
+        Section("NOT SEEN", list(gap_rows(verdict.coverage, full))),
         Section("AFTER", [Row(headline(cause)) for cause in verdict.aftermath]),
         Section("CONTEXT", list(context_rows(verdict.context, bool(verdict.causes), full))),
         Section("UNKNOWN", list(unknown_rows(verdict, book, full))),
@@ -114,10 +114,20 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
 
 
 def headline(cause: Cause) -> str:
-    """`rank 3: title`; `node h1: title`; or the title alone where it is about the whole job."""
+    """`rank 3: compiles alone`; `node h1: ...`; or the title alone where it is about the whole job."""
     who = f"node {', '.join(map(safe, cause.nodes))}" if cause.scope == "node" and cause.nodes else ""
     who = who or (named(cause.ranks) if cause.ranks and cause.scope != "job" else "")
-    return f"{who}: {safe(cause.title)}" if who else safe(cause.title)
+    return said_of(who, safe(cause.title))
+
+
+def said_of(who: str, title: str) -> str:
+    """
+    >>> said_of("rank 3", "Compiles alone"), said_of("node h1", "NCCL is old"), said_of("", "It hangs")
+    ('rank 3: compiles alone', 'node h1: NCCL is old', 'It hangs')
+    """
+    if not who or not title:
+        return title
+    return f"{who}: {title[0].lower() if title[1:2].islower() else title[0]}{title[1:]}"
 
 
 def cause_rows(cause: Cause, full: bool) -> Iterator[Row]:
@@ -175,7 +185,7 @@ def title_of(source: str, book: Playbook) -> str:
     return safe(book.sources[source].title) if source in book.sources else source.replace("_", " ")
 
 
-def gap_rows(coverage: dict[str, Coverage], book: Playbook, full: bool) -> Iterator[Row]:
+def gap_rows(coverage: dict[str, Coverage], full: bool) -> Iterator[Row]:
     """Per source: the ranks it did not show, and why. A source that shows no rank at all is not a gap."""
     for source, seen in coverage.items():
         if not seen.present and not seen.refused and not full:
@@ -185,7 +195,7 @@ def gap_rows(coverage: dict[str, Coverage], book: Playbook, full: bool) -> Itera
             for rank in ranks:
                 why.setdefault(safe(seen.reason.get(str(rank), word)), []).append(rank)
         for reason, ranks in why.items():
-            yield Row(f"{named(ranks)}: no {title_of(source, book)} ({reason})")
+            yield Row(f"{named(ranks)}: no {safe(source.replace('_', ' '))} ({reason})")
 
 
 def context_rows(context: Iterable[Cause], has_cause: bool, full: bool) -> Iterator[Row]:
@@ -201,15 +211,15 @@ def unknown_rows(verdict: Verdict, book: Playbook, full: bool) -> Iterator[Row]:
         return
     for item in verdict.unknown[: None if full else 5]:
         title = safe(book.failures[item.failure].title) if item.failure in book.failures else item.failure
-        who = f"{named(item.ranks)}: " if item.ranks else ""
-        settle = ", ".join(title_of(source, book) for source in item.missing)
-        yield Row(f"{who}{title}" + (f"; {settle} would settle it" if settle else ""))
+        who = named(item.ranks) if item.ranks else ""
+        settle = ", ".join(safe(source.replace("_", " ")) for source in item.missing)
+        yield Row(said_of(who, title) + (f"; {settle} would settle it" if settle else ""))
     if not full and len(verdict.unknown) > 5:
         yield Row(f"and {len(verdict.unknown) - 5} more: -v")
 
 
 def collect_rows(verdict: Verdict, book: Playbook) -> Iterator[Row]:
     for item in verdict.collect_next:
-        who = f" of rank{'s' if len(item.ranks) > 1 else ''} {fold(item.ranks)}" if item.ranks else ""
-        yield Row(f"{title_of(item.source, book)}{who}")
+        who = f"{named(item.ranks)}: " if item.ranks else ""
+        yield Row(f"{who}{title_of(item.source, book)}")
         yield Row(f"   {safe(item.command)}", role="code")

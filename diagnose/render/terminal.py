@@ -11,7 +11,7 @@ from diagnose.playbook import Playbook
 from diagnose.render.page import Page, Row, page
 from diagnose.verdict import Verdict
 
-INDENT = 10  # two spaces, a label of up to eight
+INDENT = 11  # two spaces, a label of up to eight, a space
 COLOUR = {"HANG": "red", "CRASH": "red", "SLOW": "yellow", "NOTHING WRONG FOUND": "green"}
 
 

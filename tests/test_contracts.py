@@ -1,0 +1,106 @@
+"""The contracts as JSON Schemas: made from the types, stored, and held against what real runs write."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from diagnose import playbook
+from diagnose.contract import EventLine, Manifest, RunRecord
+from diagnose.playbook import Failure
+from diagnose.verdict import Verdict
+
+HERE = Path(__file__).parent
+TYPES = {
+    "event": EventLine,
+    "verdict": Verdict,
+    "manifest": Manifest,
+    "record": RunRecord,
+    "failure": Failure,
+}
+
+
+def stored(name):
+    return msgspec.json.decode((HERE / "schemas" / f"{name}.json").read_bytes())
+
+
+def check(name, value):
+    jsonschema.validate(value, stored(name), cls=jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_the_stored_schema_is_that_of_the_type(name):
+    made = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **msgspec.json.schema(TYPES[name]),
+    }
+    path = HERE / "schemas" / f"{name}.json"
+    if os.environ.get("REWRITE_GOLDENS"):
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(made, order="sorted"), indent=1) + b"\n")
+    assert stored(name) == made
+
+
+def test_every_failure_of_the_playbook_is_valid():
+    for path in (playbook.root() / "failures").glob("*.toml"):
+        check("failure", msgspec.toml.decode(path.read_bytes()))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run directory as a real run leaves it: a program that takes a rank's name, and fails."""
+    top = tmp_path_factory.mktemp("run")
+    (top / "job.py").write_text("import time\ntime.sleep(2)\nraise ValueError('bad batch')\n")
+    environ = {**os.environ, "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "diagnose",
+        "run",
+        "--root",
+        "runs",
+        "--",
+        sys.executable,
+        "job.py",
+    ]
+    done = subprocess.run(command, cwd=top, env=environ, capture_output=True)
+    assert done.returncode == 1, done.stderr
+    (found,) = (top / "runs").iterdir()
+    return found
+
+
+@pytest.mark.parametrize("name", ["verdict", "manifest", "record"])
+def test_what_a_run_writes_is_valid(run, name):
+    check(name, msgspec.json.decode((run / f"{name}.json").read_bytes()))
+
+
+def test_every_event_line_of_a_run_is_valid_and_decodes_strictly(run):
+    writers = set()
+    for path in run.glob("attempts/*/events/*.jsonl"):
+        writers.add(path.stem.rpartition("-")[0])
+        for line in path.read_bytes().splitlines():
+            check("event", msgspec.json.decode(line))
+            event = msgspec.json.decode(line, type=EventLine)
+            assert event.v == 1 and event.event.count(".") == 1
+            assert event.run == run.name and event.attempt == path.parts[-3]
+    assert {"run", "agent", "collector", "rank-00000"} <= writers
+
+
+def test_the_verdict_on_a_run_names_its_exception(run):
+    verdict = msgspec.json.decode((run / "verdict.json").read_bytes())
+    assert [cause["failure"] for cause in verdict["causes"]] == ["rank_exception"]
+    assert verdict["causes"][0]["ranks"] == [0]
+
+
+def test_readers_pass_over_keys_they_do_not_know():
+    line = (
+        b'{"v":2,"time":1.5,"event":"a.b","source":"s","run":"","attempt":"1","node":"","level":"","new":{}}'
+    )
+    assert msgspec.json.decode(line, type=EventLine).event == "a.b"
+    manifest = b'{"run":"r","state":"ok","schema":"diagnose/manifest/9","later":1}'
+    assert msgspec.json.decode(manifest, type=Manifest).state == "ok"
+    assert msgspec.json.decode(b'{"run":"r","exit_path":"exit","later":[]}', type=RunRecord).run == "r"
