@@ -18,7 +18,7 @@ from diagnose.model import fold
 from diagnose.playbook import Playbook
 from diagnose.progress import Progress
 from diagnose.render import terminal as paper
-from diagnose.render.page import clock, count
+from diagnose.render.page import clock, count, gist
 from diagnose.surfaces.local import GRACE_S, Local
 from diagnose.terminal import Screen
 from diagnose.verdict import Verdict, encode
@@ -49,6 +49,7 @@ class Session:
         self.due = False  # a stall was looked at and is not yet judged
         self.judging: threading.Thread | None = None
         self.judged: deque[Verdict | str] = deque()
+        self.answer: list[str] = []  # what the last interim verdict came to
         self.errors_read = 0
 
     # Signals
@@ -159,7 +160,10 @@ class Session:
     def _interim(self, verdict: Verdict | str) -> None:
         if isinstance(verdict, str):
             self.local.complain(verdict)
+        elif (answer := gist(verdict)) == self.answer:
+            self.screen.say(f"diagnose: as before: {'; '.join(answer)}\n")
         else:
+            self.answer = answer
             self.say_verdict(verdict)
         if self.local.job.on_stall == "stop" and self.is_stalled and not self.asked:
             self.asked, self.asked_at = 1, time.monotonic()
@@ -176,7 +180,7 @@ class Session:
         stuck = local.ended(code, self.nap)
         if stuck:
             local.complain(f"cannot be ended (the kernel holds them): {', '.join(stuck)}")
-        is_whole = local.fetch()
+        is_whole = local.fetch() and sealed(local.spool, run)()
         how = f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
         local.move("error" if code else "ok", how + (f"; still there: {', '.join(stuck)}" if stuck else ""))
         asked, self.asked = self.asked, 2  # one more signal, and there is no verdict

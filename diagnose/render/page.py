@@ -130,6 +130,11 @@ def said_of(who: str, title: str) -> str:
     return f"{who}: {title[0].lower() if title[1:2].islower() else title[0]}{title[1:]}"
 
 
+def gist(verdict: Verdict) -> list[str]:
+    """A verdict in a few words."""
+    return [SYMPTOM.get(verdict.symptom, verdict.symptom), *(headline(cause) for cause in verdict.causes)]
+
+
 def cause_rows(cause: Cause, full: bool) -> Iterator[Row]:
     yield Row(headline(cause), cause.grade, "head")
     if full and cause.summary:
