@@ -58,6 +58,8 @@ class Progress:
             return Seen("stopped", 0.0)
         if phase:
             return Seen(COMPILE.get(phase, f"in {phase}"), now - number(event.get("phase_s")), tail)
+        if waiting := event.get("waiting"):
+            return Seen(f"in {waiting}", now - silent)
         if silent >= self.silent_s:
             return Seen("silent", now - silent, tail)
         if steps:

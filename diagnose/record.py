@@ -110,7 +110,8 @@ def of_rank(rank: int, kinds: Mapping[str, list[Line]]) -> RankRecord:
 
     compiles = [e for e in of_last("phase.ended") if "compile" in text(e.get("phase"))]
     died = (of_last("rank.died") or [{}])[-1]
-    steps = [n for e in of_last("rank.sampled") if (n := integer(e.get("num_steps"))) is not None]
+    told = [*of_last("rank.sampled"), *of_last("rank.died")]
+    steps = [n for e in told if (n := integer(e.get("num_steps"))) is not None]
     return RankRecord(
         rank=rank,
         pid=integer(last.get("pid")),

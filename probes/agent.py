@@ -155,7 +155,7 @@ class Agent:
         if (one.stopped_ticks >= 2) != one.is_stopped:
             one.is_stopped = not one.is_stopped
             self._say_of(one, "rank.stopped" if one.is_stopped else "rank.continued", pid=one.pid)
-        said = ("T" if one.is_stopped else "", one.phase)
+        said = (one.is_stopped, one.phase, one.waiting, one.num_steps > 0)
         if said != one.said or time.time() - one.sampled >= SAMPLE_S or self.looks.fd >= 0:
             one.said = said
             self._sample(one)
@@ -171,7 +171,9 @@ class Agent:
             if not is_gone or (told := self.followed.bury(one)) is None:
                 continue
             by_us = one.pid in self.looks.signalled and told.signal == one.stack_signal
-            self._say_of(one, "rank.died", pid=one.pid, **told._asdict(), after_signal_by_us=by_us)
+            self.sampler.update(one)  # its page outlives it
+            data = {**told._asdict(), "after_signal_by_us": by_us, "num_steps": one.num_steps}
+            self._say_of(one, "rank.died", pid=one.pid, **data)
             self.sampler.forget(one.pid)
             if one.attempt == self.stalls.attempt:
                 self.stalls.silence.drop(one.rank)

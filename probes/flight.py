@@ -61,6 +61,20 @@ def frontiers(dump: Mapping[str, Any]) -> dict[str, Frontier]:
     return {group: f._replace(completed=min(f.completed, f.launched)) for group, f in found.items()}
 
 
+def waiting_in(dump: Mapping[str, Any]) -> str:
+    """The oldest collective that this process has launched and not completed; empty where there is none.
+
+    >>> entry = {"profiling_name": "gloo:all_reduce", "collective_seq_id": 12, "retired": False}
+    >>> waiting_in({"entries": [entry]})
+    'all_reduce #12'
+    """
+    for entry in dump.get("entries") or ():
+        if isinstance(entry, dict) and not (entry.get("retired") or entry.get("state") == "completed"):
+            name = str(entry.get("profiling_name", "")).partition(":")[2]
+            return f"{name or 'collective'} #{entry.get('collective_seq_id')}"
+    return ""
+
+
 def progress_s(before: Mapping[str, Frontier], after: Mapping[str, Frontier], now: float) -> float | None:
     """When (unix s) this rank last moved, judged by two dumps of it; None if no frontier moved.
 

@@ -181,8 +181,9 @@ def closings(evidence: Evidence) -> set[int]:
 
 
 def signals(evidence: Evidence) -> list[Event]:
-    """Signals that people or platforms sent to the run."""
-    return [*evidence.of("signal.received"), *evidence.of("launcher.interrupted")]
+    """Signals that people or platforms sent to the run; not those that the run sent its own command."""
+    own = any(evidence.of("command.stopped", "signal.sent"))
+    return [*evidence.of("signal.received"), *(() if own else evidence.of("launcher.interrupted"))]
 
 
 def status(event: Event) -> tuple[int | None, int | None]:

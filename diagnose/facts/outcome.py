@@ -100,8 +100,9 @@ def phase(evidence: Evidence) -> str:
         else:
             open_.pop(key, None)
     if any(event.kind == "step.first_completed" for event in evidence.events):
-        steps = [n for e in evidence.of("rank.sampled") if isinstance(n := e.data.get("num_steps"), int)]
-        return f"step {max(steps)}" if steps else "training"
+        told = evidence.of("rank.sampled", "rank.died")
+        steps = max((n for e in told if isinstance(n := e.data.get("num_steps"), int)), default=0)
+        return f"step {steps}" if steps else "training"
     if open_:
         return str(max(open_.values(), key=lambda e: e.time or 0.0).data.get("phase"))
     return "before the first step" if any(evidence.of("rank.claimed", "rank.found")) else "unknown"

@@ -29,6 +29,7 @@ class Rank:
     environ: dict[str, str] = field(default_factory=dict)
     found: float = 0.0
     frontiers: dict[str, Frontier] = field(default_factory=dict)
+    waiting: str = ""  # the collective it waits in, when last asked in a silence
     num_steps: int = 0
     num_progress: int = 0
     phase: str = ""
@@ -36,7 +37,7 @@ class Rank:
     usr2_taken: bool = False
     state: str = "R"
     stat: Stat | None = None
-    said: tuple[str, str] = ("", "")  # state class and phase of the last sample
+    said: tuple[object, ...] = ()  # what a change of is said at once
     stopped_ticks: int = 0
     is_stopped: bool = False
     cpu_s: float = 0.0

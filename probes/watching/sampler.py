@@ -37,6 +37,8 @@ class Sampler:
                 moved.append(("step", page.last_step))
             if changes > steps:
                 moved.append(("phase", page.last_progress))
+            if changes > 0:
+                one.waiting = ""
             one.num_steps, one.num_progress = page.num_steps, page.num_progress
             one.phase, one.phase_since, one.usr2_taken = page.phase, page.phase_since, page.usr2_taken
         now = procfs.stat(one.pid)
@@ -61,6 +63,7 @@ class Sampler:
             "busy_s": round(stat.cpu_s - one.cpu_s, 2) if one.sampled else 0.0,
             "interval_s": round(interval, 3),
             "num_steps": one.num_steps,
+            "waiting": one.waiting,
             "phase": one.phase,
             "phase_s": round(now - one.phase_since, 3) if one.phase else 0.0,
             "silent_s": round(silent_s, 3),

@@ -73,7 +73,8 @@ class Stalls:
         for one in ranks:
             if one.rank not in replies or replies[one.rank].error:
                 continue
-            far = flight.frontiers(flight.parse(replies[one.rank].body) or {})
+            dump = flight.parse(replies[one.rank].body) or {}
+            far, one.waiting = flight.frontiers(dump), flight.waiting_in(dump)
             when = flight.progress_s(one.frontiers, far, time.time())
             one.frontiers = far
             if when is not None:
