@@ -1,6 +1,7 @@
 """However `diagnose run` is ended: the command gets the signal, and record and verdict are there."""
 
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
+from tests.cli.conftest import DIAGNOSE
 
 RUN = ("run", "--root", "runs", "--")
 OBEYS = """
@@ -94,3 +97,35 @@ def test_when_all_of_ours_were_killed_the_next_reader_brings_over_the_rest(place
     assert place.record()["exit_path"] == "lost"
     assert place.processes() == []
     assert list(place.temporary.iterdir()) == []
+
+
+COUNTS = """
+import signal, sys, time
+got = []
+signal.signal(signal.SIGINT, lambda *_: got.append(1))
+print('ready', sys.stdin.isatty(), sys.stdout.isatty(), flush=True)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    time.sleep(0.05)
+print('interrupts', len(got), flush=True)
+sys.exit(7)
+"""
+
+
+def test_ctrl_c_on_a_terminal_reaches_the_command_exactly_once(place):
+    words = [*DIAGNOSE, "run", "--root", "runs", "--", *place.program(COUNTS)]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(place.path)
+        os.execve(words[0], words, place.environ)
+    shown = b""
+    while b"ready True True\r\n" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    with suppress(OSError):  # EIO: everybody has closed it
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert b"interrupts 1\r\n" in shown, shown
+    assert place.record()["exit_path"] == "interrupted"
