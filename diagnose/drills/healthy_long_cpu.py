@@ -32,7 +32,7 @@ def tokenise(seconds: float) -> dict[str, int]:
 
 def main(rank: int) -> None:
     training.join(rank)
-    counts = tokenise(10)
+    counts = tokenise(8)
     print(f"rank {rank} vocabulary {len(counts)}", flush=True)
     dist.barrier()
     model = training.network()

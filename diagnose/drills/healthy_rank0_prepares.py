@@ -32,7 +32,7 @@ def tokenise(seconds: float) -> dict[str, int]:
 
 def main(rank: int) -> None:
     training.join(rank)
-    counts = tokenise(12 if rank == 0 else 1)
+    counts = tokenise(9 if rank == 0 else 1)
     print(f"rank {rank} vocabulary {len(counts)}", flush=True)
     dist.barrier()
     model = training.network()
