@@ -2,7 +2,8 @@
 
 import os
 
-from .session import announce, become, emit, is_claimed, leave, me, quiet
+from .claiming import announce, become, is_claimed
+from .session import emit, leave, me, quiet
 from .torch_import import when_imported
 
 TYPE_CHECKING = False

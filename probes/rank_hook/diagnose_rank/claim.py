@@ -1,5 +1,7 @@
 """May this Python process be a rank? Decided from environment, parent and command line alone."""
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,3 +87,12 @@ def role(environ: "Mapping[str, str]", argv: "list[str]", pid: int, ppid: int) -
     if claimed_by == str(pid) or environ.get("DIAGNOSE_PARENT_PID", "") == str(ppid):
         return "command"
     return "waiting" if claimed_by else "late"
+
+
+def argv() -> "list[str]":
+    """The interpreter's command line, whole; `sys.argv` is not there yet when the hook starts."""
+    found = getattr(sys, "orig_argv", None)
+    if found:
+        return list(found)
+    with open("/proc/self/cmdline", "rb") as file:
+        return [word.decode(errors="replace") for word in file.read().rstrip(b"\0").split(b"\0")]

@@ -4,7 +4,8 @@ import os
 import sys
 from time import time
 
-from .session import become, emit, me, number, quiet, write_claim
+from .claiming import become, write_claim
+from .session import emit, me, number, quiet
 from .state import HAS_GROUP
 from .torch_import import hide_caller
 

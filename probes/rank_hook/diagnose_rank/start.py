@@ -1,7 +1,6 @@
 """Where the hook begins: decides what this process may be, and loads only what that needs."""
 
 import os
-import sys
 
 from . import claim
 from .torch_import import when_imported
@@ -15,7 +14,7 @@ C10D = "torch.distributed.distributed_c10d"
 
 def start() -> None:
     """Called once, by `sitecustomize`, before the program."""
-    role = claim.role(os.environ, argv(), os.getpid(), os.getppid())
+    role = claim.role(os.environ, claim.argv(), os.getpid(), os.getppid())
     if not role or not os.path.isdir(os.environ["DIAGNOSE_SPOOL"]):
         return
     when_imported(C10D, _group_makers)
@@ -29,15 +28,6 @@ def start() -> None:
         arming.begin_command()
     elif role == "late":
         when_imported("torch", _ignore, _torch_begins)
-
-
-def argv() -> "list[str]":
-    """The interpreter's command line, whole; `sys.argv` is not there yet when the hook starts."""
-    found = getattr(sys, "orig_argv", None)
-    if found:
-        return list(found)
-    with open("/proc/self/cmdline", "rb") as file:
-        return [word.decode(errors="replace") for word in file.read().rstrip(b"\0").split(b"\0")]
 
 
 def _group_makers(module: "ModuleType", seconds: "float | None") -> None:
