@@ -6,6 +6,7 @@ from pathlib import Path
 
 from diagnose.model import fold, named
 
+WORTH_A_LINE_S = 3.0
 Line = dict[str, object]
 
 
@@ -31,7 +32,9 @@ def told(line: Line) -> str:
         case "command.started":
             return "the command was started"
         case "step.first_completed":
-            return f"{who} completed its first step"
+            return f"{who}: first step done"
+        case "phase.ended" if float(str(line.get("seconds") or 0)) >= WORTH_A_LINE_S:
+            return f"{who}: {line.get('phase')} took {line['seconds']:.0f} s"
         case "job.stalled":
             ranks = line.get("ranks")
             silent = [r for r in ranks if isinstance(r, int)] if isinstance(ranks, list) else []
@@ -40,11 +43,11 @@ def told(line: Line) -> str:
             return f"progress again after {line.get('after_s', 0):.0f} s"
         case "rank.died":
             how = f"of signal {line['signal']}" if line.get("signal") else f"with {line.get('exit_code')}"
-            return f"{who} ended {how}" if line.get("signal") or line.get("exit_code") else ""
+            return f"{who}: ended {how}" if line.get("signal") or line.get("exit_code") else ""
         case "rank.stopped":
-            return f"{who} was stopped by a signal"
+            return f"{who}: stopped by a signal"
         case "exception.raised" if rank is not None:
-            return f"{who} raised {line.get('type')}: {str(line.get('message'))[:60]}"
+            return f"{who}: raised {line.get('type')}: {str(line.get('message'))[:60]}"
         case "command.ended":
             how = f"signal {line['signal']}" if line.get("signal") else f"exit code {line.get('exit_code')}"
             return f"the command ended: {how}"
@@ -61,11 +64,11 @@ def seen(lines: list[Line]) -> Iterator[str]:
         if line["event"] == "stack.dumped" and isinstance(rank, int):
             taken.add(rank)
         if words := told(line):
-            shared = words.replace(f"rank {rank} ", "", 1) if isinstance(rank, int) else words
+            shared = words.removeprefix(f"rank {rank}: ") if isinstance(rank, int) else words
             _, ranks = folded.setdefault(shared, (float(str(line["time"])) - begun, []))
             if isinstance(rank, int):
                 ranks.append(rank)
     for words, (after, ranks) in folded.items():
-        yield f"{after:7.1f} s  {named(ranks) + ' ' if ranks else ''}{words}"
+        yield f"{after:7.1f} s  {named(ranks) + ': ' if ranks else ''}{words}"
     if taken:
-        yield f"           stacks of rank{'s' if len(taken) > 1 else ''} {fold(sorted(taken))} in the bundle"
+        yield f"            stacks of rank{'s' if len(taken) > 1 else ''} {fold(sorted(taken))} in the bundle"
