@@ -1,0 +1,87 @@
+"""README is true: its verdict, its table of drills, and every `diagnose` line in it.
+
+The generated parts are rewritten by `REWRITE_GOLDENS=1 pytest tests/test_readme.py`.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from diagnose import drilling
+
+TOP = Path(__file__).parent.parent
+README = TOP / "README.md"
+TRAIN = "import os, time\ntime.sleep(1)\nprint('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'])\n"
+
+
+def lines() -> list[str]:
+    """Every `diagnose` line of a code block, in order."""
+    blocks = re.findall(r"^```\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.S | re.M)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("diagnose ")]
+
+
+def call(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    kept = {
+        key: value for key, value in os.environ.items() if key not in {"RANK", "LOCAL_RANK", "WORLD_SIZE"}
+    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "-c", line], cwd=cwd, env={**kept, "PATH": path}, capture_output=True, text=True, timeout=120
+    )
+
+
+def check(part: str, pattern: str, fresh: str) -> None:
+    """The part of README that `pattern` frames with two groups is `fresh`."""
+    text = README.read_text(encoding="utf-8")
+    found = re.search(pattern, text, flags=re.S)
+    assert found, f"README has no {part}"
+    now = text[: found.end(1)] + fresh + text[found.start(2) :]
+    if os.environ.get("REWRITE_GOLDENS"):
+        README.write_text(now, encoding="utf-8")
+    assert README.read_text(encoding="utf-8") == now, f"{part}: REWRITE_GOLDENS=1 if the change is meant"
+
+
+def test_the_verdict_is_what_is_printed_for_the_stored_run() -> None:
+    where = re.search(r"<!-- verdict: (\S+) -->", README.read_text(encoding="utf-8"))
+    assert where
+    printed = call(f"diagnose postmortem {where[1]}", TOP).stdout.strip("\n")
+    check("verdict", r"(<!-- verdict: \S+ -->\n```\n).*?(\n```)", printed)
+
+
+def test_the_table_of_drills_is_that_of_the_programs() -> None:
+    rows = [f"| `{name}` | {drill.story} |" for name, drill in drilling.drills().items()]
+    table = "\n".join(["| drill | what it injects |", "|---|---|", *rows])
+    check("table of drills", r"(still runs\.\n\n).*?(\n\n## Figures)", table)
+
+
+def test_readme_has_lines_to_run() -> None:
+    assert {line.split()[1] for line in lines()} >= {
+        "run",
+        "postmortem",
+        "show",
+        "explain",
+        "playbook",
+        "drill",
+    }
+
+
+@pytest.mark.ranks
+@pytest.mark.torch
+def test_every_line_of_readme_works_in_its_order(tmp_path: Path) -> None:
+    """On two ranks instead of eight; the one run directory that README names is the one just made."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "tests").symlink_to(TOP / "tests")
+    for line in lines():
+        made = next(iter(sorted(tmp_path.glob("runs/train-*"))), None)
+        line = re.sub(r"runs/train-\S+", str(made), line).replace("--nproc-per-node 8", "--nproc-per-node 2")
+        done = call(line, tmp_path)
+        bad = "user_lock_deadlock" in line  # a case with a cause
+        assert done.returncode == (1 if bad else 0), f"{line}\n{done.stdout}{done.stderr}"
+        assert done.stdout.strip() and "Traceback" not in done.stderr, line
+        if " run " in line:
+            assert "rank 1 of 2" in done.stdout
