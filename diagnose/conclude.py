@@ -20,6 +20,7 @@ def present(finding: Finding, findings: Sequence[Finding], facts: Sequence[Fact]
     failure = book.failures[finding.failure]
     others = {f.failure for f in findings if f.status is Status.PRESENT}
     mine = [f for f in finding.facts if not f.ranks or not finding.ranks or set(f.ranks) & set(finding.ranks)]
+    mine += more(mine, finding, facts)
     chain = [f for f in facts if f.kind in {"collective.awaited", "collective.behind"}]
     return Cause(
         failure=finding.failure,
@@ -41,6 +42,19 @@ def present(finding: Finding, findings: Sequence[Finding], facts: Sequence[Fact]
             for m in [book.remedies[r]]
         ],
     )
+
+
+def more(used: Sequence[Fact], finding: Finding, facts: Sequence[Fact]) -> list[Fact]:
+    """What else was seen of the same subject on these ranks alone: worth a line, though no condition asks."""
+    subjects = {fact.kind.partition(".")[0] for fact in used}
+    return [
+        fact
+        for fact in facts
+        if fact not in used
+        and fact.kind.partition(".")[0] in subjects
+        and fact.ranks
+        and set(fact.ranks) <= set(finding.ranks)
+    ]
 
 
 def named_by(tree: Tree) -> set[str]:

@@ -15,6 +15,7 @@ KINDS = {
         NEEDS,
     ),
     "compile.everywhere": FactKind("every rank compiles, none waits for another", NEEDS),
+    "compile.cache_behind": FactKind("a compiling rank has fewer cache entries than the others", ("agent",)),
     "compile.child_running": FactKind("a compiler child of the rank is alive and uses CPU", ("agent",)),
 }
 COMPILE_PHASES = {"compile", "backward_compile", "cudagraph"}
@@ -62,6 +63,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 best = alone(late, wait, look, compiling, phases, evidence)
     if best:
         yield best
+        yield from behind(best, evidence)
         yield from children(best, evidence)
 
 
@@ -110,7 +112,9 @@ def alone(
     timed_out = fired is not None and (unfinished or ended is None or fired[0] is None or fired[0] < ended)
     now = look.time
     elapsed = now - since if now is not None and since is not None else None
-    own, others = caches(evidence, late, now)
+    counts = caches(evidence, now)
+    own = min((n for rank, (n, _) in counts.items() if rank in late), default=None)
+    others = max((n for rank, (n, _) in counts.items() if rank not in late), default=None)
     estimate = remaining(elapsed, own, others)
     left = timeout_left(wait, now)
     over = ended is not None and not unfinished and not timed_out
@@ -160,16 +164,27 @@ def timeout_fired(waiting: list[int], evidence: Evidence) -> tuple[float | None,
     return (event.time, event) if event else None
 
 
-def caches(evidence: Evidence, late: list[int], now: float | None) -> tuple[int | None, int | None]:
-    """Entries in the compile cache at the look: the late ranks' fewest, and the others' most."""
-    newest: dict[int, int] = {}
+def caches(evidence: Evidence, now: float | None) -> dict[int, tuple[int, Event]]:
+    """rank -> entries in its compile cache at the look, and the sample that says so."""
+    newest: dict[int, tuple[int, Event]] = {}
     for event in evidence.of("rank.sampled"):
         count = event.data.get("cache_files")
         early = now is None or event.time is None or event.time <= now + 1
         if event.rank is not None and isinstance(count, int) and early:
-            newest[event.rank] = count
-    own = min((n for rank, n in newest.items() if rank in late), default=None)
-    return own, max((n for rank, n in newest.items() if rank not in late), default=None)
+            newest[event.rank] = (count, event)
+    return newest
+
+
+def behind(fact: Fact, evidence: Evidence) -> Iterable[Fact]:
+    """Each late rank whose cache was smaller than the others' at the look."""
+    own, others = fact.data["cache_files"], fact.data["cache_files_others"]
+    if not isinstance(own, int) or not isinstance(others, int) or own >= others:
+        return
+    for rank, (count, event) in caches(evidence, fact.events[0].time).items():
+        if rank in fact.ranks and count < others:
+            text = f"{named([rank])} had {count} entries in its compile cache, the others up to {others}"
+            data: dict[str, object] = {"cache_files": count, "cache_files_others": others}
+            yield Fact(kind="compile.cache_behind", text=text, ranks=[rank], data=data, events=[event])
 
 
 def remaining(elapsed: float | None, own: int | None, others: int | None) -> float | None:

@@ -130,9 +130,10 @@ def arrived(w: Waiting, resolved: bool) -> Iterable[Fact]:
     suspects = odd or w.waiting
     skipped = [m for m in odd if left_out(m, w, usual)]
     aspect = next((a for i, a in enumerate(ASPECTS) if len({part(s, i) for s in kinds}) > 1), "op")
-    described = " against ".join(
-        f"{named([m.rank for m in w.waiting if m.signature(w.seq) == s])} {s}" for s in kinds
+    sides = (
+        (named(ranks(m for m in w.waiting if m.signature(w.seq) == s)), s.replace("|", " ")) for s in kinds
     )
+    described = ", ".join(f"{who} called {what}" for who, what in sides)
     for kind, members in (
         ("collective.skipped", skipped),
         ("collective.mismatched", [m for m in suspects if m not in skipped]),
@@ -140,7 +141,7 @@ def arrived(w: Waiting, resolved: bool) -> Iterable[Fact]:
         if members:
             yield Fact(
                 kind=kind,
-                text=f"#{w.seq} of {w.group.title()} differs: {described}",
+                text=f"at #{w.seq} of {w.group.title()} {described}",
                 ranks=ranks(members),
                 data={**head.data, "aspect": aspect, "majority": majority},
                 since=head.since,
