@@ -4,6 +4,7 @@ Sources: the agent's pidfds, the launcher's log, the command's own status. A lau
 failure with SIGTERM and, 30 s later, SIGKILL: those ends prove nothing about the ranks they hit.
 """
 
+import math
 import signal
 from collections.abc import Iterable
 
@@ -26,6 +27,7 @@ KINDS = {
 }
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
 ENDINGS = {1, 2, 3, 15}
+TOGETHER_S = 1.0  # ranks that leave within this of each other leave together
 
 
 class End(Record, frozen=True):
@@ -108,11 +110,19 @@ def after_grace(end: End, first: float | None) -> bool:
 
 
 def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
-    """Whether others went on, and then failed or stalled for want of this rank."""
-    if end.time is None or any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")):
+    """Whether others went on without this rank, and needed it.
+
+    Code 0 needs a sign of that: an error of theirs, or a stall. Another code needs only that they went on.
+    """
+    if end.time is None:
         return False
     gone = {e.rank for e in ends if e.time is not None and e.time <= end.time}
     still = set(evidence.ranks) - gone - {end.rank}
+    if end.code:
+        together = {e.rank for e in ends if e.code and e.time is not None and e.time <= end.time + TOGETHER_S}
+        return bool(still - together)
+    if any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")):
+        return False
     losses = evidence.of(
         "gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised"
     )
@@ -120,8 +130,7 @@ def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
         return True
     calls = [e for e in evidence.of("job.stalled", "job.progressed") if (e.time or 0.0) > end.time]
     stalled = bool(still and calls) and calls[-1].kind == "job.stalled"
-    failed = any(e.rank in still and (e.code or e.sig) for e in ends)
-    return stalled or (failed and end.code == 0)
+    return stalled or any(e.rank in still and (e.code or e.sig) for e in ends)
 
 
 def is_loss(event: Event) -> bool:
@@ -153,10 +162,17 @@ def ended(evidence: Evidence) -> dict[int, End]:
         if code is None and sig is None and rank in found:
             code, sig = found[rank].code, found[rank].sig
         time = event.time if event.time is not None or rank not in found else found[rank].time
-        us = bool(event.data.get("after_signal_by_us"))
+        us = bool(event.data.get("after_signal_by_us")) or (
+            sig is not None and stopped_at(evidence) <= (time or 0.0)
+        )
         found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us)
     found.update(whole(evidence, found))
     return found
+
+
+def stopped_at(evidence: Evidence) -> float:
+    """When the run itself began to end its command; infinity where it did not."""
+    return min((e.time for e in evidence.of("command.stopped") if e.time is not None), default=math.inf)
 
 
 def whole(evidence: Evidence, found: dict[int, End]) -> dict[int, End]:

@@ -69,7 +69,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
         e for e in errors if e.kind != "exception.raised" or WAIT_ENDED.search(str(e.data.get("message")))
     ]
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
-    if ended is not None and ended.data.get("exit_code") == 0:
+    if ended is not None and ended.data.get("exit_code") == 0 and not deaths:
         return "slow" if ever else "none"
     if stalled and not deaths:
         return "hang"

@@ -102,6 +102,27 @@ def test_an_exit_with_code_three_while_others_needed_the_rank():
     assert causes(*events) == [("rank_exited_early", [1])]
 
 
+def test_a_code_other_than_zero_counts_although_the_launcher_says_zero():
+    events = [event("rank.died", 1, 10.0, exit_code=7), event("rank.died", 0, 14.0, exit_code=0)]
+    found = verdict(*events, event("command.ended", None, 15.0, "run", exit_code=0))
+    assert [(c.failure, c.ranks) for c in found.causes] == [("rank_exited_early", [1])]
+    assert found.symptom == "crash"
+
+
+def test_ranks_that_all_leave_with_a_code_together_are_not_told_apart():
+    events = [event("rank.died", r, 10.0 + r / 10, exit_code=3) for r in (0, 1)]
+    assert causes(*events, event("command.ended", None, 11.0, "run", exit_code=3)) == []
+
+
+def test_one_rank_ended_by_sigterm_from_outside():
+    events = [
+        event("rank.died", 1, 10.0, signal=15),
+        raised(0, CLOSED, 10.2),
+        event("rank.died", 0, 11.0, signal=15),
+    ]
+    assert causes(*events) == [("rank_terminated", [1])]
+
+
 def test_ranks_that_end_well_together_are_no_failure():
     events = [event("rank.died", r, 10.0 + r, exit_code=0) for r in (0, 1)]
     found = verdict(*events, event("command.ended", None, 13.0, "run", exit_code=0))
