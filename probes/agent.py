@@ -143,14 +143,15 @@ class Agent:
         for event in self.followed.read():
             if event.get("event") == "group.created":
                 self.schedule.start(str(event.get("attempt")), now)
-            elif event.get("event") == "exception.raised" and self.followed.get(event):
+            elif event.get("event") == "exception.raised" and (one := self.followed.get(event)):
+                one.is_ending = one.is_ending or event.get("thread") == "MainThread"
                 self.looks.want("raised", now)
         if "raised" in self.looks.due:
             self.looks.begin(self.followed.current(), now)
 
     def _update(self, one: Rank) -> None:
         for kind, when in self.sampler.update(one):
-            if one.attempt == self.stalls.attempt:
+            if one.attempt == self.stalls.attempt and not one.is_ending:
                 self.stalls.moved(one.rank, when, kind)
         if (one.stopped_ticks >= 2) != one.is_stopped:
             one.is_stopped = not one.is_stopped

@@ -40,6 +40,7 @@ class Rank:
     said: tuple[object, ...] = ()  # what a change of is said at once
     stopped_ticks: int = 0
     is_stopped: bool = False
+    is_ending: bool = False  # its main thread raised: what moves now is its end
     cpu_s: float = 0.0
     sampled: float = 0.0
 

@@ -77,7 +77,7 @@ class Stalls:
             far, one.waiting = flight.frontiers(dump), flight.waiting_in(dump)
             when = flight.progress_s(one.frontiers, far, time.time())
             one.frontiers = far
-            if when is not None:
+            if when is not None and not one.is_ending:  # gloo calls a failed collective retired, too
                 self.silence.moved(one.rank, when, "collective")
                 did_move = True
         longer = min(self.pause_s * 1.5, max(_LONGEST_PAUSE_S, self.shortest_s))
