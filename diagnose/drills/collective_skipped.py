@@ -29,7 +29,7 @@ def share_loss(loss: float) -> list[float]:
 
 
 def main(rank: int) -> None:
-    training.join(rank, timeout_s=14)
+    training.join(rank, timeout_s=11)
     model = training.network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for num, (rows, wanted) in enumerate(training.batches(rank, num=20)):

@@ -45,7 +45,7 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, batch: training.Ba
 
 
 def main(rank: int) -> None:
-    training.join(rank, timeout_s=14)
+    training.join(rank, timeout_s=11)
     model = training.network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     history: list[dict[str, torch.Tensor]] = []

@@ -8,33 +8,81 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from diagnose import drilling
+from diagnose.scoring import Score
 
 DRILLS = drilling.drills()
+WAITING = [  # the longest first
+    "collective_skipped",
+    "user_lock_deadlock",
+    "rank_frozen",
+    "healthy_rank0_prepares",
+    "healthy_long_cpu",
+    "rank_killed",
+    "rank_exception",
+    "healthy_one_process",
+]
+
+
+def ground_at(prefix: str) -> drilling.Ground:
+    """A new ground. Its path is short: sockets live below it."""
+    top = Path(tempfile.mkdtemp(prefix=prefix))
+    return drilling.Ground(top=top, root=top / "runs")
+
+
+def clear(ground: drilling.Ground) -> None:
+    drilling.sweep(ground.temporary, 0)
+    shutil.rmtree(ground.top)
 
 
 @pytest.fixture(scope="module")
 def ground() -> Iterator[drilling.Ground]:
-    """One ground for all, so that the compile cache is warmed once. Short: sockets live below it."""
-    top = Path(tempfile.mkdtemp(prefix="dd-"))
-    yield drilling.Ground(top=top, root=top / "runs")
-    drilling.sweep(top / "t", 0)
-    shutil.rmtree(top)
+    """One ground for those that compile, so that the cache is warmed once."""
+    shared = ground_at("dd-")
+    yield shared
+    clear(shared)
 
 
-@pytest.mark.ranks
-@pytest.mark.torch
-@pytest.mark.parametrize("name", DRILLS)
-def test_a_drill_is_judged_as_what_it_injects(name: str, ground: drilling.Ground) -> None:
-    score = drilling.run(DRILLS[name], ground)
+def run_alone(name: str) -> Score:
+    """One drill on a ground of its own."""
+    own = ground_at("dd-")
+    try:
+        return drilling.run(DRILLS[name], own)
+    finally:
+        clear(own)
+
+
+@pytest.fixture(scope="module")
+def waiting() -> dict[str, Score]:
+    """The drills that mostly wait, two at a time: alone they would leave both cores idle for two minutes."""
+    with ThreadPoolExecutor(2) as lanes:
+        return dict(zip(WAITING, lanes.map(run_alone, WAITING), strict=True))
+
+
+def judge(score: Score) -> None:
     if score.skipped:
         pytest.skip(score.reason)
     print(drilling.row(score))
     assert score.right, score.reason
+
+
+@pytest.mark.ranks
+@pytest.mark.torch
+@pytest.mark.parametrize("name", [name for name in DRILLS if name not in WAITING])
+def test_a_drill_is_judged_as_what_it_injects(name: str, ground: drilling.Ground) -> None:
+    judge(drilling.run(DRILLS[name], ground))
+
+
+@pytest.mark.ranks
+@pytest.mark.torch
+@pytest.mark.parametrize("name", WAITING)
+def test_a_drill_that_mostly_waits_is_judged_as_what_it_injects(name: str, waiting: dict[str, Score]) -> None:
+    judge(waiting[name])
 
 
 @pytest.mark.ranks
