@@ -14,6 +14,7 @@ KINDS = {
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
+AFTER = ("raised", "died", "ended")
 WORDS = {
     "compile": "is compiling",
     "import": "is importing modules",
@@ -37,7 +38,10 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     waits = stuck(look, evidence)
     waiting = {rank for w in waits for rank in ranks(w.waiting)}
     awaited = {rank for w in waits for rank in ranks(w.awaited)} - waiting
+    failing = {e.rank for e in evidence.of("exception.raised", "rank.died")} if look.cause in AFTER else set()
     for rank in evidence.ranks:
+        if rank in failing:
+            continue  # on its way out: what it does then says nothing of what it did
         activity = of_rank(look, rank, rank in waiting)
         if activity is None:
             continue

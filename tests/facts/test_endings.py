@@ -1,5 +1,6 @@
 """Deaths and exceptions: the first failure is the cause, what follows it is aftermath."""
 
+from diagnose.coverage import by_attempt
 from diagnose.facts import deaths, exceptions, outcome
 from diagnose.model import Event, Evidence
 from diagnose.pipeline import judge
@@ -171,3 +172,22 @@ def test_a_stall_that_ended_by_itself_is_slow():
 def test_nothing_known_is_unknown():
     assert facts(module=outcome)[("job.outcome",)]["symptom"] == "unknown"
     assert verdict().exit_code() == 3
+
+
+def test_the_end_of_the_run_belongs_to_its_last_attempt():
+    claimed = [
+        Event(
+            kind="rank.claimed",
+            source="rank_hook",
+            where=f"attempts/{a}/events/rank-00000-000001.jsonl:1",
+            rank=0,
+        )
+        for a in (1, 2)
+    ]
+    end = event("command.ended", None, 9.0, "run", exit_code=1)
+    start = event("command.started", None, 1.0, "run", pid=7)
+    parts = by_attempt([*claimed, start, end])
+    assert [[e.kind for e in part] for part in parts.values()] == [
+        ["rank.claimed", "command.started"],
+        ["rank.claimed", "command.started", "command.ended"],
+    ]
