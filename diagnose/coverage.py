@@ -6,7 +6,7 @@ from diagnose.model import Coverage, Event, Evidence
 
 CLAIMS = {"rank.claimed", "rank.found"}
 EVERY_RANK = {"rank_hook", "rank_log", "stack_dump", "flight_recorder"}  # what each rank should leave
-AT_THE_END = {"command.ended", "command.stopped", "signal.received", "signal.sent", "strays.ended"}
+AT_THE_END = {"command.ended", "command.stopped", "signal.received", "launcher.interrupted", "strays.ended"}
 JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
 
 
@@ -21,7 +21,7 @@ def attempt_of(where: str) -> str:
 
 
 def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
-    """Events parted by attempt, oldest first; what belongs to the whole run is in each part, its end in the last."""
+    """Events parted by attempt, oldest first; what is of the whole run is in each, its end in the last."""
     names = sorted(
         {attempt_of(e.where) for e in events if e.source not in JOB_WIDE}, key=lambda n: (len(n), n)
     )
@@ -29,8 +29,11 @@ def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
     parts: dict[str, list[Event]] = {name: [] for name in names}
     for event in events:
         own = attempt_of(event.where)
-        wide = event.source in JOB_WIDE or own not in parts
-        for name in names[-1:] if wide and event.kind in AT_THE_END else names if wide else [own]:
+        if event.kind in AT_THE_END:
+            targets = names[-1:]
+        else:
+            targets = names if event.source in JOB_WIDE or own not in parts else [own]
+        for name in targets:
             parts[name].append(event)
     return parts
 
