@@ -105,7 +105,7 @@ def phase(evidence: Evidence) -> str:
         return f"step {steps}" if steps else "training"
     if open_:
         return str(max(open_.values(), key=lambda e: e.time or 0.0).data.get("phase"))
-    return "before the first step" if any(evidence.of("rank.claimed", "rank.found")) else "unknown"
+    return "the first step" if any(evidence.of("rank.claimed", "rank.found")) else "unknown"
 
 
 def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
