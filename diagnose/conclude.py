@@ -63,6 +63,18 @@ def named_by(tree: Tree) -> set[str]:
     return {end.removeprefix("failure:") for end in ends if end.startswith("failure:")}
 
 
+def suspects(symptom: str, book: Playbook) -> set[str]:
+    """What may be behind a symptom although nothing was seen of it: a job that did well has no such."""
+    trees = (
+        book.trees.values()
+        if symptom == "unknown"
+        else [book.trees[symptom]]
+        if symptom in book.trees
+        else []
+    )
+    return set().union(*(named_by(tree) for tree in trees))
+
+
 def symptom(causes: Sequence[Cause], facts: Sequence[Fact], book: Playbook) -> str:
     """What a person sees first: the outcome, unless the first cause is never seen that way."""
     seen = next((str(f.data["symptom"]) for f in facts if f.kind == "job.outcome"), "unknown")
@@ -89,7 +101,7 @@ def walk(tree: Tree, facts: Sequence[Fact], evidence: Evidence, needs: Needs) ->
     return steps
 
 
-def collect(findings: Sequence[Finding], evidence: Evidence, book: Playbook, bundle: str) -> list[Collect]:
+def collect(findings: Sequence[Finding], evidence: Evidence, book: Playbook) -> list[Collect]:
     """The sources that would settle what is unknown, each with the command that fetches it."""
     wanted: dict[str, set[int]] = {}
     for finding in findings:
@@ -104,9 +116,7 @@ def collect(findings: Sequence[Finding], evidence: Evidence, book: Playbook, bun
         Collect(
             source=source,
             ranks=sorted(ranks),
-            command=book.sources[source].collect.format(
-                run=bundle, ranks=" ".join(f"--rank {r}" for r in sorted(ranks))
-            ),
+            command=book.sources[source].collect,
         )
         for source, ranks in sorted(wanted.items())
     ]
@@ -157,9 +167,14 @@ def decide(
     left = [present(f, findings, facts, book) for f in unexplained(findings, book, evidence)]
     shown = [present(f, findings, facts, book) for f in findings if f.status is Status.PRESENT]
     causes = [cause for cause in left if cause.role == "root"]
-    unknown = [f for f in findings if f.status is Status.UNKNOWN and role[f.failure] == "root"]
     seen = symptom(causes or [c for c in left if c.role == "context"], facts, book)
     tree = book.trees.get(seen)
+    blind = set() if causes else suspects(seen, book)
+    unknown = [
+        f
+        for f in findings
+        if f.status is Status.UNKNOWN and role[f.failure] == "root" and (f.facts or f.failure in blind)
+    ]
     return Verdict(
         bundle=bundle,
         symptom=seen,
@@ -173,5 +188,5 @@ def decide(
         steps=walk(tree, facts, evidence, needs) if tree else [],
         collect_next=[]
         if causes and all(c.grade == "proven" for c in causes)
-        else collect(unknown, evidence, book, bundle),
+        else collect(unknown, evidence, book),
     )

@@ -1,5 +1,6 @@
 """Events in, Evidence out: which ranks each source covers. Pure."""
 
+import math
 from collections.abc import Sequence
 
 from diagnose.model import Coverage, Event, Evidence
@@ -7,6 +8,7 @@ from diagnose.model import Coverage, Event, Evidence
 CLAIMS = {"rank.claimed", "rank.found"}
 EVERY_RANK = {"rank_hook", "rank_log", "stack_dump", "flight_recorder"}  # what each rank should leave
 AT_THE_END = {"command.ended", "command.stopped", "signal.received", "launcher.interrupted", "strays.ended"}
+TAKEN = {"stack_dump", "flight_recorder"}  # what a look takes: it shows the moment of the look alone
 JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
 
 
@@ -69,18 +71,37 @@ def cover(source: str, events: Sequence[Event], expected: Sequence[int]) -> Cove
     mine = [e for e in events if e.source == source and e.kind != "source.unreadable"]
     if any(e.rank is None for e in mine):
         return Coverage(present=list(expected))
-    present = sorted({e.rank for e in mine if e.rank is not None})
+    old = outdated(source, mine, events)
+    present = sorted({e.rank for e in mine if e.rank is not None} - old.keys())
     reasons = refusals(source, events)
     gone = {e.rank for e in events if e.kind == "rank.died"}
-    missing = [r for r in expected if r not in present and r not in reasons and source in EVERY_RANK]
+    without = [r for r in expected if r not in present and r not in reasons and r not in old]
+    missing = without if source in EVERY_RANK else []
     reason = {str(r): "the process had died" if r in gone else "left none" for r in missing}
     refused = [r for r in reasons if r not in present]
+    stale = sorted(old.keys() - reasons.keys())
     return Coverage(
         present=present,
         missing=missing,
+        stale=stale,
         refused=sorted(refused),
-        reason=reason | {str(r): reasons[r] for r in refused},
+        reason=reason | {str(r): old[r] for r in stale} | {str(r): reasons[r] for r in refused},
     )
+
+
+def outdated(source: str, mine: Sequence[Event], events: Sequence[Event]) -> dict[int, str]:
+    """rank -> why what it left says nothing about the open stall: all of it was taken before."""
+    moved = max((e.time for e in events if e.kind == "job.progressed" and e.time is not None), default=0.0)
+    stalls = [t for e in events if e.kind == "job.stalled" and (t := e.time) is not None and t > moved]
+    if not stalls or source not in TAKEN:
+        return {}
+    begun = int(min(stalls))  # looks are named by whole seconds
+    last: dict[int, float] = {}
+    for event in mine:
+        if event.rank is not None:
+            at = event.time if event.time is not None else math.inf
+            last[event.rank] = max(last.get(event.rank, 0.0), at)
+    return {rank: f"taken {begun - at:.0f} s before the stall" for rank, at in last.items() if at < begun}
 
 
 def refusals(source: str, events: Sequence[Event]) -> dict[int, str]:

@@ -21,39 +21,38 @@ def hits(clause: Clause, facts: Iterable[Fact]) -> list[Fact]:
     ]
 
 
-def about(fact: Fact, unit: Unit) -> bool:
+def about(fact: Fact, unit: Unit, evidence: Evidence) -> bool:
     """Whether a fact speaks about this rank, node or job. One that names nobody speaks about all."""
     if isinstance(unit, int):
         return not fact.ranks or unit in fact.ranks
-    return unit is None or not fact.nodes or unit in fact.nodes
+    if unit is None or not (fact.nodes or fact.ranks):
+        return True
+    return unit in fact.nodes or any(evidence.nodes.get(rank) == unit for rank in fact.ranks)
 
 
 def ask(clause: Clause, unit: Unit, found: Sequence[Fact], evidence: Evidence, needs: Needs) -> bool | None:
     """Kleene's answer to one clause for one unit: None where no source could have shown it."""
-    if any(about(fact, unit) for fact in found):
+    if any(about(fact, unit, evidence) for fact in found):
         return True
     rank = unit if isinstance(unit, int) else None
     return False if evidence.sees(needs.get(clause.fact, ()), rank) else None
 
 
 def units(failure: Failure, found: Sequence[Sequence[Fact]], evidence: Evidence) -> list[Unit]:
-    """The ranks, nodes or the one job that this failure may be about."""
-    if failure.scope == "job":
+    """The ranks, nodes or the one job that this failure may be about; the job where no fact names any."""
+    if failure.scope == "job" or not any(found):
         return [None]
+    facts = [fact for group in found for fact in group]
     if failure.scope == "node":
-        return [
-            *sorted(
-                {node for facts in found for f in facts for node in f.nodes} | set(evidence.nodes.values())
-            )
-        ]
-    return [*sorted({rank for facts in found for f in facts for rank in f.ranks})]
+        return [*sorted({node for f in facts for node in f.nodes} | set(evidence.nodes.values()))] or [None]
+    return [*sorted({rank for f in facts for rank in f.ranks})]
 
 
 def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence, needs: Needs) -> Finding:
     """Hold one failure mode against the facts, unit by unit.
 
-    Present where a unit satisfies all of `when` and nothing of `unless`; unknown where some of `when` was
-    seen and the rest could not be; else absent.
+    Absent where every unit lacks some of `when` or has some of `unless`, present where one satisfies all;
+    else unknown, also where nothing at all could be seen: such a finding has no facts.
     """
     clauses = [*failure.when, *failure.unless, *failure.confirm]
     found = {id(clause): hits(clause, facts) for clause in clauses}
@@ -73,7 +72,7 @@ def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence
         if None not in when and None not in unless:
             present.append(unit)
             proven = proven and all(answer(clause) for clause in failure.confirm)
-        elif True in when:
+        else:
             unknown.append(unit)
             unseen = [
                 c
@@ -85,7 +84,10 @@ def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence
         return Finding(failure=name, status=Status.ABSENT)
     chosen = present or unknown
     used = [
-        f for c in [*failure.when, *failure.confirm] for f in found[id(c)] if any(about(f, u) for u in chosen)
+        f
+        for c in [*failure.when, *failure.confirm]
+        for f in found[id(c)]
+        if any(about(f, u, evidence) for u in chosen)
     ]
     ranks = [u for u in chosen if isinstance(u, int)]
     if failure.scope != "rank":
@@ -139,7 +141,8 @@ def reach(cause: Finding, effect: Finding, playbook: Playbook, evidence: Evidenc
     if failure.role != "root" or failure.scope == "job" or scope == "job":
         return None
     if scope == "node":
-        return {rank for rank in effect.ranks if evidence.nodes.get(rank) in cause.nodes}
+        near = {rank for rank in effect.ranks if evidence.nodes.get(rank) in cause.nodes}
+        return near | set(cause.ranks)
     return set(cause.ranks)
 
 

@@ -112,7 +112,7 @@ class Source(Record, frozen=True):
 
     title: str
     settles: str
-    collect: str  # `{ranks}` and `{run}` are filled in
+    collect: str  # the ranks it is wanted of stand beside it in the verdict
 
 
 class Variable(Record, frozen=True):

@@ -1,5 +1,6 @@
 """The judge: three-valued matching, joins on a rank, and who explains whom."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,23 @@ def test_a_source_that_lacks_just_this_rank_makes_unknown():
     lacks = {"two": Coverage(present=[0, 1, 2], missing=[3])}
     assert match("x", failure(), [fact("a", 3)], evidence(coverage=lacks), NEEDS).status is Status.UNKNOWN
     assert match("x", failure(), [fact("a", 2)], evidence(coverage=lacks), NEEDS).status is Status.ABSENT
+
+
+def test_where_nothing_could_be_seen_a_failure_is_unknown_and_not_absent():
+    for scope in ("rank", "node", "job"):
+        found = match("x", failure(scope), [], evidence(read=["one"]), NEEDS)
+        assert found.status is Status.ABSENT, "the one source was there, and showed nothing"
+        found = match("x", failure(scope), [], evidence(read=[]), NEEDS)
+        assert (found.status, found.missing, found.facts) == (Status.UNKNOWN, ["one", "two"], [])
+
+
+def test_clauses_about_ranks_meet_on_the_node_of_these_ranks():
+    apart = msgspec.structs.replace(evidence(), nodes={0: "h0", 1: "h0", 2: "h1", 3: "h1"})
+    mode = failure("node")
+    assert match("x", mode, [fact("a", 0), fact("b", 3)], apart, NEEDS).status is Status.ABSENT
+    found = match("x", mode, [fact("a", 2), fact("b", 3)], apart, NEEDS)
+    assert (found.status, found.nodes, found.ranks) == (Status.PRESENT, ["h1"], [2, 3])
+    assert match("x", mode, [fact("a", 0), fact("b", 3)], evidence(), NEEDS).ranks == [0, 3], "no node known"
 
 
 def test_an_unseen_rule_out_leaves_unknown_and_a_seen_one_rules_out():

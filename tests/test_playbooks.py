@@ -1,6 +1,8 @@
 """The playbook holds together: every name leads somewhere, every file is used."""
 
+import tomllib
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +12,10 @@ from diagnose.playbook import Failure, PlaybookError, load, read
 
 BOOK = load()
 ROLES = {"root": {"rank", "node", "job"}, "aftermath": {"rank", "job"}, "context": {"job"}}
+
+
+IDS = tomllib.loads((Path(__file__).parent / "schemas" / "failures.toml").read_text())
+TABLE = {name: kind for kind, names in IDS.items() for name in names}
 
 
 def ends(tree):
@@ -25,6 +31,15 @@ def test_a_failure_refers_only_to_what_exists(name):
     for clause in [*failure.when, *failure.unless, *failure.confirm]:
         assert clause.fact in needs(), clause.fact
     assert failure.scope in ROLES[failure.role]
+
+
+@pytest.mark.parametrize("name", BOOK.failures)
+def test_an_id_is_of_the_vocabulary_or_finer_than_one_that_is(name):
+    failure = BOOK.failures[name]
+    if name in TABLE:
+        assert TABLE[name] == f"{failure.scope}_{failure.role}"
+    else:
+        assert any(effect in TABLE for effect in failure.explains)
 
 
 @pytest.mark.parametrize("name", BOOK.failures)

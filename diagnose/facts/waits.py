@@ -64,6 +64,11 @@ def elsewhere(w: Waiting, waits: list[Waiting]) -> bool:
     return any(set(ranks(w.waiting)) & set(ranks(v.waiting)) for v in waits if v.group is not w.group)
 
 
+def said(w: Waiting) -> str:
+    mine = ranks(w.waiting)
+    return f"{named(mine)} wait{'' if len(mine) > 1 else 's'} in {w.place()}"
+
+
 def waited(w: Waiting, resolved: bool) -> Fact:
     mine = ranks(w.waiting)
     rows = [row for m in w.waiting if (row := m.entry(w.seq)) is not None]
@@ -75,7 +80,7 @@ def waited(w: Waiting, resolved: bool) -> Fact:
     tail = f", {named(missing)} missing" if missing else ""
     return Fact(
         kind="collective.waited",
-        text=f"{named(mine)} wait{'' if len(mine) > 1 else 's'} in {w.place()}{tail}",
+        text=said(w) + tail,
         ranks=mine,
         data={
             "group": w.group.title(),
@@ -99,7 +104,7 @@ def root(kind: str, w: Waiting, roots: list[Member], resolved: bool, one: str, m
     note = f"; no dump of {named(silent)}" if silent else ""
     return Fact(
         kind=kind,
-        text=f"{named(mine)} {one if len(mine) == 1 else many}: {head.text.split(',')[0]}{note}",
+        text=f"{named(mine)} {one if len(mine) == 1 else many}: {said(w)}{note}",
         ranks=mine,
         data={**head.data, "dumped": not silent},
         since=head.since,

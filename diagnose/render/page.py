@@ -22,6 +22,7 @@ SYMPTOM = {
 RISK = {"restarts_job": "restarts the job", "drains_node": "drains the node", "needs_hands": "needs hands"}
 NUM_EVIDENCE = 4  # lines of a cause,
 NUM_REMEDIES = 2  # remedies in full
+NUM_UNKNOWN = 5  # failures that could be so,
 NUM_LOOKALIKES = 2  # that the first screen holds
 
 
@@ -87,7 +88,8 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
     size += [count(len(run.nodes), "node")] if run.nodes else []
     size += [f"attempt {run.attempts[-1]}"] if len(run.attempts) > 1 else []
     state = [f"silent for {clock(run.silent_s)}"] if run.silent_s else []
-    state += [f"in {safe(run.phase)}"] if run.phase not in {"", "unknown"} else []
+    where = safe(run.phase)
+    state += [where if where.startswith("before ") else f"in {where}"] if where not in {"", "unknown"} else []
     state += [f"exit code {run.exit_code}"] if run.exit_code else []
     sections = [
         *(Section("CAUSE", list(cause_rows(cause, full))) for cause in verdict.causes),
@@ -214,17 +216,20 @@ def unknown_rows(verdict: Verdict, book: Playbook, full: bool) -> Iterator[Row]:
     """What could be so: left for -v where a cause is proven."""
     if not full and verdict.causes and all(cause.grade == "proven" for cause in verdict.causes):
         return
-    for item in verdict.unknown[: None if full else 5]:
+    shown = [item for item in verdict.unknown if item.ranks or full]
+    for item in shown[: None if full else NUM_UNKNOWN]:
         title = safe(book.failures[item.failure].title) if item.failure in book.failures else item.failure
         who = named(item.ranks) if item.ranks else ""
         settle = ", ".join(safe(source.replace("_", " ")) for source in item.missing)
         yield Row(said_of(who, title) + (f"; {settle} would settle it" if settle else ""))
-    if not full and len(verdict.unknown) > 5:
-        yield Row(f"and {len(verdict.unknown) - 5} more: -v")
+    if not full and (left := len(verdict.unknown) - min(len(shown), NUM_UNKNOWN)):
+        yield Row(f"{'and ' if shown else ''}{count(left, 'failure')} that could not be looked for: -v")
 
 
 def collect_rows(verdict: Verdict, book: Playbook) -> Iterator[Row]:
-    for item in verdict.collect_next:
-        who = f"{named(item.ranks)}: " if item.ranks else ""
-        yield Row(f"{who}{title_of(item.source, book)}")
-        yield Row(f"   {safe(item.command)}", role="code")
+    for command in dict.fromkeys(item.command for item in verdict.collect_next):
+        for item in verdict.collect_next:
+            if item.command == command:
+                who = f"{named(item.ranks)}: " if item.ranks else ""
+                yield Row(f"{who}{title_of(item.source, book)}")
+        yield Row(f"   {safe(command)}", role="code")

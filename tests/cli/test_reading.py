@@ -29,7 +29,10 @@ def test_postmortem_prints_exactly_one_json_object(place, failed):
     verdict = msgspec.json.decode(ended.stdout)
     assert verdict["schema"] == "diagnose/verdict/1"
     assert verdict["bundle"] == "left"
-    assert ended.returncode == (1 if verdict["causes"] else 3)
+    assert [(c["failure"], c["ranks"], c["grade"]) for c in verdict["causes"]] == [
+        ("rank_exception", [1], "likely")
+    ]
+    assert ended.returncode == 1
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown"])
@@ -66,8 +69,19 @@ def test_postmortem_of_rubbish_is_no_traceback(place):
     (place.path / "empty").mkdir()
     for name in ("rubbish", "empty"):
         ended = place.run("postmortem", name)
-        assert ended.returncode in (2, 3)
+        assert ended.returncode == 3
         assert b"Traceback" not in ended.stderr
+
+
+def test_where_nothing_can_be_told_it_says_what_to_fetch(place):
+    (place.path / "hello.log").write_text("hello\n")
+    ended = place.run("postmortem", "hello.log", "--format", "json")
+    verdict = msgspec.json.decode(ended.stdout)
+    assert (ended.returncode, verdict["causes"], verdict["unrecognised"]) == (3, [], ["hello.log"])
+    assert {"flight_recorder", "stack_dump"} <= {item["source"] for item in verdict["collect_next"]}
+    assert "collective_not_joined" in {item["failure"] for item in verdict["unknown"]}
+    shown = place.run("postmortem", "hello.log").stdout.decode()
+    assert "COLLECT" in shown and shown.count("diagnose run -- COMMAND\n") == 1
 
 
 def test_a_near_miss_of_a_name_is_suggested(place):

@@ -11,6 +11,7 @@ from diagnose import verdict
 from diagnose.model import Coverage
 from diagnose.playbook import Failure, Limits, Playbook, Source
 from diagnose.render import json, markdown, terminal
+from diagnose.render.page import page
 from diagnose.verdict import Advice, Cause, Citation, Collect, Run, Step, Unknown, Verdict, Wait
 
 HERE = Path(__file__).parent
@@ -169,6 +170,15 @@ def test_the_two_forms_for_people_carry_the_same_words():
     for case in CASES.values():
         told = words(click.unstyle(terminal.render(case, BOOK, 2000)))
         assert words(markdown.render(case, BOOK)) | {"run"} == told
+
+
+def test_the_phase_reads_as_a_place_or_as_a_time():
+    def state(phase: str) -> str:
+        return page(Verdict(bundle="x", symptom="crash", run=Run(phase=phase)), BOOK).state
+
+    assert state("compile") == "in compile"
+    assert state("before the first step") == "before the first step"
+    assert state("unknown") == ""
 
 
 def test_no_control_character_passes():
