@@ -137,7 +137,6 @@ class Limits(Record, frozen=True):
 
     stall_after_s: float
     stall_after_first_step_s: float
-    sample_every_s: float
     clock_skew_s: float
 
 

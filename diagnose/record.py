@@ -109,7 +109,9 @@ def of_rank(rank: int, kinds: Mapping[str, list[Line]]) -> RankRecord:
         return [e for e in mine.get(kind, []) if e.get("attempt") == last.get("attempt")]
 
     compiles = [e for e in of_last("phase.ended") if "compile" in text(e.get("phase"))]
-    died = (of_last("rank.died") or [{}])[-1]
+    starts = kinds.get("command.started", [])
+    is_command = any(integer(e.get("pid")) == integer(last.get("pid")) is not None for e in starts)
+    died = (of_last("rank.died") or (is_command and kinds.get("command.ended")) or [{}])[-1]
     told = [*of_last("rank.sampled"), *of_last("rank.died")]
     steps = [n for e in told if (n := integer(e.get("num_steps"))) is not None]
     return RankRecord(

@@ -23,17 +23,14 @@ __all__ = [
     "errors_path",
     "events_path",
     "faults_path",
-    "host_dir",
     "launcher_log",
     "log_path",
     "manifest_path",
     "rank_name",
-    "record_path",
     "segment_path",
     "socket_path",
     "spool_launcher_log",
     "state_path",
-    "verdict_path",
 ]
 
 
@@ -44,11 +41,6 @@ def dump_dir(root: str, attempt: str, kind: str, time_dir: str) -> str:
     'S/attempts/1/stacks/1795424041'
     """
     return f"{attempt_dir(root, attempt)}/{kind}/{time_dir}"
-
-
-def host_dir(root: str, attempt: str) -> str:
-    """Evidence about the machine."""
-    return f"{attempt_dir(root, attempt)}/host"
 
 
 def elastic_dir(spool: str) -> str:
@@ -83,13 +75,3 @@ def segment_path(run: str, attempt: str, writer: str, number: int) -> str:
 def manifest_path(run: str) -> str:
     """The state machine of a run."""
     return f"{run}/manifest.json"
-
-
-def record_path(run: str) -> str:
-    """The run record."""
-    return f"{run}/record.json"
-
-
-def verdict_path(run: str) -> str:
-    """The verdict."""
-    return f"{run}/verdict.json"
