@@ -48,7 +48,7 @@ class Event(Record, frozen=True):
     data: dict[str, object] = {}
 
 
-class Coverage(Record, frozen=True):
+class Coverage(msgspec.Struct, frozen=True):
     """Which ranks one source covers. What is in no list was not asked for."""
 
     present: list[int] = []

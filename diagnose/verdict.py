@@ -1,19 +1,22 @@
-"""The verdict as it leaves the program: the JSON contract `diagnose/verdict/1`."""
+"""The verdict as it leaves the program: the JSON contract `diagnose/verdict/1`.
+
+Keys may be added to it: these types, unlike the playbook's, read past what they do not know.
+"""
 
 import msgspec
 
-from diagnose.model import Coverage, Record
+from diagnose.model import Coverage
 
 SCHEMA = "diagnose/verdict/1"
 
 
-class Citation(Record, frozen=True):
+class Citation(msgspec.Struct, frozen=True):
     fact: str
     where: str
     text: str
 
 
-class Advice(Record, frozen=True):
+class Advice(msgspec.Struct, frozen=True):
     """One remedy of the playbook."""
 
     id: str
@@ -23,7 +26,7 @@ class Advice(Record, frozen=True):
     risk: str  # none | restarts_job | drains_node | needs_hands
 
 
-class Cause(Record, frozen=True):
+class Cause(msgspec.Struct, frozen=True):
     """One present finding. Root ones are causes; aftermath and context have the same form."""
 
     failure: str
@@ -44,7 +47,7 @@ class Cause(Record, frozen=True):
     remedies: list[Advice] = []
 
 
-class Wait(Record, frozen=True):
+class Wait(msgspec.Struct, frozen=True):
     """Who waits for whom in one collective."""
 
     group: str
@@ -56,25 +59,25 @@ class Wait(Record, frozen=True):
     where: str
 
 
-class Unknown(Record, frozen=True):
+class Unknown(msgspec.Struct, frozen=True):
     failure: str
     ranks: list[int] = []
     missing: list[str] = []
 
 
-class Step(Record, frozen=True):
+class Step(msgspec.Struct, frozen=True):
     ask: str
     answer: str  # yes | no | unknown
     where: str = ""
 
 
-class Collect(Record, frozen=True):
+class Collect(msgspec.Struct, frozen=True):
     source: str
     ranks: list[int]
     command: str
 
 
-class Run(Record, frozen=True):
+class Run(msgspec.Struct, frozen=True):
     """What is known of the run itself."""
 
     num_ranks: int | None = None
@@ -86,7 +89,7 @@ class Run(Record, frozen=True):
     exit_code: int | None = None
 
 
-class Verdict(Record, frozen=True):
+class Verdict(msgspec.Struct, frozen=True):
     """One diagnosis: causes first, root first among them."""
 
     bundle: str

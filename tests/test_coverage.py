@@ -1,7 +1,12 @@
 """The ledger: present, missing, stale and refused, each with its reason."""
 
+import json
+
+import msgspec
+
 from diagnose.coverage import gather
 from diagnose.model import Event
+from diagnose.verdict import Run, Verdict, encode
 
 
 def event(kind, source, rank=None, time=None, **data):
@@ -41,3 +46,9 @@ def test_a_stall_that_is_over_or_said_again_makes_nothing_stale():
 def test_what_has_no_time_is_taken_as_it_is():
     undated = event("stack.read", "stack_dump", 0)
     assert ledger(undated, event("job.stalled", "agent", None, 100.0)).present == [0]
+
+
+def test_a_verdict_with_keys_of_a_newer_version_is_read():
+    plain = json.loads(encode(Verdict(bundle="b", symptom="none", run=Run(num_ranks=2))))
+    plain["new"], plain["run"]["new"] = 1, {"x": []}
+    assert msgspec.json.decode(json.dumps(plain), type=Verdict).run.num_ranks == 2
