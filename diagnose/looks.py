@@ -76,9 +76,11 @@ def decisive(evidence: Evidence) -> Look | None:
     """The look that shows the fault best.
 
     The last one before the first failure (afterwards ranks are missing because they were ended, and waits are
-    over because they timed out), else the first one after it; looks at a stall before looks at a failure.
+    over because they timed out), else the first one after it; looks at a stall before looks at a failure,
+    and a look after which the job went on only where there is no other.
     """
     found = [look for look in looks(evidence) if look.cause in (*DECISIVE, "foreign") and look.scans]
+    found = [look for look in found if look.resolved_after_s is None] or found
     failures = [e.time for e in evidence.of("rank.died", "exception.raised") if e.time is not None]
     first = min(failures, default=None)
     before = [k for k in found if first is None or k.time is None or k.time <= first]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from diagnose.activity import of_rank
-from diagnose.looks import decisive
+from diagnose.looks import Look, decisive
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.waitgraph import ranks, stuck
 
@@ -14,7 +14,8 @@ KINDS = {
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
-AFTER = ("raised", "died", "ended")
+AFTER = ("raised", "died", "ended", "foreign")
+SWEPT = {9, 15}  # a rank that others end this way does what it did until then
 WORDS = {
     "compile": "is compiling",
     "import": "is importing modules",
@@ -38,7 +39,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     waits = stuck(look, evidence)
     waiting = {rank for w in waits for rank in ranks(w.waiting)}
     awaited = {rank for w in waits for rank in ranks(w.awaited)} - waiting
-    failing = {e.rank for e in evidence.of("exception.raised", "rank.died")} if look.cause in AFTER else set()
+    failing = leaving(look, evidence) if look.cause in AFTER else set()
     for rank in evidence.ranks:
         if rank in failing:
             continue  # on its way out: what it does then says nothing of what it did
@@ -64,3 +65,12 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             data=data,
             events=[activity.event],
         )
+
+
+def leaving(look: Look, evidence: Evidence) -> set[int | None]:
+    """Ranks that raised, or went by themselves, by the end of the look."""
+    return {
+        e.rank
+        for e in evidence.of("exception.raised", "rank.died")
+        if e.data.get("signal") not in SWEPT and (look.time is None or e.time is None or e.time <= look.time)
+    }

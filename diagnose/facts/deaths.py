@@ -8,7 +8,9 @@ import math
 import signal
 from collections.abc import Iterable
 
+from diagnose.looks import decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
+from diagnose.waitgraph import ranks, stuck
 
 NEEDS = ("agent", "launcher_log", "run")
 KINDS = {
@@ -27,6 +29,7 @@ KINDS = {
 }
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
 ENDINGS = {1, 2, 3, 15}
+AT_ONCE_S = 0.05  # ends within this of each other have no order
 TOGETHER_S = 1.0  # ranks that leave within this of each other leave together
 
 
@@ -63,7 +66,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 def fact(
     end: End, evidence: Evidence, first: float | None, closed: bool, asked: list[Event], ends: list[End]
 ) -> Iterable[Fact]:
-    later = first is not None and end.time is not None and end.time > first + 0.05
+    later = first is not None and end.time is not None and end.time > first + AT_ONCE_S
     operator = bool(asked) and (end.time is None or asked[0].time is None or end.time >= asked[0].time)
     data: dict[str, object] = {"first": not later, "exit_code": end.code}
     if end.sig == signal.SIGKILL:
@@ -76,9 +79,8 @@ def fact(
         mismatch = any(e.rank in (None, end.rank) for e in evidence.of("gloo.size_mismatched"))
         yield statement("process.crashed", text, end, {**data, "signal": end.sig, "in_collective": mismatch})
     elif end.sig in ENDINGS:
-        data["by"] = (
-            "us" if end.by_us else "operator" if operator else "launcher" if closed or later else "unknown"
-        )
+        swept = closed or later or follows(end, ends)
+        data["by"] = "us" if end.by_us else "operator" if operator else "launcher" if swept else "unknown"
         yield statement(
             "process.terminated", f"{named([end.rank])} was ended by {signal_name(end.sig)}", end, data
         )
@@ -104,6 +106,17 @@ def stalled_at(time: float | None, evidence: Evidence) -> bool:
     return bool(calls) and max(calls, key=lambda e: e.time or 0.0).kind == "job.stalled"
 
 
+def follows(end: End, ends: list[End]) -> bool:
+    """Whether another rank had failed by itself before this one was asked to end, however shortly before."""
+    return end.time is not None and any(
+        e.rank != end.rank
+        and e.time is not None
+        and e.time < end.time
+        and (e.code or (e.sig and e.sig not in ENDINGS))
+        for e in ends
+    )
+
+
 def after_grace(end: End, first: float | None) -> bool:
     """A SIGKILL half a minute after the first failure is the launcher's own."""
     return first is not None and end.time is not None and end.time - first > 25
@@ -118,19 +131,27 @@ def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
         return False
     gone = {e.rank for e in ends if e.time is not None and e.time <= end.time}
     still = set(evidence.ranks) - gone - {end.rank}
+    victims = {e.rank for e in losses(evidence, end.time - 0.5) if e.rank in still}
     if end.code:
-        together = {e.rank for e in ends if e.code and e.time is not None and e.time <= end.time + TOGETHER_S}
-        return bool(still - together)
-    if any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")):
+        soon = {e.rank for e in ends if e.code and e.time is not None and e.time <= end.time + TOGETHER_S}
+        return bool(still - (soon - victims))
+    if any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")) or spared(end.rank, evidence):
         return False
-    losses = evidence.of(
-        "gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised"
-    )
-    if any(e.rank in still and (e.time is None or e.time >= end.time - 0.5) and is_loss(e) for e in losses):
-        return True
     calls = [e for e in evidence.of("job.stalled", "job.progressed") if (e.time or 0.0) > end.time]
     stalled = bool(still and calls) and calls[-1].kind == "job.stalled"
-    return stalled or any(e.rank in still and (e.code or e.sig) for e in ends)
+    return bool(victims) or stalled
+
+
+def spared(rank: int, evidence: Evidence) -> bool:
+    """Whether others were seen to wait, and none of them for this rank."""
+    waits = stuck(decisive(evidence), evidence)
+    return bool(waits) and not any(rank in ranks([*w.awaited, *w.behind]) for w in waits)
+
+
+def losses(evidence: Evidence, since: float) -> Iterable[Event]:
+    """What ranks said, from then on, of a peer or a collective that they lost."""
+    kinds = ("gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised")
+    return (e for e in evidence.of(*kinds) if is_loss(e) and (e.time is None or e.time >= since))
 
 
 def is_loss(event: Event) -> bool:

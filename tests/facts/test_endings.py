@@ -1,7 +1,8 @@
 """Deaths and exceptions: the first failure is the cause, what follows it is aftermath."""
 
 from diagnose.coverage import by_attempt
-from diagnose.facts import deaths, exceptions, outcome
+from diagnose.facts import activity, deaths, exceptions, outcome
+from diagnose.looks import decisive
 from diagnose.model import Event, Evidence
 from diagnose.pipeline import judge
 from diagnose.playbook import load
@@ -191,3 +192,83 @@ def test_the_end_of_the_run_belongs_to_its_last_attempt():
         ["rank.claimed", "command.started"],
         ["rank.claimed", "command.started", "command.ended"],
     ]
+
+
+def test_a_victim_that_ends_with_a_code_of_its_own_leaves_the_blame_where_it_is():
+    """A launcher without signals: the survivor exits by itself, soon after its peer."""
+    events = [
+        event("rank.died", 1, 10.0, exit_code=3),
+        raised(0, CLOSED, 10.1),
+        event("rank.died", 0, 10.6, exit_code=1),
+    ]
+    assert causes(*events) == [("rank_exited_early", [1])]
+
+
+def test_a_rank_that_was_done_is_not_blamed_for_a_later_failure():
+    events = [
+        event("rank.died", 0, 10.0, exit_code=0),
+        raised(1, "no space for the report", 14.0, "OSError"),
+        event("rank.died", 1, 14.5, exit_code=1),
+    ]
+    assert causes(*events) == [("rank_exception", [1])]
+
+
+def test_a_sigterm_right_after_a_failure_is_the_launchers_without_its_word():
+    events = [
+        raised(0, TIMED_OUT, 10.0),
+        event("rank.died", 0, 10.5, exit_code=1),
+        event("rank.died", 1, 10.54, signal=15),
+    ]
+    assert facts(*events)["process.cleaned_up", 1]["by"] == "launcher"
+
+
+def scan(kind, rank, source, **data):
+    where = f"attempts/1/{source}/100/rank-{rank:05d}.json"
+    return Event(kind=kind, source=source, where=where, rank=rank, data=data)
+
+
+def dump(rank, launched, group, members):
+    return scan(
+        "flight.group_read", rank, "flight", group=group, launched=launched, completed=6, ranks=members
+    )
+
+
+def test_ranks_that_were_done_are_not_needed_by_a_wait_in_another_group():
+    dumps = [dump(2, 7, "b", [2, 3]), dump(3, 6, "b", [2, 3])]
+    events = [
+        *claims(4),
+        *dumps,
+        *(event("rank.died", r, 9.0, exit_code=0) for r in (0, 1)),
+        event("job.stalled", None, 12.0, silent_s=4.0),
+        event("evidence.taken", None, 13.0, cause="stalled", time_dirs=["100"]),
+    ]
+    found = judge("run", events, BOOK)
+    assert [(c.failure, c.ranks) for c in found.causes] == [("collective_not_joined", [3])]
+
+
+def busy(*events):
+    stack = scan("stack.read", 1, "stack_dump", main=["search (train.py:7)"], active=True)
+    evidence = Evidence(events=[*claims(), stack, *events], ranks=[0, 1], num_ranks=2)
+    return [f.ranks for f in activity.derive(evidence)]
+
+
+def test_what_a_rank_does_on_its_way_out_is_no_activity_of_its_own():
+    taken = event("evidence.taken", None, 11.0, cause="raised", time_dirs=["100"])
+    own, peer = raised(1, "bad batch", 10.0, "ValueError"), raised(0, TIMED_OUT, 10.0)
+    assert busy(taken, own) == busy(own) == []
+    assert busy(taken, peer, event("rank.died", 1, 10.5, signal=15)) == [[1]]
+
+
+def test_a_stall_that_ended_does_not_hide_the_look_at_the_failure():
+    def taken(time, cause, folder):
+        return event("evidence.taken", None, time, cause=cause, time_dirs=[folder])
+
+    def state(folder):
+        return Event(kind="stack.read", source="stack_dump", where=f"stacks/{folder}/rank-00001.json", rank=1)
+
+    events = [
+        state("100"), taken(5.0, "stalled", "100"), event("job.progressed", None, 6.0),
+        raised(0, TIMED_OUT, 20.0), state("200"), taken(21.0, "raised", "200"),
+    ]  # fmt: skip
+    look = decisive(Evidence(events=events, ranks=[0, 1], num_ranks=2))
+    assert look is not None and look.cause == "raised"
