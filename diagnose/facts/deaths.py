@@ -125,7 +125,8 @@ def after_grace(end: End, first: float | None) -> bool:
 def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
     """Whether others went on without this rank, and needed it.
 
-    Code 0 needs a sign of that: an error of theirs, or a stall. Another code needs only that they went on.
+    Code 0 needs a sign of that: an error of theirs, or a stall in which they wait for it. Another code
+    needs only that they went on.
     """
     if end.time is None:
         return False
@@ -135,17 +136,14 @@ def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
     if end.code:
         soon = {e.rank for e in ends if e.code and e.time is not None and e.time <= end.time + TOGETHER_S}
         return bool(still - (soon - victims))
-    if any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")) or spared(end.rank, evidence):
+    if any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")):
+        return False
+    waits = stuck(decisive(evidence), evidence)
+    if waits and not any(end.rank in ranks([*w.awaited, *w.behind]) for w in waits):
         return False
     calls = [e for e in evidence.of("job.stalled", "job.progressed") if (e.time or 0.0) > end.time]
-    stalled = bool(still and calls) and calls[-1].kind == "job.stalled"
+    stalled = bool(still and waits and calls) and calls[-1].kind == "job.stalled"
     return bool(victims) or stalled
-
-
-def spared(rank: int, evidence: Evidence) -> bool:
-    """Whether others were seen to wait, and none of them for this rank."""
-    waits = stuck(decisive(evidence), evidence)
-    return bool(waits) and not any(rank in ranks([*w.awaited, *w.behind]) for w in waits)
 
 
 def losses(evidence: Evidence, since: float) -> Iterable[Event]:

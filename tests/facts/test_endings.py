@@ -246,6 +246,11 @@ def test_ranks_that_were_done_are_not_needed_by_a_wait_in_another_group():
     assert [(c.failure, c.ranks) for c in found.causes] == [("collective_not_joined", [3])]
 
 
+def test_a_stall_alone_does_not_say_for_whom_the_others_wait():
+    done, stalled = event("rank.died", 0, 9.0, exit_code=0), event("job.stalled", None, 12.0, silent_s=4.0)
+    assert facts(done, stalled)["process.exited", 0]["early"] is False
+
+
 def busy(*events):
     stack = scan("stack.read", 1, "stack_dump", main=["search (train.py:7)"], active=True)
     evidence = Evidence(events=[*claims(), stack, *events], ranks=[0, 1], num_ranks=2)
