@@ -9,6 +9,8 @@ the waiting one is behind. A value that moved between two scans is no part of a 
 from collections import Counter
 from collections.abc import Iterable
 
+import msgspec
+
 from diagnose.looks import Look
 from diagnose.model import Event, Evidence, Record
 
@@ -81,6 +83,7 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
         (str(e.data.get("group", "")), str(e.data.get("desc", ""))): e for e in evidence.of("group.created")
     }
     dumped = set(look.last("flight.read", "flight.group_read"))
+    gave_up = {e.rank for e in evidence.events if e.rank is not None and is_timeout(e)}
     found = []
     for name in sorted({group for group, _ in newest}):
         mine = {rank: last for (group, rank), last in newest.items() if group == name}
@@ -91,8 +94,24 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
             own = mine.get(rank)
             launched, completed = frontier(own) if own else ((0, 0) if rank in dumped else (-1, -1))
             places.append(Member(rank, launched, completed, (name, rank) in moved, own))
-        found.append(Group(name=name, desc=desc, members=places))
+        found.append(Group(name=name, desc=desc, members=[undone(m, places, look, gave_up) for m in places]))
     return found
+
+
+def undone(member: Member, members: list[Member], look: Look, gave_up: set[int]) -> Member:
+    """A member whose last collective failed while others had not launched it: gloo retires that one too."""
+    is_late = (
+        look.cause in {"raised", "died"} and member.rank in gave_up and member.launched == member.completed
+    )
+    if is_late and any(other.launched < member.launched for other in members):
+        return msgspec.structs.replace(member, completed=member.launched - 1)
+    return member
+
+
+def is_timeout(event: Event) -> bool:
+    """Whether a rank says that its collective timed out."""
+    raised = event.kind == "exception.raised" and "imed out waiting" in str(event.data.get("message"))
+    return raised or event.kind in {"gloo.timed_out", "nccl.watchdog_timed_out"}
 
 
 def membership(

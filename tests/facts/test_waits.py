@@ -33,7 +33,7 @@ def dump(rank, launched, completed, group="0", desc="default_pg", ops=None, scan
 
 
 def seen(*events, num_ranks=4):
-    ranks = sorted({e.rank for e in events})
+    ranks = sorted({e.rank for e in events if e.rank is not None})
     evidence = Evidence(
         events=list(events), read=frozenset({"flight_recorder"}), ranks=ranks, num_ranks=num_ranks
     )
@@ -118,3 +118,29 @@ def test_odd_entries_are_no_error(junk):
     event = dump(0, 7, 6)
     event.data["entries"] = junk
     seen(event, dump(1, 6, 6), num_ranks=2)
+
+
+def test_a_collective_that_timed_out_before_the_look_was_never_completed():
+    """Gloo retires what failed: rank 0 looks complete at 7, where rank 1 stands at 6."""
+    told = "[gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 8000ms for recv operation to complete"
+    events = [
+        dump(0, 7, 7),
+        dump(1, 6, 6),
+        Event(
+            kind="exception.raised",
+            source="rank_hook",
+            where="x:1",
+            rank=0,
+            time=90.0,
+            data={"message": told},
+        ),
+        Event(
+            kind="evidence.taken",
+            source="agent",
+            where="x:2",
+            time=101.0,
+            data={"cause": "raised", "time_dirs": ["100"]},
+        ),
+    ]
+    assert seen(*events, num_ranks=2) == {("collective.awaited", (1,))}
+    assert seen(*events[:2], num_ranks=2) == set()
