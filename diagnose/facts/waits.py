@@ -28,6 +28,9 @@ KINDS = {
 }
 
 
+AFTER = ("raised", "died", "ended")  # gloo calls a collective that failed retired: its rank looks ahead
+
+
 def derive(evidence: Evidence) -> Iterable[Fact]:
     look = decisive(evidence)
     if look is None:
@@ -42,9 +45,15 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             yield root(
                 "collective.awaited", w, roots, resolved, "has not launched it", "have not launched it"
             )
-        late = [
-            m for m in w.behind if not any(m.rank in {x.rank for x in v.waiting} for v in waits if v is not w)
-        ]
+        late = (
+            []
+            if look.cause in AFTER
+            else [
+                m
+                for m in w.behind
+                if not any(m.rank in {x.rank for x in v.waiting} for v in waits if v is not w)
+            ]
+        )
         if late:
             yield root(
                 "collective.behind",

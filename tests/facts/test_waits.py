@@ -144,3 +144,12 @@ def test_a_collective_that_timed_out_before_the_look_was_never_completed():
     ]
     assert seen(*events, num_ranks=2) == {("collective.awaited", (1,))}
     assert seen(*events[:2], num_ranks=2) == set()
+
+
+def test_after_a_failure_nobody_is_behind():
+    """Gloo retires what failed, so a rank that has not failed yet looks behind those that have."""
+    events = [dump(0, 7, 7), dump(1, 7, 7), dump(2, 7, 6)]
+    look = {"cause": "raised", "time_dirs": ["100"]}
+    taken = Event(kind="evidence.taken", source="agent", where="x:2", time=101.0, data=look)
+    assert seen(*events, num_ranks=3) == {("collective.behind", (2,))}
+    assert seen(*events, taken, num_ranks=3) == set()
