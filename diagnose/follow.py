@@ -81,9 +81,12 @@ def collect_rest(run: Path, found: Manifest) -> None:
 def settle(run: Path, node: str) -> Manifest | None:
     """The manifest, `lost` written into it where that is certain (and the directory may be written)."""
     found = manifest.read(run)
-    if found is None or found.state in manifest.FINAL or not (reason := gone(found, node)):
+    is_over = found is not None and found.state in manifest.FINAL
+    if found is None or (is_over and (run / "record.json").is_file()) or not (reason := gone(found, node)):
         return found
     collect_rest(run, found)
+    if is_over:
+        return found
     with suppress(OSError):
         manifest.advance(run, "lost", reason)
     return manifest.read(run) or found

@@ -180,9 +180,10 @@ class Session:
         stuck = local.ended(code, self.nap)
         if stuck:
             local.complain(f"cannot be ended (the kernel holds them): {', '.join(stuck)}")
-        is_whole = local.fetch() and sealed(local.spool, run)()
         how = f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
+        # Before the collector goes: killed in between, nobody would be left to write how it ended.
         local.move("error" if code else "ok", how + (f"; still there: {', '.join(stuck)}" if stuck else ""))
+        is_whole = local.fetch() and sealed(local.spool, run)()
         asked, self.asked = self.asked, 2  # one more signal, and there is no verdict
         done: list[Verdict | Exception] = []
         work = threading.Thread(target=self._final, args=(done,), daemon=True)

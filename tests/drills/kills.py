@@ -62,6 +62,10 @@ def faults(run: Path, role: str, code: int) -> list[str]:
             except ValueError:
                 found.append(f"{path.name} holds a line that is no JSON")
                 break
+    manifest = run / "manifest.json"
+    state = json.loads(manifest.read_bytes())["state"] if manifest.is_file() else "missing"
+    if state not in ({"lost", "ok", "error"} if role == "parent" else {"ok"}):
+        found.append(f"manifest says {state}")
     if role != "parent" and code != 0:
         found.append(f"the command's code 0 became {code}")
     ask = [sys.executable, "-m", "diagnose", "postmortem", str(run), "--format", "json"]
@@ -70,11 +74,6 @@ def faults(run: Path, role: str, code: int) -> list[str]:
         verdict = json.loads(done.stdout)
     except ValueError:
         return [*found, f"postmortem: {done.returncode} {done.stderr.strip()[-200:]}"]
-    # A parent that dies after its collector leaves `running` behind; the next reader, just now, settles that.
-    manifest = run / "manifest.json"
-    state = json.loads(manifest.read_bytes())["state"] if manifest.is_file() else "missing"
-    if state not in ({"lost", "ok", "error"} if role == "parent" else {"ok"}):
-        found.append(f"manifest says {state}")
     if done.returncode not in (0, 1, 3) or verdict["schema"] != "diagnose/verdict/1":
         found.append(f"postmortem: {done.returncode}")
     if role != "parent" and verdict["causes"]:
