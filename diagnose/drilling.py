@@ -1,26 +1,22 @@
 """Drills: find them, run one through the real `diagnose run`, and read back its verdict."""
 
 import ast
-import importlib.util
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Literal, NoReturn
+from typing import Literal
 
 import msgspec
 
+from diagnose.ground import Ground, finish, kept, sweep
 from diagnose.model import Record
-from diagnose.scoring import Answer, Injected, Score, answer, differences
+from diagnose.needs import missing
+from diagnose.scoring import Answer, Injected, Score, answer, cause, differences
 
 HERE = Path(__file__).parent / "drills"
-STOP_S = 20.0  # `diagnose run` ends its command within 5 s of a SIGTERM; evidence may take some more
 SETTLE_S = 5.0  # the collector's last seal
 
 
@@ -38,13 +34,18 @@ class Drill(Record, frozen=True):
     on_stall: Literal["keep", "stop"] = "keep"
     prepare: str = ""  # the program beside it that seeds a folder once: NAME.py FOLDER
     env: dict[str, str] = {}
+    also: list[Injected] = []  # further faults, injected at the same time
     name: str = ""
     story: str = ""  # what is injected, in one sentence
 
     @property
     def expected(self) -> Answer:
         return Answer(
-            failure=self.expect.failure, ranks=self.expect.ranks, symptom=self.symptom, ends=self.ends
+            failure=self.expect.failure,
+            ranks=self.expect.ranks,
+            symptom=self.symptom,
+            ends=self.ends,
+            others=[cause(one.failure, one.ranks) for one in self.also],
         )
 
     @property
@@ -75,89 +76,7 @@ def drills() -> dict[str, Drill]:
 
 def lacking(drill: Drill) -> str:
     """Why this machine cannot run a drill; empty where it can."""
-    for need in drill.needs:
-        there = importlib.util.find_spec(need) if need == "torch" else shutil.which(need)
-        if not there:
-            return f"{need} is not installed"
-    return ""
-
-
-def carriers(temporary: Path) -> list[int]:
-    """Processes whose environment names our temporary folder: all that a drill started, and nothing else."""
-    mark = f"TMPDIR={temporary}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-    return found
-
-
-def sweep(temporary: Path, patience_s: float) -> list[str]:
-    """End what still runs after `patience_s`; each named. Waits until all of it is gone."""
-    end = time.monotonic() + patience_s
-    while carriers(temporary) and time.monotonic() < end:
-        time.sleep(0.1)
-    left = []
-    for pid in carriers(temporary):
-        with suppress(OSError):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            left.append(f"{line.strip()[:80]} ({pid})")
-            os.kill(pid, signal.SIGKILL)
-    while carriers(temporary):
-        time.sleep(0.05)
-    return left
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise, as Ctrl-C does, so that `finally` cleans up."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + signum)
-
-    old = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-class Ground(Record, frozen=True):
-    """Where drills run: `top` is a temporary folder of ours, `root` takes the run directories."""
-
-    top: Path
-    root: Path
-
-    @property
-    def temporary(self) -> Path:
-        return self.top / "t"
-
-    def environment(self, drill: Drill) -> dict[str, str]:
-        """The caller's own, less what an outer launcher left there."""
-        outer = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-        kept = {key: value for key, value in os.environ.items() if key not in outer}
-        ours = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
-        return {**kept, **ours, "COMPILE_CACHES": str(self.top / "prepared"), **drill.env}
-
-
-def finish(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Wait for a process; past the time it is stopped, gently first. Whether it ended by itself."""
-    try:
-        process.wait(timeout_s)
-        return True
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_S)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    return next((reason for need in drill.needs if (reason := missing(need))), "")
 
 
 def prepare(drill: Drill, ground: Ground, say: Callable[[str], None]) -> str:
@@ -170,7 +89,7 @@ def prepare(drill: Drill, ground: Ground, say: Callable[[str], None]) -> str:
     with (ground.top / "prepare.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(HERE / f"{drill.prepare}.py"), str(folder)],
-            env=ground.environment(drill),
+            env=ground.environment(drill.env),
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -201,7 +120,7 @@ def start(drill: Drill, ground: Ground) -> tuple[subprocess.Popen[bytes], Path]:
         process = subprocess.Popen(
             [*ours, *(str(part) for pair in options.items() for part in pair), "--", *drill.command],
             cwd=work,
-            env=ground.environment(drill),
+            env=ground.environment(drill.env),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -215,9 +134,9 @@ def run(drill: Drill, ground: Ground, say: Callable[[str], None] = lambda line: 
 
     def score(right: bool, reason: str = "", skipped: bool = False, got: Answer | None = None) -> Score:
         seconds = round(time.monotonic() - begun, 1)
-        return Score(drill.name, right, skipped, drill.expected, got, reason, seconds, str(kept or ""))
+        return Score(drill.name, right, skipped, drill.expected, got, reason, seconds, str(own or ""))
 
-    begun, kept = time.monotonic(), None
+    begun, own = time.monotonic(), None
     ground.temporary.mkdir(exist_ok=True)
     if reason := lacking(drill):
         return score(False, reason, skipped=True)
@@ -230,21 +149,27 @@ def run(drill: Drill, ground: Ground, say: Callable[[str], None] = lambda line: 
     try:
         ended = finish(process, drill.timeout_s)
     finally:
-        left = sweep(ground.temporary, SETTLE_S)
-    kept = next(iter(sorted(set(ground.root.iterdir()) - before)), None) if ground.root.is_dir() else None
-    if kept is None or not (kept / "verdict.json").is_file():
+        left = sweep(ground.temporary, SETTLE_S) + kept(ground.top, SETTLE_S)
+    own = next(iter(sorted(set(ground.root.iterdir()) - before)), None) if ground.root.is_dir() else None
+    if own is None or not (own / "verdict.json").is_file():
         lines = console.read_text(errors="replace").strip().splitlines()
         return score(False, f"no verdict: {lines[-1] if lines else 'no output'}")
     ends: Literal["ok", "error", "lost"] = "lost" if not ended else "error" if process.returncode else "ok"
-    got = answer((kept / "verdict.json").read_bytes(), ends)
+    got = answer((own / "verdict.json").read_bytes(), ends)
     wrong = differences(drill.expected, got, left)
     return score(not wrong, "; ".join(wrong), got=got)
+
+
+def told(one: Answer) -> str:
+    """An answer in words: `compile_skew on [3]`."""
+    first = cause(one.failure, one.ranks) if one.failure else "no cause"
+    return " and ".join([first, *one.others])
 
 
 def row(score: Score) -> str:
     """A score as plain text: one line, and below it why it is wrong or was skipped."""
     mark = "skip " if score.skipped else "right" if score.right else "WRONG"
-    got = score.got
-    told = f"{got.failure or 'no cause'} {got.ranks if got.failure else ''}" if got else ""
-    line = f"{mark}  {score.name:<24} {score.seconds:>5.1f} s  {told}".rstrip()
+    line = (
+        f"{mark}  {score.name:<28} {score.seconds:>5.1f} s  {told(score.got) if score.got else ''}".rstrip()
+    )
     return f"{line}\n       {score.reason}" if score.reason else line

@@ -1,6 +1,6 @@
 """Whether a verdict names what a drill injected: the failure and exactly the culprit ranks. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -61,8 +61,13 @@ def answer(verdict: bytes, ends: Literal["ok", "error", "lost"]) -> Answer:
         ranks=sorted(first.ranks) if first else [],
         symptom=told.symptom,
         ends=ends,
-        others=[f"{cause.failure} on {cause.ranks}" for cause in told.causes[1:]],
+        others=[cause(other.failure, other.ranks) for other in told.causes[1:]],
     )
+
+
+def cause(failure: str | None, ranks: Sequence[int]) -> str:
+    """One cause as text."""
+    return f"{failure} on {sorted(ranks)}"
 
 
 def differences(expected: Answer, got: Answer, left: Sequence[str] = ()) -> list[str]:
@@ -78,18 +83,31 @@ def differences(expected: Answer, got: Answer, left: Sequence[str] = ()) -> list
     >>> differences(want, want, left=["python 4711"])
     ['left behind: python 4711']
     """
-    pairs = (
-        ("failure", got.failure, expected.failure),
-        ("ranks", sorted(got.ranks), sorted(expected.ranks)),
-        ("symptom", got.symptom, expected.symptom),
-        ("ended", got.ends, expected.ends),
-    )
+    pairs = (("symptom", got.symptom, expected.symptom), ("ended", got.ends, expected.ends))
     return [
-        *(
-            f"{what} {mine or 'none'}, not {wanted or 'none'}"
-            for what, mine, wanted in pairs
-            if mine != wanted
-        ),
-        *(f"also {other}" for other in got.others),
+        *wrong_causes(expected, got),
+        *contradictions(pairs),
         *(f"left behind: {process}" for process in left),
+    ]
+
+
+def wrong_causes(expected: Answer, got: Answer) -> list[str]:
+    """What is wrong with the causes; which of several faults comes first is chance."""
+    if not expected.others:
+        pairs = (
+            ("failure", got.failure, expected.failure),
+            ("ranks", sorted(got.ranks), sorted(expected.ranks)),
+        )
+        return [*contradictions(pairs), *(f"also {other}" for other in got.others)]
+    wanted = {cause(expected.failure, expected.ranks), *expected.others}
+    named = {cause(got.failure, got.ranks), *got.others}
+    return [
+        *(f"not {one}" for one in sorted(wanted - named)),
+        *(f"also {one}" for one in sorted(named - wanted)),
+    ]
+
+
+def contradictions(pairs: Iterable[tuple[str, object, object]]) -> list[str]:
+    return [
+        f"{what} {mine or 'none'}, not {wanted or 'none'}" for what, mine, wanted in pairs if mine != wanted
     ]

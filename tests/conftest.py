@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from diagnose import drilling
+from diagnose.ground import finish, sweep
 
 collect_ignore = ["bench", "drills/kills.py"]  # scripts
 OUTER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -57,8 +57,8 @@ def ranks(tmp_path: Path) -> Iterator[Start]:
                 stderr=output,
                 start_new_session=True,
             )
-            ended = drilling.finish(process, timeout_s)
+            ended = finish(process, timeout_s)
         return Ended(process.returncode if ended else None, log.read_text(errors="replace"))
 
     yield start
-    drilling.sweep(mark, 0)
+    sweep(mark, 0)

@@ -26,7 +26,9 @@ MAY: dict[str, set[str]] = {
     "diagnose.judge": READER,
     "diagnose.conclude": {*READER, "diagnose.judge"},
     "diagnose.scoring": {"diagnose.model"},
-    "diagnose.drilling": {"diagnose.model", "diagnose.scoring"},
+    "diagnose.ground": {"diagnose.model"},
+    "diagnose.needs": set(),
+    "diagnose.drilling": {"diagnose.model", "diagnose.scoring", "diagnose.ground", "diagnose.needs"},
     "diagnose.story": {"diagnose.model"},
     "diagnose.sources": {"diagnose.model", *LINES},
     "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share

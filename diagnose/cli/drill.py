@@ -1,6 +1,5 @@
 """Run real programs that fail in exactly one way, and score the verdicts on them."""
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +8,7 @@ import click
 import msgspec
 
 from diagnose import drilling, playbook, story
+from diagnose.ground import Ground, interruptible
 from diagnose.render import terminal
 from diagnose.scoring import Score
 from diagnose.verdict import Verdict
@@ -50,16 +50,15 @@ def command(
     alone = form == "terminal" and len(chosen) == 1 and times == 1
     scores: list[Score] = []
     top = Path(tempfile.mkdtemp(prefix="dd-"))
+    ground = Ground(top=top, root=(root or top / "runs").absolute())
     try:
-        with drilling.interruptible():
-            ground = drilling.Ground(top=top, root=(root or top / "runs").absolute())
+        with interruptible():
             for name in chosen * times:
                 scores.append(tell(known[name], ground) if alone else drilling.run(known[name], ground, note))
                 if form == "terminal" and not alone:
                     click.echo(drilling.row(scores[-1]))
     finally:
-        drilling.sweep(top / "t", 0)
-        shutil.rmtree(top, ignore_errors=True)
+        ground.clear()
     if form == "json":
         shown = [s if root else msgspec.structs.replace(s, run="") for s in scores]
         click.echo(msgspec.json.encode({"drills": shown}).decode())
@@ -77,13 +76,13 @@ def note(line: str) -> None:
         click.echo(f"... {line}", err=True)
 
 
-def tell(drill: drilling.Drill, ground: drilling.Ground) -> Score:
+def tell(drill: drilling.Drill, ground: Ground) -> Score:
     """One drill as a story: what was injected, what was seen, what was concluded."""
     click.echo(f"INJECTED   {drill.story}\n")
     score = drilling.run(drill, ground, lambda line: click.echo(f"           {line}"))
     if score.run and Path(score.run, "verdict.json").is_file():
         show(Path(score.run))
-    want = f"{drill.expect.failure} on rank {drill.expect.ranks[0]}" if drill.expect.failure else "no cause"
+    want = drilling.told(drill.expected)
     if score.skipped:
         click.echo(f"SKIPPED    {score.reason}")
     elif score.right:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from diagnose import drilling
+from diagnose.ground import carriers, finish, sweep
 
 TRAIN = """
 import json, os, sys, time
@@ -75,7 +75,7 @@ class Job:
     def pids(self, words: str) -> list[int]:
         """Our processes whose command line holds these words."""
         found = []
-        for pid in drilling.carriers(self.temporary):
+        for pid in carriers(self.temporary):
             try:
                 line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
@@ -134,8 +134,8 @@ def job(num_ranks: int, *arguments: object, options: Sequence[str] | None = None
         if started:
             if started.process.poll() is None:
                 started.process.send_signal(signal.SIGTERM)
-            drilling.finish(started.process, 15)
-            drilling.sweep(started.temporary, 5)
+            finish(started.process, 15)
+            sweep(started.temporary, 5)
         shutil.rmtree(top, ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from diagnose import drilling
+from diagnose.ground import carriers, sweep
 
 DIAGNOSE = [sys.executable, "-P", "-m", "diagnose"]
 OUTER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DIAGNOSE_ROOT", "NO_COLOR")
@@ -58,14 +58,14 @@ class Place:
 
     def processes(self) -> list[int]:
         """Everything that was started here and still lives."""
-        return drilling.carriers(self.temporary)
+        return carriers(self.temporary)
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     here = Place(tmp_path)
     yield here
-    drilling.sweep(here.temporary, 0)
+    sweep(here.temporary, 0)
     for process in here.started:
         with process:  # closes its pipes
             process.kill()

@@ -21,14 +21,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from diagnose import drilling
+from diagnose.ground import Ground, carriers, finish, interruptible, sweep
 
 ROLES = {"parent": "diagnose run", "agent": "probes.agent", "collector": "probes.collector"}
 LIMIT_S = 60.0
 
 
-def role_pids(ground: drilling.Ground, role: str) -> list[int]:
+def role_pids(ground: Ground, role: str) -> list[int]:
     found = []
-    for pid in drilling.carriers(ground.temporary):
+    for pid in carriers(ground.temporary):
         with suppress(OSError):
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             if ROLES[role] in line:
@@ -36,7 +37,7 @@ def role_pids(ground: drilling.Ground, role: str) -> list[int]:
     return found
 
 
-def kill(ground: drilling.Ground, role: str, wait_s: float, process: subprocess.Popen[bytes]) -> bool:
+def kill(ground: Ground, role: str, wait_s: float, process: subprocess.Popen[bytes]) -> bool:
     """Wait, then kill one of our processes; False where it (or the run) was already gone."""
     time.sleep(wait_s)
     if role == "parent":
@@ -91,14 +92,14 @@ def main(num_runs: int, seed: int) -> int:
     tally: collections.Counter[str] = collections.Counter()
     bad = 0
     try:
-        with drilling.interruptible():
+        with interruptible():
             for num in range(num_runs):
                 role, wait_s = choose.choice(list(ROLES)), choose.uniform(0.1, 11.0)
-                ground = drilling.Ground(top=top, root=top / f"runs-{num}")
+                ground = Ground(top=top, root=top / f"runs-{num}")
                 process, _ = drilling.start(drill, ground)
                 hit = kill(ground, role, wait_s, process)
-                drilling.finish(process, LIMIT_S)
-                left = drilling.sweep(ground.temporary, 20)
+                finish(process, LIMIT_S)
+                left = sweep(ground.temporary, 20)
                 found = [f"left behind: {line}" for line in left]
                 runs = list(ground.root.iterdir()) if ground.root.is_dir() else []
                 for run in runs:
@@ -112,7 +113,7 @@ def main(num_runs: int, seed: int) -> int:
                     flush=True,
                 )
     finally:
-        drilling.sweep(top / "t", 0)
+        sweep(top / "t", 0)
         shutil.rmtree(top, ignore_errors=True)
     print(
         f"{num_runs} kills ({', '.join(f'{n} {who}' for who, n in sorted(tally.items()))}): {bad} unreadable"

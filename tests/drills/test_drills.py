@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from diagnose import drilling
+from diagnose.ground import Ground, carriers
 from diagnose.scoring import Score
 
 DRILLS = drilling.drills()
@@ -29,23 +30,18 @@ WAITING = [  # the longest first
 ]
 
 
-def ground_at(prefix: str) -> drilling.Ground:
+def ground_at(prefix: str) -> Ground:
     """A new ground. Its path is short: sockets live below it."""
     top = Path(tempfile.mkdtemp(prefix=prefix))
-    return drilling.Ground(top=top, root=top / "runs")
-
-
-def clear(ground: drilling.Ground) -> None:
-    drilling.sweep(ground.temporary, 0)
-    shutil.rmtree(ground.top)
+    return Ground(top=top, root=top / "runs")
 
 
 @pytest.fixture(scope="module")
-def ground() -> Iterator[drilling.Ground]:
+def ground() -> Iterator[Ground]:
     """One ground for those that compile, so that the cache is warmed once."""
     shared = ground_at("dd-")
     yield shared
-    clear(shared)
+    shared.clear()
 
 
 def run_alone(name: str) -> Score:
@@ -54,11 +50,11 @@ def run_alone(name: str) -> Score:
     try:
         return drilling.run(DRILLS[name], own)
     finally:
-        clear(own)
+        own.clear()
 
 
 @pytest.fixture(scope="module")
-def waiting(ground: drilling.Ground) -> dict[str, Score]:
+def waiting(ground: Ground) -> dict[str, Score]:
     """The drills that mostly wait, two at a time: alone they would leave both cores idle for two minutes.
 
     The compile cache of the others is warmed beside them; should that fail, those say so.
@@ -86,7 +82,7 @@ def test_a_drill_that_mostly_waits_is_judged_as_what_it_injects(name: str, waiti
 @pytest.mark.ranks
 @pytest.mark.torch
 @pytest.mark.parametrize("name", [name for name in DRILLS if name not in WAITING])
-def test_a_drill_is_judged_as_what_it_injects(name: str, ground: drilling.Ground) -> None:
+def test_a_drill_is_judged_as_what_it_injects(name: str, ground: Ground) -> None:
     judge(drilling.run(DRILLS[name], ground))
 
 
@@ -107,10 +103,10 @@ def test_an_interrupted_drill_leaves_no_process_and_no_file(tmp_path: Path) -> N
             time.sleep(0.1)
         time.sleep(3)
         [top] = scratch.glob("dd-*")
-        assert drilling.carriers(top / "t"), "the drill had not begun"
+        assert carriers(top / "t"), "the drill had not begun"
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 128 + signal.SIGTERM
-        assert not drilling.carriers(top / "t")
+        assert not carriers(top / "t")
         assert not list(scratch.iterdir())
     finally:
         process.kill()
