@@ -4,19 +4,23 @@ import ast
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from diagnose import story
 from diagnose.ground import Ground, finish, kept, sweep
 from diagnose.model import Record
 from diagnose.needs import missing
 from diagnose.scoring import Answer, Injected, Score, answer, cause, differences
 
 HERE = Path(__file__).parent / "drills"
+PREPARING = threading.Lock()  # drills that run at the same time share what is prepared
 SETTLE_S = 5.0  # the collector's last seal
 
 
@@ -81,9 +85,14 @@ def lacking(drill: Drill) -> str:
 
 def prepare(drill: Drill, ground: Ground, say: Callable[[str], None]) -> str:
     """Run the drill's preparation, once for a ground; why it failed, if it did."""
-    folder = ground.top / "prepared"
-    if not drill.prepare or (folder / "done").exists():
+    if not drill.prepare:
         return ""
+    with PREPARING:
+        return "" if (ground.prepared / "done").exists() else seed(drill, ground, say)
+
+
+def seed(drill: Drill, ground: Ground, say: Callable[[str], None]) -> str:
+    folder = ground.prepared
     say("warming a compile cache first (about half a minute, once)")
     folder.mkdir()
     with (ground.top / "prepare.log").open("wb") as log:
@@ -113,7 +122,12 @@ def start(drill: Drill, ground: Ground) -> tuple[subprocess.Popen[bytes], Path]:
         if read(path) is None:
             shutil.copy(path, work)
     shutil.copy(HERE / f"{drill.name}.py", work / "train.py")
-    options = {"--root": ground.root, "--stall-after": drill.stall_after_s, "--on-stall": drill.on_stall}
+    options = {
+        "--root": ground.root,
+        "--name": work.name,
+        "--stall-after": drill.stall_after_s,
+        "--on-stall": drill.on_stall,
+    }
     ours = [sys.executable, "-P", "-m", "diagnose", "run"]
     console = work / "console.txt"
     with console.open("wb") as output:
@@ -134,7 +148,8 @@ def run(drill: Drill, ground: Ground, say: Callable[[str], None] = lambda line: 
 
     def score(right: bool, reason: str = "", skipped: bool = False, got: Answer | None = None) -> Score:
         seconds = round(time.monotonic() - begun, 1)
-        return Score(drill.name, right, skipped, drill.expected, got, reason, seconds, str(own or ""))
+        late = to_verdict(own, drill.expected) if own and got else None
+        return Score(drill.name, right, skipped, drill.expected, got, reason, seconds, str(own or ""), late)
 
     begun, own = time.monotonic(), None
     ground.temporary.mkdir(exist_ok=True)
@@ -143,14 +158,13 @@ def run(drill: Drill, ground: Ground, say: Callable[[str], None] = lambda line: 
     if reason := prepare(drill, ground, say):
         return score(False, reason)
     begun = time.monotonic()
-    before = set(ground.root.iterdir()) if ground.root.is_dir() else set()
     say(f"running {' '.join(['python', *drill.command[1:]])} under diagnose run")
     process, console = start(drill, ground)
     try:
         ended = finish(process, drill.timeout_s)
     finally:
         left = sweep(ground.temporary, SETTLE_S) + kept(ground.top, SETTLE_S)
-    own = next(iter(sorted(set(ground.root.iterdir()) - before)), None) if ground.root.is_dir() else None
+    own = next(ground.root.glob(f"{console.parent.name}-*"), None)
     if own is None or not (own / "verdict.json").is_file():
         lines = console.read_text(errors="replace").strip().splitlines()
         return score(False, f"no verdict: {lines[-1] if lines else 'no output'}")
@@ -158,6 +172,57 @@ def run(drill: Drill, ground: Ground, say: Callable[[str], None] = lambda line: 
     got = answer((own / "verdict.json").read_bytes(), ends)
     wrong = differences(drill.expected, got, left)
     return score(not wrong, "; ".join(wrong), got=got)
+
+
+def to_verdict(own: Path, expected: Answer) -> float | None:
+    """Seconds from the first sign (a stall that was called, an exception, a death) to a right verdict."""
+    lines = [line for line in story.events(own) if isinstance(line["time"], int | float)]
+    first = min((float(str(e["time"])) for e in lines if is_sign(e)), default=None)
+    if first is None or expected.failure is None:
+        return None
+    interim = [
+        float(str(e["time"]))
+        for e in lines
+        if e["event"] == "verdict.written" and names(e.get("causes"), expected)
+    ]
+    return round(min([*interim, (own / "verdict.json").stat().st_mtime]) - first, 1)
+
+
+def is_sign(event: story.Line) -> bool:
+    ended_badly = event["event"] == "rank.died" and bool(event.get("signal") or event.get("exit_code"))
+    return ended_badly or event["event"] in {"job.stalled", "exception.raised"}
+
+
+def names(causes: object, expected: Answer) -> bool:
+    """Whether a verdict's causes hold the first one that is expected."""
+    want = {"failure": expected.failure, "ranks": expected.ranks}
+    return isinstance(causes, list) and want in causes
+
+
+def run_all(
+    chosen: Sequence[Drill], top: Path, root: Path | None, lanes: int, say: Callable[[str], None]
+) -> Iterator[Score]:
+    """Run drills, `lanes` at a time, each on a ground of its own; scores in the order given, as they come."""
+
+    def one(drill: Drill, own: Ground) -> Score:
+        own.top.mkdir()
+        try:
+            return run(drill, own, say)
+        finally:
+            own.clear()
+
+    grounds = [
+        Ground.below(top / str(num), root or top / f"runs-{num}", top / "prepared")
+        for num in range(len(chosen))
+    ]
+    pool = ThreadPoolExecutor(lanes)
+    try:
+        yield from pool.map(one, chosen, grounds)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for own in grounds:  # only where we are interrupted does anything still run
+            sweep(own.temporary, 0)
+        pool.shutdown()
 
 
 def told(one: Answer) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from diagnose.model import Record
 
@@ -20,10 +20,16 @@ KEEPERS_S = 30.0  # what a keeper may take to undo what was done to the machine
 
 
 class Ground(Record, frozen=True):
-    """`top` is a temporary folder of ours, `root` takes the run directories."""
+    """`top` is a temporary folder of ours, `root` takes the run directories, `prepared` what drills share."""
 
     top: Path
     root: Path
+    prepared: Path
+
+    @classmethod
+    def below(cls, top: Path, root: Path | None = None, prepared: Path | None = None) -> Self:
+        """All of it below one folder, but for what is given."""
+        return cls(top=top, root=(root or top / "runs").absolute(), prepared=prepared or top / "prepared")
 
     @property
     def temporary(self) -> Path:
@@ -34,7 +40,7 @@ class Ground(Record, frozen=True):
         outer = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
         own = {key: value for key, value in os.environ.items() if key not in outer}
         ours = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
-        return {**own, **ours, "COMPILE_CACHES": str(self.top / "prepared"), **more}
+        return {**own, **ours, "COMPILE_CACHES": str(self.prepared), **more}
 
     def clear(self) -> None:
         """End and undo everything, then remove the folder: never before the mounts in it are gone."""

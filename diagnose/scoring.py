@@ -36,6 +36,7 @@ class Score(Record, frozen=True):
     reason: str = ""  # why it was skipped, or is wrong
     seconds: float = 0.0
     run: str = ""  # the run directory, where it was kept
+    to_verdict_s: float | None = None  # from the first sign of the fault to the first right verdict on disk
 
 
 class Named(msgspec.Struct, frozen=True):

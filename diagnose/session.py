@@ -150,7 +150,9 @@ class Session:
                 time.sleep(0.05)
             run = self.local.job.run
             verdict = reader.judge(run, str(run), self.book())
-            save(run / "verdict.json", encode(verdict), self.local.complain)
+            if save(run / "verdict.json", encode(verdict), self.local.complain):
+                told = [{"failure": cause.failure, "ranks": cause.ranks} for cause in verdict.causes]
+                self.local.journal.say("verdict.written", symptom=verdict.symptom, causes=told)
             self.judged.append(verdict)
         except Exception as error:  # whatever is wrong with us, the job goes on
             self.judged.append(f"no verdict now: {type(error).__name__}: {error}")

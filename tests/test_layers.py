@@ -28,7 +28,10 @@ MAY: dict[str, set[str]] = {
     "diagnose.scoring": {"diagnose.model"},
     "diagnose.ground": {"diagnose.model"},
     "diagnose.needs": set(),
-    "diagnose.drilling": {"diagnose.model", "diagnose.scoring", "diagnose.ground", "diagnose.needs"},
+    "diagnose.drilling": {
+        "diagnose.model",
+        *(f"diagnose.{n}" for n in ("ground", "needs", "scoring", "story")),
+    },
     "diagnose.story": {"diagnose.model"},
     "diagnose.sources": {"diagnose.model", *LINES},
     "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share

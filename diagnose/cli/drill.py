@@ -24,7 +24,12 @@ def listing() -> str:
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "every", is_flag=True, help="Every drill.")
-@click.option("--times", default=1, show_default=True, help="Run each so many times.")
+@click.option(
+    "--times", type=click.IntRange(min=1), default=1, show_default=True, help="Run each so many times."
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Run so many at the same time."
+)
 @click.option(
     "--root", type=click.Path(file_okay=False, path_type=Path), help="Keep the run directories here."
 )
@@ -33,7 +38,13 @@ def listing() -> str:
 )
 @click.pass_context
 def command(
-    ctx: click.Context, names: tuple[str, ...], every: bool, times: int, root: Path | None, form: str
+    ctx: click.Context,
+    names: tuple[str, ...],
+    every: bool,
+    times: int,
+    jobs: int,
+    root: Path | None,
+    form: str,
 ) -> None:
     """Run drills through the real `diagnose run`, with real ranks, and score failure and culprit ranks.
 
@@ -49,14 +60,17 @@ def command(
         return
     alone = form == "terminal" and len(chosen) == 1 and times == 1
     scores: list[Score] = []
-    top = Path(tempfile.mkdtemp(prefix="dd-"))
-    ground = Ground(top=top, root=(root or top / "runs").absolute())
+    ground = Ground.below(Path(tempfile.mkdtemp(prefix="dd-")), root)
     try:
         with interruptible():
-            for name in chosen * times:
-                scores.append(tell(known[name], ground) if alone else drilling.run(known[name], ground, note))
-                if form == "terminal" and not alone:
-                    click.echo(drilling.row(scores[-1]))
+            if alone:
+                scores.append(tell(known[chosen[0]], ground))
+            else:
+                wanted = [known[name] for name in chosen * times]
+                for score in drilling.run_all(wanted, ground.top, root, jobs, note):
+                    scores.append(score)
+                    if form == "terminal":
+                        click.echo(drilling.row(score))
     finally:
         ground.clear()
     if form == "json":

@@ -95,7 +95,7 @@ def main(num_runs: int, seed: int) -> int:
         with interruptible():
             for num in range(num_runs):
                 role, wait_s = choose.choice(list(ROLES)), choose.uniform(0.1, 11.0)
-                ground = Ground(top=top, root=top / f"runs-{num}")
+                ground = Ground.below(top, top / f"runs-{num}")
                 process, _ = drilling.start(drill, ground)
                 hit = kill(ground, role, wait_s, process)
                 finish(process, LIMIT_S)

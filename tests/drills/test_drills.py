@@ -33,7 +33,7 @@ WAITING = [  # the longest first
 def ground_at(prefix: str) -> Ground:
     """A new ground. Its path is short: sockets live below it."""
     top = Path(tempfile.mkdtemp(prefix=prefix))
-    return Ground(top=top, root=top / "runs")
+    return Ground.below(top)
 
 
 @pytest.fixture(scope="module")

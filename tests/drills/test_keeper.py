@@ -27,7 +27,7 @@ time.sleep(60)
 def test_a_program_that_is_killed_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     made, more = tmp_path / "made", tmp_path / "more"
     more.touch()
-    ground = Ground(top=tmp_path, root=tmp_path / "runs")
+    ground = Ground.below(tmp_path)
     work = tmp_path / "job-1"
     work.mkdir()
     words = [sys.executable, "-c", PROGRAM, str(drilling.HERE), str(more), str(made)]
