@@ -3,6 +3,7 @@
 Signatures are function and file names of torch's and Python's own code, as they stand on real stacks.
 """
 
+import sys
 from collections.abc import Sequence
 
 from diagnose.looks import Look
@@ -15,6 +16,8 @@ LOADER_FUNCTIONS = {"_try_get_data", "_next_data", "_get_data", "_process_next_b
 LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
 FUTEX = {202, 98}  # x86-64, arm64
 SLEEPS = {35, 230, 101, 115}  # nanosleep, clock_nanosleep on both
+INSTALLED = ("site-packages/", "dist-packages/", "/lib/python")
+PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 
 
@@ -75,10 +78,23 @@ def by_stack(event: Event) -> tuple[str, str] | None:
     return None
 
 
+def is_library(path: str) -> bool:
+    """Whether a frame's file is no part of the program. py-spy's text leaves out where packages lie.
+
+    >>> [is_library(p) for p in ("/v/lib/python3.11/site-packages/x.py", "torch/nn/a.py", "queue.py", "<s>")]
+    [True, True, True, True]
+    >>> [is_library(p) for p in ("/app/train.py", "train.py", "/app/torch/x.py")]
+    [False, False, False]
+    """
+    if any(part in path for part in INSTALLED) or path.startswith("<"):
+        return True
+    return path.partition("/")[0].removesuffix(".py") in PACKAGES
+
+
 def own_frame(event: Event) -> str:
     """The innermost frame of the program itself: not in an installed package or the standard library."""
     for frame, path in zip(frames(event), paths(event), strict=False):
-        if "site-packages" not in path and "/lib/python" not in path and not path.startswith("<"):
+        if not is_library(path):
             return frame
     return next(iter(frames(event)), "")
 

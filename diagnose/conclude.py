@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from diagnose.judge import Needs, ask, effects, hits, unexplained
+from diagnose.merged import merge
 from diagnose.model import Evidence, Fact, Finding, Status
 from diagnose.playbook import Playbook, Tree
-from diagnose.verdict import Advice, Cause, Citation, Collect, Run, Step, Unknown, Verdict, Wait
+from diagnose.verdict import Advice, Cause, Citation, Collect, Run, Stack, Step, Unknown, Verdict, Wait
 
 ORDER = ("hang", "crash", "slow", "will_not_start", "wrong_numbers", "output_missing")
 
@@ -154,6 +157,13 @@ def waits(facts: Sequence[Fact]) -> list[Wait]:
     ]
 
 
+def stacks(causes: Sequence[Cause], waited: Sequence[Wait], evidence: Evidence) -> list[Stack]:
+    """Who stands where; culprits, else those that others wait for, are the odd ones."""
+    culprits = {rank for cause in causes for rank in cause.ranks}
+    culprits = culprits or {rank for wait in waited for rank in (*wait.awaited, *wait.behind)}
+    return [msgspec.convert(found, Stack, from_attributes=True) for found in merge(evidence, culprits)]
+
+
 def decide(
     bundle: str,
     findings: Sequence[Finding],
@@ -175,6 +185,7 @@ def decide(
         for f in findings
         if f.status is Status.UNKNOWN and role[f.failure] == "root" and (f.facts or f.failure in blind)
     ]
+    waited = waits(facts)
     return Verdict(
         bundle=bundle,
         symptom=seen,
@@ -182,7 +193,8 @@ def decide(
         causes=causes,
         aftermath=[cause for cause in shown if cause.role == "aftermath"],
         context=[cause for cause in left if cause.role == "context"],
-        waits=waits(facts),
+        waits=waited,
+        stacks=stacks(causes, waited, evidence),
         unknown=[Unknown(failure=f.failure, ranks=f.ranks, missing=f.missing) for f in unknown],
         coverage=evidence.coverage,
         steps=walk(tree, facts, evidence, needs) if tree else [],

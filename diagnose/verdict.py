@@ -59,6 +59,19 @@ class Wait(msgspec.Struct, frozen=True):
     where: str
 
 
+class Stack(msgspec.Struct, frozen=True):
+    """The ranks that stand at one place of the program: see `diagnose/merged.py`."""
+
+    ranks: list[int]
+    odd: bool = False
+    moved: bool | None = None
+    parted: str = ""
+    frames: list[str] = []
+    num_shared: int = 0
+    where: str = ""
+    num_frames: int = 0
+
+
 class Unknown(msgspec.Struct, frozen=True):
     failure: str
     ranks: list[int] = []
@@ -99,6 +112,7 @@ class Verdict(msgspec.Struct, frozen=True):
     aftermath: list[Cause] = []
     context: list[Cause] = []
     waits: list[Wait] = []
+    stacks: list[Stack] = []  # the odd one first
     unknown: list[Unknown] = []
     coverage: dict[str, Coverage] = {}
     steps: list[Step] = []

@@ -24,7 +24,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.playbook": {"diagnose.model"},
     "diagnose.coverage": {"diagnose.model"},
     "diagnose.judge": READER,
-    "diagnose.conclude": {*READER, "diagnose.judge"},
+    "diagnose.conclude": {*READER, "diagnose.judge", "diagnose.merged"},
     "diagnose.scoring": {"diagnose.model"},
     "diagnose.ground": {"diagnose.model"},
     "diagnose.needs": set(),
@@ -37,6 +37,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
     "diagnose.waitgraph": {"diagnose.model", "diagnose.looks"},
     "diagnose.activity": {"diagnose.model", "diagnose.looks"},
+    "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.facts": {"diagnose.model", *READINGS},
     "diagnose.render": {*READER, "diagnose.render.*"},
     "diagnose.cli": {"diagnose.*", *SHARED},

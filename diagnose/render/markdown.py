@@ -40,6 +40,9 @@ def item(row: Row) -> Iterator[str]:
     if row.role == "code":
         yield f"  {escape(text)}"
         return
+    if row.role == "frame":
+        yield f"  - {code(text)}"
+        return
     right = f" ({code(row.right)})" if row.role == "place" and row.right else ""
     right = right or (f" ({escape(row.right)})" if row.right else "")
     left = escape(re.sub(r"^\d {2}", "", text))

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from diagnose.model import Coverage, named
+from diagnose.model import Coverage, fold, named
 from diagnose.playbook import Playbook
-from diagnose.verdict import Cause, Verdict
+from diagnose.verdict import Cause, Stack, Verdict
 
 SYMPTOM = {
     "hang": "HANG",
@@ -23,7 +23,9 @@ RISK = {"restarts_job": "restarts the job", "drains_node": "drains the node", "n
 NUM_EVIDENCE = 4  # lines of a cause,
 NUM_REMEDIES = 2  # remedies in full
 NUM_UNKNOWN = 5  # failures that could be so,
-NUM_LOOKALIKES = 2  # that the first screen holds
+NUM_LOOKALIKES = 2
+NUM_STACKS = 3  # classes of ranks, each with
+NUM_FRAMES = 4  # frames, that the first screen holds
 
 
 class Row(NamedTuple):
@@ -31,7 +33,7 @@ class Row(NamedTuple):
 
     text: str
     right: str = ""
-    role: str = "line"  # head | line | code | place (a line whose right side is a place to open)
+    role: str = "line"  # head | line | code | frame | place (a line whose right side is a place to open)
 
 
 class Section(NamedTuple):
@@ -99,6 +101,7 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
         ),
         Section("UNLIKE", [Row(text) for text in unlike(verdict, full)]),
         Section("WAITS", [] if verdict.causes and not full else list(wait_rows(verdict))),
+        Section("STACKS", list(stack_rows(verdict, full))),
         Section("STEPS", list(step_rows(verdict, full))),
         Section("NOT SEEN", list(gap_rows(verdict.coverage, full))),
         Section("AFTER", [Row(headline(cause)) for cause in verdict.aftermath]),
@@ -175,6 +178,48 @@ def wait_rows(verdict: Verdict) -> Iterator[Row]:
             if other:
                 text = f"{named(wait.waiting)} in {wait.op}{number} ({wait.group}): {named(other)} {verb}"
                 yield Row(safe(text), short(wait.where), "place")
+
+
+def stack_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
+    """Who stands where, innermost frame first, the odd one first; what all share comes once, at the end."""
+    stacks = verdict.stacks
+    if not stacks or (verdict.symptom in {"none", "crash"} and not full):
+        return
+    left = [] if full else stacks[NUM_STACKS - 1 : -1]
+    trunk = next((one.frames[-one.num_shared :] for one in stacks if one.num_shared), [])
+    trunk = trunk if len(stacks) > 1 else []
+    for one in stacks:
+        if one in left:
+            continue
+        if left and one is stacks[-1]:
+            who = brackets([rank for other in left for rank in other.ranks])
+            yield Row(f"{who} at {count(len(left), 'other place')}: -v")
+        yield Row(f"{brackets(one.ranks)}{moved(one)}", short(one.where), "place")
+        own = one.frames[: len(one.frames) - len(trunk)] or one.frames or ["no Python frame"]
+        yield from frame_rows(own, len(own) if full else NUM_FRAMES)
+    if trunk:
+        who = brackets([rank for one in stacks for rank in one.ranks if one.num_shared])
+        yield Row(f"{who} all under {safe(trunk[0])}")
+        yield from frame_rows(trunk[1:], len(trunk) if full else 0)
+
+
+def frame_rows(frames: list[str], num: int) -> Iterator[Row]:
+    for at, frame in enumerate(frames[:num], start=1):
+        yield Row(f"  {safe(frame)}{' ...' if at == num < len(frames) else ''}", role="frame")
+
+
+def brackets(ranks: list[int]) -> str:
+    """
+    >>> brackets([0, 1, 2, 4])
+    '[0-2,4]'
+    """
+    return f"[{fold(ranks)}]"
+
+
+def moved(one: Stack) -> str:
+    """What the two samples of a class have shown."""
+    where = f" in {safe(one.parted)}" if one.parted else ""
+    return "" if one.moved is None else f" moving{where}" if one.moved else " not moving"
 
 
 def step_rows(verdict: Verdict, full: bool) -> Iterator[Row]:

@@ -11,8 +11,8 @@ from diagnose import verdict
 from diagnose.model import Coverage
 from diagnose.playbook import Failure, Limits, Playbook, Source
 from diagnose.render import json, markdown, terminal
-from diagnose.render.page import page
-from diagnose.verdict import Advice, Cause, Citation, Collect, Run, Step, Unknown, Verdict, Wait
+from diagnose.render.page import Row, page
+from diagnose.verdict import Advice, Cause, Citation, Collect, Run, Stack, Step, Unknown, Verdict, Wait
 
 HERE = Path(__file__).parent
 FAILURES = {
@@ -94,6 +94,19 @@ STEPS = [
     Step(ask="Does one rank compile while the others wait?", answer="yes", where="events/agent-1.jsonl:88"),
     Step(ask="Did the cache grow?", answer="unknown"),
 ]  # fmt: skip
+FOLDER = "attempts/1/stacks/1795424043"
+TRUNK = ["train (train.py:120)", "main (train.py:180)"]
+STACKS = [
+    Stack(
+        [3], True, True, "Scheduler.codegen (scheduler.py)",
+        ["Popen.communicate (subprocess.py)", "codegen_and_compile (compile_fx.py)",
+         "forward\x1b[2J (model.py:30)", "forward (model.py:52)", "step (train.py:77-79)", *TRUNK],
+        2, f"{FOLDER}/rank-00003.json", 71,
+    ),
+    Stack([0, 1, 2, 4, 5, 6], False, False, "", ["all_gather (distributed_c10d.py)", *TRUNK], 2,
+          f"{FOLDER}/rank-00000.json", 7),
+    Stack([7], False, None, "", [], 0, f"{FOLDER}/rank-00007.json", 0),
+]  # fmt: skip
 CASES = {
     "cause": Verdict(
         bundle="runs/fsdp2-0931",
@@ -102,6 +115,7 @@ CASES = {
         causes=[CAUSE],
         aftermath=[LOST],
         steps=STEPS,
+        stacks=STACKS,
         unknown=[Unknown("rank_killed", [5], ["agent"])],
         coverage={
             "stack_dump": Coverage(present=[0, 1, 2, 3, 4], missing=[6, 7], refused=[5],
@@ -161,6 +175,56 @@ def test_who_why_how_sure_and_what_now_stand_on_the_first_screen():
     screen = click.unstyle(terminal.render(CASES["cause"], BOOK, 80)).splitlines()[:24]
     for part in ("rank 3", "proven", "SLOW", "DO "):
         assert any(part in line for line in screen), part
+
+
+def many(num: int) -> Verdict:
+    """64 ranks at `num` places: one rank at each, the rest at the last."""
+    places = [[rank] for rank in range(num - 1)] + [list(range(num - 1, 64))]
+    stacks = [
+        Stack(
+            who, len(who) == 1, False, "", [f"at_{who[0]} (x.py:1)", *TRUNK], 2, f"{FOLDER}/rank-00000.json"
+        )
+        for who in places
+    ]
+    return msgspec.structs.replace(CASES["unknown"], stacks=stacks)
+
+
+def test_of_many_places_the_odd_ones_and_the_common_one_are_shown():
+    text = click.unstyle(terminal.render(many(10), BOOK, 80))
+    assert [word for word in text.split() if word.startswith("at_")] == ["at_0", "at_1", "at_9"]
+    assert "[2-8] at 7 other places: -v" in text and "[9-63] not moving" in text
+    assert "[0-63] all under train (train.py:120)" in text
+    everything = click.unstyle(terminal.render(many(10), BOOK, 80, full=True))
+    assert sum(word.startswith("at_") for word in everything.split()) == 10 and "-v" not in everything
+
+
+@pytest.mark.parametrize("num", [1, 2, 3, 4, 64])
+def test_every_rank_with_a_stack_is_named_however_many_places_there_are(num):
+    labels = [row.text.partition("]")[0][1:] for row in section(many(num), "STACKS") if row.text[0] == "["]
+    assert unfolded(labels[:-1] if num > 1 else labels) == list(range(64))
+
+
+def section(case: Verdict, label: str) -> list[Row]:
+    return next(part.rows for part in page(case, BOOK).sections if part.label == label)
+
+
+def unfolded(labels: list[str]) -> list[int]:
+    spans = [part.partition("-") for label in labels for part in label.split(",")]
+    return sorted(n for low, _, high in spans for n in range(int(low), int(high or low) + 1))
+
+
+def test_stacks_are_shown_where_the_job_stands_not_where_it_is_well_or_crashed():
+    for symptom, is_shown in {
+        "hang": 1,
+        "slow": 1,
+        "unknown": 1,
+        "will_not_start": 1,
+        "crash": 0,
+        "none": 0,
+    }.items():
+        case = msgspec.structs.replace(CASES["cause"], symptom=symptom)
+        assert ("STACKS" in terminal.render(case, BOOK)) == bool(is_shown), symptom
+        assert "STACKS" in terminal.render(case, BOOK, full=True)
 
 
 def test_the_two_forms_for_people_carry_the_same_words():
