@@ -31,7 +31,7 @@ class Progress:
         rank, kind = event.get("rank"), event.get("event")
         if kind == "job.stalled" and isinstance(stalled := event.get("ranks"), list):
             since = number(event.get("time")) - number(event.get("silent_s"))
-            words = {r: self.ranks[r].words for r in stalled if r in self.ranks}
+            words = {r: self.ranks[r].words for r in stalled if isinstance(r, int) and r in self.ranks}
             moving = {r for r, said in words.items() if said in {"at step", "before the first step"}}
             self.ranks |= {r: Seen("silent", since) for r in moving}
         if not isinstance(rank, int):
