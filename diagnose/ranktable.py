@@ -17,7 +17,9 @@ OWN = {"rank.died", "rank.stopped", "rank.continued"}  # what the agent says tha
 SILENT_S = 10.0  # a sample's age: less is no silence
 NUM_ROWS = 16  # beyond so many ranks those that do the same are one row, where no height says otherwise
 COLOUR = {"died": "red", "exited with": "red", "stopped": "yellow", "silent": "yellow"}
-MOST_DOES, LEAST_LAST = 36, 24
+MOST_RANKS, MOST_DOES = 20, 36  # cells of a column
+LAST, LEAST_LAST = 40, 24  # the last column is put below the row where it has less room and lines are left
+STALE_S = 30.0  # samples come every ten seconds
 
 
 class Group(NamedTuple):
@@ -38,6 +40,7 @@ class Ranks:
         self.pids: dict[int, int] = {}
         self.last: dict[int, Event] = {}  # the newest event of the rank itself
         self.job: Event = {}  # the newest that was said of the job's progress
+        self.num_ranks, self.newest = 0, 0.0
 
     def feed(self, event: Event) -> None:
         """Take in one event line, of any writer."""
@@ -46,11 +49,16 @@ class Ranks:
             self.job = event
         elif isinstance(rank, int) and not self._is_of_now(event, kind, time):
             return
+        self.newest = max(self.newest, time)
         self.progress.feed(event)
         if not isinstance(rank, int):
             return
         if kind == "rank.sampled":
             self.samples[rank] = event
+        if kind == "rank.died":
+            self.samples[rank] = {**self.samples.get(rank, {}), "num_steps": event.get("num_steps")}
+        if kind == "rank.found":
+            self.num_ranks = max(self.num_ranks, int(number(event.get("world_size"))))
         if kind in {"rank.sampled", "rank.found"} and isinstance(pid := event.get("pid"), int):
             self.pids[rank] = pid
         if event.get("source") == "rank_hook" or kind in OWN:
@@ -62,6 +70,7 @@ class Ranks:
         is_first = self.attempt is None
         if is_first or (kind == "rank.found" and attempt != self.attempt and time >= self.found):
             self.attempt, self.found, self.job = attempt, time, {}
+            self.num_ranks = 0
             for known in (self.samples, self.pids, self.last, self.progress.ranks):
                 known.clear()
         return attempt == self.attempt
@@ -75,7 +84,7 @@ class Ranks:
 
     def silent_s(self, rank: int, now: float) -> float:
         """Without any progress so long, as far as one knows; 0 where it moves, or is gone."""
-        if self.last.get(rank, {}).get("event") == "rank.died":
+        if self.is_dead(rank):
             return 0.0
         told = self.job if rank in self._stalled() else self.samples.get(rank, {})
         silent = number(told.get("silent_s"))
@@ -84,6 +93,22 @@ class Ranks:
     def _stalled(self) -> list[int]:
         told = self.job.get("ranks") if self.job.get("event") == "job.stalled" else None
         return [rank for rank in told if isinstance(rank, int)] if isinstance(told, list) else []
+
+    def is_dead(self, rank: int) -> bool:
+        return self.last.get(rank, {}).get("event") == "rank.died"
+
+    def size(self) -> str:
+        """`8 ranks`, or `7 of 8 ranks` where not all were seen."""
+        num = len(self.progress.ranks)
+        if num < self.num_ranks:
+            return f"{num} of {count(self.num_ranks, 'rank')}"
+        return count(num, "rank") if num else ""
+
+    def stale_s(self, now: float) -> float:
+        """How old the newest sample of the living is, where that is too old; else 0."""
+        times = [number(s.get("time")) for rank, s in self.samples.items() if not self.is_dead(rank)]
+        age = now - max(times) if times else 0.0
+        return age if age > STALE_S else 0.0
 
     def status(self, now: float) -> str:
         """Whether the job moves, where that is worth a line."""
@@ -114,13 +139,15 @@ class Ranks:
         ]
         silent = max((self.silent_s(rank, now) for rank in ranks), default=0.0)
         return {
-            "RANK": who if len(who := fold(ranks)) <= 12 else count(len(ranks), "rank"),
+            "RANK": who if len(who := fold(ranks)) <= MOST_RANKS else count(len(ranks), "rank"),
             "PID": str(self.pids.get(ranks[0], "")) if len(ranks) == 1 else "",
             "DOES": fit(f"{group.words}{f' {clock(now - min(phases))}' if phases else ''}{tail}", MOST_DOES),
-            "STEP": span([str(int(number(s.get("num_steps")))) for s in order(samples, "num_steps")]),
+            "STEP": span(
+                [str(int(n)) for s in order(samples, "num_steps") if (n := number(s.get("num_steps")))]
+            ),
             "SILENT": clock(silent) if silent else "",
             "CPU": f"{span([f'{share:.0f}' for share in sorted(busy)])}%" if busy else "",
-            "MEM": span([size(number(s.get("rss"))) for s in order(samples, "rss")]),
+            "MEM": span([size(n) for s in order(samples, "rss") if (n := number(s.get("rss")))]),
             "LAST": self.told(ranks, now),
         }
 
@@ -185,8 +212,8 @@ def table(ranks: Ranks, columns: int, height: int | None, now: float) -> Iterato
     shown = rows if height is None or len(rows) < height else rows[: max(0, height - 2)]
     widths = {name: max(map(len, [name, *(row[name] for row in shown)])) for name in HEAD[:-1]}
     room = columns - sum(widths.values()) - 2 * len(widths)
-    is_beside = room >= LEAST_LAST
-    is_below = not is_beside and (height is None or 2 * len(shown) < height)
+    is_below = room < LAST and (height is None or 2 * len(shown) < height)
+    is_beside = room >= LEAST_LAST and not is_below
     names = HEAD if is_beside else HEAD[:-1]
     for row in [{name: name for name in HEAD}, *shown]:
         padded = (f"{row[n]:>{widths[n]}}" if n in RIGHT else f"{row[n]:{widths.get(n, 0)}}" for n in names)

@@ -17,7 +17,7 @@ from diagnose.contract import Manifest
 from diagnose.journal import Tail
 from diagnose.progress import number
 from diagnose.ranktable import Ranks, fit, table
-from diagnose.render.page import clock, count, gist, safe
+from diagnose.render.page import clock, gist, safe
 from diagnose.verdict import Verdict
 
 NAP_S = 0.1
@@ -81,27 +81,27 @@ class Watch:
 
     def _now(self) -> float:
         """The clock of ages: it stands still where the run does."""
-        ended = self.manifest.transitions[-1].time if self.manifest.transitions else None
-        return ended if ended and self.manifest.state in manifest.FINAL else time.time()
+        return (self.is_over() and self.ranks.newest) or time.time()
 
     def title(self) -> str:
         begun = self.manifest.transitions[0].time if self.manifest.transitions else self._now()
-        num = len(self.ranks.progress.ranks)
-        attempt = f"attempt {self.ranks.attempt}" if self.ranks.attempt not in {None, "1"} else ""
+        attempt = self.ranks.attempt
         parts = [
             f"run  {self.manifest.run or self.run.name}",
             f"{self.manifest.state} {clock(self._now() - begun)}",
-            count(num, "rank") if num else "",
-            attempt,
+            self.ranks.size(),
+            f"attempt {attempt}" if attempt not in {None, "1"} else "",
         ]
         return "   ".join(part for part in parts if part)
 
     def notes(self) -> Iterator[tuple[str, str]]:
-        over = self.is_over()
+        over, now = self.is_over(), self._now()
         yield "over", over
         if not self.is_here:
             yield "from", f"it runs on {self.manifest.node}: shown is what has reached this directory"
-        yield "stall", "" if over else self.ranks.status(self._now())
+        elif stale := not over and self.ranks.stale_s(now):
+            yield "stale", f"no sample of a living rank for {clock(stale)}: the agent is stuck or gone"
+        yield "stall", "" if over else self.ranks.status(now)
         yield "found", self.found()
 
     def found(self) -> str:

@@ -80,7 +80,7 @@ def test_the_columns_stand_under_their_heads():
 def test_sixty_four_ranks_are_two_rows_and_the_odd_one_is_first():
     text = lines(job(64, state="T"), 80)
     assert [line.split()[0] for line in text if not line.startswith(" ")] == ["RANK", "3", "0-2,4-63"]
-    assert "in all_reduce #29" in text[3]
+    assert "in all_reduce #29" in text[3] and "hello" in text[4]
 
 
 def test_a_screen_that_has_room_shows_every_rank():
@@ -99,6 +99,27 @@ def test_what_does_not_fit_is_counted():
 def test_numbers_of_a_row_of_many_are_a_range():
     ranks = fed(*(sampled(r, num_steps=9 + r % 3, rss=(r + 1) << 30, busy_s=r / 10) for r in range(20)))
     assert lines(ranks)[1].split()[:6] == ["0-19", "at", "step", "9-11", "0-19%", "1.0G-20.0G"]
+
+
+def test_a_rank_that_was_never_seen_is_counted():
+    ranks = fed(*(event("rank.found", r, world_size=8) for r in range(7)))
+    assert ranks.size() == "7 of 8 ranks"
+    assert job(4).size() == "4 ranks"
+
+
+def test_a_sample_that_is_too_old_is_no_news_unless_the_rank_is_dead():
+    ranks = fed(sampled(0, time=NOW - 45), sampled(1, time=NOW - 50))
+    assert ranks.stale_s(NOW) == 45 and ranks.stale_s(NOW - 30) == 0
+    for rank in range(2):
+        ranks.feed(event("rank.died", rank, exit_code=0, num_steps=99))
+    assert ranks.stale_s(NOW) == 0
+    assert " 99 " in lines(ranks)[1]  # more than the last sample knew
+
+
+def test_where_a_row_is_short_its_last_words_stand_below():
+    assert [line.split()[0] for line in lines(job(4, silent_s=20.0), 80)][:3] == ["RANK", "3", "rank"]
+    assert all("hello" in line for line in lines(job(4), 80, 8)[1:2])
+    assert not any("hello" in line for line in lines(job(4), 60, 8))
 
 
 def test_an_older_attempt_is_forgotten_and_never_comes_back():

@@ -149,7 +149,7 @@ def test_no_reading_command_imports_what_only_probes_need(place):
     code = (
         "import sys\nfrom diagnose.cli import group\n"
         "for words in (['postmortem', 'empty'], ['explain'], ['playbook', 'hang'], ['runs'],\n"
-        "              ['run', '--', 'true']):\n"
+        "              ['run', '--', 'true'], ['watch']):\n"
         "    try: group.main(words, standalone_mode=False)\n"
         "    except Exception as error: print(error)\n"
         f"print([m for m in {HEAVY[1:]} if m in sys.modules])"
