@@ -16,7 +16,8 @@ from diagnose import follow, manifest
 from diagnose.contract import Manifest
 from diagnose.journal import Tail
 from diagnose.progress import number
-from diagnose.ranktable import Ranks, fit, table
+from diagnose.ranks import Ranks
+from diagnose.ranktable import fit, table
 from diagnose.render.page import clock, gist, safe
 from diagnose.verdict import Verdict
 

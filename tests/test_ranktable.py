@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnose.ranktable import Ranks, fit, table, width
+from diagnose.ranks import Ranks
+from diagnose.ranktable import fit, table, width
 
 NOW = 1000.0
 
@@ -99,6 +100,14 @@ def test_what_does_not_fit_is_counted():
 def test_numbers_of_a_row_of_many_are_a_range():
     ranks = fed(*(sampled(r, num_steps=9 + r % 3, rss=(r + 1) << 30, busy_s=r / 10) for r in range(20)))
     assert lines(ranks)[1].split()[:6] == ["0-19", "at", "step", "9-11", "0-19%", "1.0G-20.0G"]
+
+
+def test_the_share_of_a_processor_counts_the_compilers_of_the_rank():
+    times = [(NOW - 12, 2.0), (NOW - 6, 8.0), (NOW - 5, 8.0)]
+    ranks = fed(*(sampled(0, time=t, busy_s=0.1, interval_s=1.0, children_cpu_s=c) for t, c in times))
+    assert round(ranks.busy(0)) == 110
+    ranks.feed(sampled(0, time=NOW, busy_s=0.1, interval_s=1.0, children_cpu_s=8.0))
+    assert round(ranks.busy(0)) == 10
 
 
 def test_a_rank_that_was_never_seen_is_counted():
