@@ -17,7 +17,7 @@ LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
 FUTEX = {202, 98}  # x86-64, arm64
 SLEEPS = {35, 230, 101, 115}  # nanosleep, clock_nanosleep on both
 INSTALLED = ("site-packages/", "dist-packages/", "/lib/python")
-PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy"}
+PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers", "accelerate", "deepspeed"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 
 

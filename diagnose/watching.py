@@ -124,10 +124,10 @@ def live(watch: Watch, interval_s: float) -> None:
 
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, end)
-    num_lines, before = 0, os.get_terminal_size(1)
+    num_lines, before = 0, screen()
     while True:
         watch.look()
-        now = os.get_terminal_size(1)
+        now = screen()
         up = f"\x1b[{num_lines}A\r" if num_lines and now == before else "\x1b[H\x1b[2J" if num_lines else ""
         lines = watch.lines(now.columns - 1, now.lines - 1)[: now.lines - 1]
         num_lines, before = len(lines), now
@@ -136,8 +136,14 @@ def live(watch: Watch, interval_s: float) -> None:
         if watch.is_over():
             return
         due = time.monotonic() + interval_s
-        while time.monotonic() < due and os.get_terminal_size(1) == before:
+        while time.monotonic() < due and screen() == before:
             time.sleep(NAP_S)
+
+
+def screen() -> os.terminal_size:
+    """The terminal's size; some pretend to have none."""
+    found = os.get_terminal_size(1)
+    return found if found.columns and found.lines else os.terminal_size((80, 24))
 
 
 def plain(line: str) -> str:

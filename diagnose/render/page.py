@@ -196,16 +196,20 @@ def stack_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
             yield Row(f"{who} at {count(len(left), 'other place')}: -v")
         yield Row(f"{brackets(one.ranks)}{moved(one)}", short(one.where), "place")
         own = one.frames[: len(one.frames) - len(trunk)] or one.frames or ["no Python frame"]
-        yield from frame_rows(own, len(own) if full else NUM_FRAMES)
+        yield from frame_rows(own, full, is_fork=bool(trunk))
     if trunk:
         who = brackets([rank for one in stacks for rank in one.ranks if one.num_shared])
         yield Row(f"{who} all under {safe(trunk[0])}")
-        yield from frame_rows(trunk[1:], len(trunk) if full else 0)
+        yield from frame_rows(trunk[1:] if full else [], full)
 
 
-def frame_rows(frames: list[str], num: int) -> Iterator[Row]:
-    for at, frame in enumerate(frames[:num], start=1):
-        yield Row(f"  {safe(frame)}{' ...' if at == num < len(frames) else ''}", role="frame")
+def frame_rows(frames: list[str], full: bool, is_fork: bool = False) -> Iterator[Row]:
+    """The innermost frames; of a fork also the outermost one, where the ways of the ranks part."""
+    shown = frames
+    if not full and len(frames) > NUM_FRAMES:
+        shown = [*frames[: NUM_FRAMES - is_fork], *frames[-1:][:is_fork]]
+        shown[NUM_FRAMES - 1 - is_fork] += " ..."
+    yield from (Row(f"  {safe(frame)}", role="frame") for frame in shown)
 
 
 def brackets(ranks: list[int]) -> str:
