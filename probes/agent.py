@@ -18,6 +18,7 @@ from probes.emit import Log, open_log
 from probes.files import atomic_write
 from probes.watching import death, strays
 from probes.watching.followed import Followed
+from probes.watching.host import Host
 from probes.watching.looks import Looks
 from probes.watching.rank import Rank
 from probes.watching.sampler import SAMPLE_S, Sampler
@@ -43,6 +44,7 @@ class Agent:
         self.table = Table(given.mark)
         self.followed = Followed(self.spool, given.attempt, self.table, self._say_of)
         self.sampler = Sampler(self.spool, self.table)
+        self.host = Host(self.spool)
         self.schedule = Schedule(self.spool)
         self.looks = Looks(self.spool, self._say)
         self.stalls = Stalls(given.attempt, given.stall_after, given.stall_after_first, self._say)
@@ -127,6 +129,7 @@ class Agent:
         self.stalls.follow(self.followed.current())
         for one in list(self.followed.ranks.values()):
             self._update(one)
+        self.host.listen(self.stalls.attempt)
         self._bury(set())
         ranks = self.followed.current()
         if self.stalls.watch(ranks, now):
@@ -165,6 +168,7 @@ class Agent:
         data = self.sampler.sample(one, self.stalls.silence.silent_s(one.rank, time.time()))
         if data is not None:
             self._say_of(one, "rank.sampled", **data)
+            self.host.read(one)
 
     def _bury(self, ready: set[int]) -> None:
         for one in list(self.followed.ranks.values()):
@@ -176,6 +180,7 @@ class Agent:
             data = {**told._asdict(), "after_signal_by_us": by_us, "num_steps": one.num_steps}
             self._say_of(one, "rank.died", pid=one.pid, **data)
             self.sampler.forget(one.pid)
+            self.host.read(one, is_dead=True)
             if one.attempt == self.stalls.attempt:
                 self.stalls.silence.drop(one.rank)
             wait = AFTER_EXIT_S if told.exit_code == 0 else AFTER_DEATH_S
@@ -195,6 +200,7 @@ class Agent:
             self._update(one)
             self._sample(one)
         self._bury({one.pidfd for one in self.followed.ranks.values()})
+        self.host.listen(self.stalls.attempt)
         me = os.times()
         cpu_s = round(me.user + me.system + me.children_user + me.children_system, 2)
         self._say(self.given.attempt, None, "agent.ended", reason=reason, cpu_s=cpu_s)

@@ -163,6 +163,22 @@ def fd_links(pid: int) -> dict[int, str]:
     return links
 
 
+def num_fds(pid: int) -> int | None:
+    """How many descriptors a process has open; None where that is refused."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return None
+
+
+def max_fds(pid: int) -> int | None:
+    """How many it may have open; None where there is no such limit, or no such line."""
+    for line in (read(f"/proc/{pid}/limits") or b"").splitlines():
+        if line.startswith(b"Max open files") and len(words := line.split()) > 3 and words[3].isdigit():
+            return int(words[3])
+    return None
+
+
 def tells_exit_codes() -> bool:
     """Does stat carry real exit codes here? (gVisor prints zeros for the whole tail of the line.)"""
     raw = (read("/proc/self/stat") or b"").rpartition(b")")[2].split()
