@@ -136,6 +136,22 @@ RANK_LINES = (
         re.compile(r"^Fatal Python error: .{1,300}"),
         lambda found: {"text": found[0]},
     ),
+    *(  # the C library's own words before it aborts
+        Pattern(
+            "process.aborted", word, re.compile(rf"{regex}.{{0,200}}"), lambda f: {"text": f[0]}
+        )
+        for word, regex in (
+            ("free(): ", r"free\(\): "),
+            ("alloc(): ", r"(?:m|re|c)alloc\(\): "),
+            ("double free", r"double free or corruption"),
+            ("corrupted ", r"corrupted (?:size vs\. prev_size|double-linked list)"),
+            ("munmap_chunk", r"munmap_chunk\(\): "),
+            ("malloc_consolidate", r"malloc_consolidate\(\): "),
+            ("stack smashing", r"stack smashing detected"),
+            ("pure virtual", r"pure virtual method called"),
+            ("Fatal glibc error", r"Fatal glibc error: "),
+        )
+    ),
 )
 
 

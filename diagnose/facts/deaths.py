@@ -64,9 +64,11 @@ def fact(
             data["by"] = "operator"
         yield statement("process.killed", f"{named([end.rank])} was ended by SIGKILL", end, data)
     elif end.sig in CRASHES:
-        text = f"{named([end.rank])} crashed with {signal_name(end.sig)}"
+        said = last_words(end, evidence)
+        text = f"{named([end.rank])} crashed with {signal_name(end.sig)}" + (f": {said[1]}" if said else "")
         mismatch = any(e.rank in (None, end.rank) for e in evidence.of("gloo.size_mismatched"))
-        yield statement("process.crashed", text, end, {**data, "signal": end.sig, "in_collective": mismatch})
+        data |= {"signal": end.sig, "in_collective": mismatch}
+        yield statement("process.crashed", text, end, data, *([said[0]] if said else []))
     elif end.sig in ENDINGS:
         swept = closed or later or follows(end, ends)
         data["by"] = "us" if end.by_us else "operator" if operator else "launcher" if swept else "unknown"
@@ -79,10 +81,20 @@ def fact(
         yield statement("process.exited", f"{named([end.rank])} exited with code {end.code}", end, data)
 
 
-def statement(kind: str, text: str, end: End, data: dict[str, object]) -> Fact:
+def statement(kind: str, text: str, end: End, data: dict[str, object], *more: Event) -> Fact:
     if data.get("by") == "launcher":
         kind, text = "process.cleaned_up", f"{text}, by the launcher"
-    return Fact(kind=kind, text=text, ranks=[end.rank], data=data, since=end.time, events=[end.event])
+    events = [*more, end.event]
+    return Fact(kind=kind, text=text, ranks=[end.rank], data=data, since=end.time, events=events)
+
+
+def last_words(end: End, evidence: Evidence) -> tuple[Event, str] | None:
+    """What the kernel or the C runtime said of a crash, and where."""
+    for event in evidence.of("kernel.crashed", "process.aborted"):
+        mine = end.pid is not None and event.data.get("pid") == end.pid
+        if mine or event.rank == end.rank:
+            return event, str(event.data.get("text", ""))[:200]
+    return None
 
 
 def stalled_at(time: float | None, evidence: Evidence) -> bool:
