@@ -20,6 +20,7 @@ EVENTS = {
     "gloo.barrier_failed": "rank 0 names the ranks late for monitored_barrier; data: ranks, wait_ms",
     "nccl.watchdog_timed_out": "data: seq, op, numel_in, numel_out, timeout_ms, group_rank (in its group)",
     "process.aborted": "the C++ or Python runtime ended the process; data: text",
+    "resource.refused": "the system had no more to give; data: text",
     "source.unreadable": "a place that could not be read; data: reason",
 }
 # What marks a text as a log of ranks or of their launcher.
@@ -136,10 +137,20 @@ RANK_LINES = (
         re.compile(r"^Fatal Python error: .{1,300}"),
         lambda found: {"text": found[0]},
     ),
-    *(  # the C library's own words before it aborts
+    *(
         Pattern(
-            "process.aborted", word, re.compile(rf"{regex}.{{0,200}}"), lambda f: {"text": f[0]}
+            "resource.refused", word, re.compile(rf".{{0,300}}{word}.{{0,100}}"), lambda f: {"text": f[0]}
         )
+        for word in (
+            "No space left on device",
+            "oo many open files",
+            "Disk quota exceeded",
+            "Cannot allocate memory",
+            "out of shared memory",
+        )
+    ),
+    *(  # the C library's own words before it aborts
+        Pattern("process.aborted", word, re.compile(rf"{regex}.{{0,200}}"), lambda f: {"text": f[0]})
         for word, regex in (
             ("free(): ", r"free\(\): "),
             ("alloc(): ", r"(?:m|re|c)alloc\(\): "),

@@ -148,6 +148,7 @@ class Agent:
                 self.schedule.start(str(event.get("attempt")), now)
             elif event.get("event") == "exception.raised" and (one := self.followed.get(event)):
                 one.is_ending = one.is_ending or event.get("thread") == "MainThread"
+                self._sample(one)  # what it had open, and took, when it failed
                 self.looks.want("raised", now)
         if "raised" in self.looks.due:
             self.looks.begin(self.followed.current(), now)

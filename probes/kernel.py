@@ -11,7 +11,8 @@ from probes.emit import open_log
 from probes.redact import redact
 
 WORTH = re.compile(
-    r"(?i)oom[-_ ]|out of memory|killed process|^memory: usage|segfault at|general protection|traps: "
+    r"(?i)oom[-_ ]|out of memory|killed process|^memory: usage|^\[ *\d+\] +\d+ +\d+ "
+    r"|segfault at|general protection|traps: "
     r"|NVRM|\bXid\b|nvidia|fabric|fallen off|blocked for more than|hung_task|I/O error|remounting|"
     r"-fs error|AER:|Machine Check|Hardware Error"
 )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from probes import control, deadline, procfs
+from probes import control, deadline, handlers, procfs
 from probes.emit import open_log
 from probes.files import atomic_write
 
@@ -109,7 +109,8 @@ def _size(path: str) -> int:
 
 
 def document(via: str, pid: int, rank: int | None, threads: Threads) -> bytes:
-    """What a stack file holds."""
+    """What a stack file holds; frames in the program's own exception handlers are marked."""
+    handlers.mark(threads, pid)
     head = {"version": 1, "via": via, "pid": pid, "rank": rank, "time": round(time.time(), 6)}
     return json.dumps(head | {"threads": threads}).encode()
 

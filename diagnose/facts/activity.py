@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from diagnose.activity import of_rank
 from diagnose.looks import Look, decisive
 from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.raisings import parted
 from diagnose.waitgraph import ranks, stuck
 
 KINDS = {
@@ -69,8 +70,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 def leaving(look: Look, evidence: Evidence) -> set[int | None]:
     """Ranks that raised, or went by themselves, by the end of the look."""
+    raised = [e for chains in parted(evidence)[0].values() for chain in chains for e in chain]
     return {
         e.rank
-        for e in evidence.of("exception.raised", "rank.died")
+        for e in [*raised, *evidence.of("rank.died")]
         if e.data.get("signal") not in SWEPT and (look.time is None or e.time is None or e.time <= look.time)
     }

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from diagnose.endings import End, ended, number
 from diagnose.looks import decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.raisings import parted
 from diagnose.waitgraph import ranks, stuck
 
 NEEDS = ("agent", "launcher_log", "run")
@@ -76,7 +77,7 @@ def fact(
             "process.terminated", f"{named([end.rank])} was ended by {signal_name(end.sig)}", end, data
         )
     elif end.code is not None:
-        raised = any(e.rank == end.rank for e in evidence.of("exception.raised"))
+        raised = end.rank in parted(evidence)[0]
         data |= {"raised": raised, "early": early(end, evidence, ends), "operator": operator}
         yield statement("process.exited", f"{named([end.rank])} exited with code {end.code}", end, data)
 

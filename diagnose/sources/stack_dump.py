@@ -35,6 +35,7 @@ class Frame(Record, frozen=True):
     func: str
     path: str
     line: int | None
+    caught: str = ""  # what the exception handler catches in which it stands
 
     def short(self) -> str:
         return f"{self.func} ({self.path.rpartition('/')[2]}:{self.line if self.line is not None else '?'})"
@@ -93,6 +94,7 @@ def parse(member: Member) -> Iterator[Event]:
             "via": via or "py_spy",
             "main": [frame.short() for frame in frames],
             "paths": [frame.path for frame in frames],
+            "handlers": [[frame.short(), frame.caught] for frame in frames if frame.caught],
             "active": main.active,
             "owns_gil": main.owns_gil,
             "num_threads": len(threads),
@@ -135,7 +137,8 @@ def of_json(found: object) -> list[Thread]:
 
 def frame(row: dict[str, object]) -> Frame:
     path = string(row.get("filename"), 400) or string(row.get("short_filename"), 400)
-    return Frame(string(row.get("name"), 300) or "?", path, integer(row.get("line")))
+    caught = string(row.get("caught"), 200)
+    return Frame(string(row.get("name"), 300) or "?", path, integer(row.get("line")), caught)
 
 
 def of_text(text: str) -> tuple[list[Thread], str]:

@@ -1,0 +1,130 @@
+"""What a machine had no more of: a rank's failure that names a full disk, the last descriptor, no memory.
+
+Also compile caches that ranks spoil for each other: a file that was there is gone, stale or in use.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from diagnose.endings import ended
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.raisings import kinds, parted
+
+NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
+KINDS = {
+    "resource.exhausted": FactKind(
+        "a rank failed: there was no more; data: kind (disk, shm, fds, memlock, memory), path, cached",
+        NEEDS,
+    ),
+    "cache.spoiled": FactKind("a rank failed on a compile cache's file; data: how, path", NEEDS),
+}
+# The first that fits counts: one error number has several meanings.
+EXHAUSTED = (
+    (
+        "memlock",
+        re.compile(r"ibv_(?:reg_mr|create_)\w*.{0,80}(?:failed|Cannot allocate)|RLIMIT_MEMLOCK|memlock"),
+    ),
+    (
+        "shm",
+        re.compile(
+            r"(?s)/dev/shm.{0,200}(?:No space left|\(28\))|No space left on device.{0,100}/dev/shm"
+            r"|unable to (?:write to file|allocate shared memory|mmap).{0,200}(?:No space left|\(28\)|\(12\))"
+            r"|out of shared memory|insufficient shared memory"
+        ),
+    ),
+    ("disk", re.compile(r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]")),
+    ("fds", re.compile(r"[Tt]oo many open files|\[Errno 2[34]\]|received 0 items of ancdata")),
+    (
+        "memory",
+        re.compile(
+            r"Cannot allocate memory|\[Errno 12\]|(?<!OutOf)MemoryError: |std::bad_alloc"
+            r"|Unable to allocate [\d.]+ .iB|DefaultCPUAllocator: (?:can't allocate|not enough) memory"
+        ),
+    ),
+)
+WORDS = {
+    "disk": "found no space left on a disk",
+    "shm": "found no shared memory left",
+    "fds": "could open no more files",
+    "memlock": "could lock no more memory",
+    "memory": "got no more memory from the system",
+}
+SPOILED = (
+    ("stale", re.compile(r"Stale file handle|\[Errno 116\]")),
+    ("busy", re.compile(r"Device or resource busy|\[Errno 16\]|Text file busy|\[Errno 26\]")),
+    ("quota", re.compile(r"Disk quota exceeded|\[Errno 122\]")),
+    ("gone", re.compile(r"FileNotFoundError|No such file or directory|\[Errno 2\]")),
+    ("in the way", re.compile(r"FileExistsError|\[Errno 17\]|Directory not empty|\[Errno 39\]")),
+    (
+        "torn",
+        re.compile(r"file too short|invalid ELF header|JSONDecodeError|EOFError|UnpicklingError|truncated"),
+    ),
+)
+# A path below a compiler's cache, or a frame of the code that keeps one.
+CACHED = re.compile(
+    r"torchinductor|/inductor[-_/]?cache|\.triton/|triton[-_/]cache|torch_?compile[-_/]?cache", re.I
+)
+KEEPERS = re.compile(
+    r"torch/_inductor/(?:codecache|cpp_builder|runtime/\w*cach\w*|remote_cache|async_compile)\w*\.py"
+    r"|triton/runtime/cache\.py|torch/_functorch/_aot_autograd/autograd_cache\.py"
+)
+FILE_ERROR = re.compile(
+    r"(?:[\w.]+: )?(?:[\w.]*\.)?(?:FileNotFound|FileExists|OS|JSONDecode|EOF|Unpickling)Error\b"
+)
+PATH = re.compile(r"['\"](/[^'\"\n]{1,500})['\"]|(?:\s|^)(/[^\s:'\"]{1,500})(?=: )")
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    caches = [str(e.data[key]) for e in evidence.of("phase.started") for key in CACHE_KEYS if e.data.get(key)]
+    for rank, events in sorted(failures(evidence).items()):
+        told: dict[str, Fact] = {}
+        for event in sorted(events, key=lambda e: e.time is None):
+            for found in facts(rank, event, caches):
+                told.setdefault(found.kind + str(found.data.get("kind")), found)
+        yield from told.values()
+
+
+CACHE_KEYS = ("inductor_cache", "triton_cache")
+
+
+def failures(evidence: Evidence) -> dict[int, list[Event]]:
+    """What each rank failed of: its own exceptions, else the system's words before an end of its own."""
+    found = {
+        rank: mine
+        for rank, chains in parted(evidence)[0].items()
+        if (mine := [e for chain in chains for kind, e in kinds(chain) if kind == "exception.raised"])
+    }
+    for event in evidence.of("resource.refused"):
+        end = ended(evidence).get(event.rank) if event.rank is not None else None
+        if end is not None and end.rank not in found and (end.code or end.sig == 7):
+            found.setdefault(end.rank, []).append(event)
+    return found
+
+
+def facts(rank: int, event: Event, caches: list[str]) -> Iterator[Fact]:
+    text = f"{event.data.get('type', '')}: {event.data.get('message', event.data.get('text', ''))}"
+    path = next((a or b for a, b in PATH.findall(text)), "")
+    cached = is_cached(event, text, path, caches)
+    how = next((name for name, words in SPOILED if words.search(text)), "") if cached else ""
+    kind = next((name for name, words in EXHAUSTED if words.search(text)), "")
+    line = next((part for part in text.split("\n") if path and path in part), text.split("\n")[0])[:300]
+    if how:
+        words = f"{named([rank])} failed on a compile cache: {line}"
+        yield statement("cache.spoiled", words, rank, event, {"how": how, "path": path})
+    elif kind:
+        words = f"{named([rank])} {WORDS[kind]}: {line}"
+        data: dict[str, object] = {"kind": kind, "path": path, "cached": cached}
+        yield statement("resource.exhausted", words, rank, event, data)
+
+
+def is_cached(event: Event, text: str, path: str, caches: list[str]) -> bool:
+    """Whether it failed on a file of a compile cache: by the file's path, or by the code that keeps it."""
+    if any(path.startswith(cache.rstrip("/") + "/") for cache in caches) or CACHED.search(path):
+        return True
+    frames = event.data.get("frames")
+    inner = frames[-4:] if isinstance(frames, list) else []
+    return bool(FILE_ERROR.match(text)) and any(KEEPERS.search(str(frame)) for frame in inner)
+
+
+def statement(kind: str, text: str, rank: int, event: Event, data: dict[str, object]) -> Fact:
+    return Fact(kind=kind, text=text, ranks=[rank], data=data, since=event.time, events=[event])
