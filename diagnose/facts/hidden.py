@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
-from diagnose.raisings import identity, is_end, kinds, parted
+from diagnose.raisings import is_end, kinds, parted
 from diagnose.waitgraph import ranks, stuck
 
 NEEDS = ("stack_dump", "rank_log", "launcher_log")
@@ -44,10 +44,7 @@ class Handler(Record, frozen=True):
 def derive(evidence: Evidence) -> Iterable[Fact]:
     printed = {rank: found for rank, chains in parted(evidence)[1].items() if (found := primary(chains))}
     for rank, event in printed.items():
-        name, message = (
-            str(event.data.get("type", "")),
-            str(event.data.get("message", "")).split("\n")[0][:200],
-        )
+        name, message = event.data.get("type", ""), str(event.data.get("message", "")).split("\n")[0][:200]
         yield Fact(
             kind="exception.printed",
             text=f"{named([rank])} printed a traceback and went on: {name}: {message}",
