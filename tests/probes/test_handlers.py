@@ -1,0 +1,63 @@
+"""Lines inside exception handlers, read off the program's source while it sleeps there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from probes import handlers, stacks
+from tests.probes.conftest import wait_for
+
+PROGRAM = """
+import time
+def again():
+    print("again", flush=True)
+    time.sleep(60)
+try:
+    raise ValueError("bad batch")
+except Exception:
+    again()
+"""
+
+
+def test_a_sleeping_programs_handler_is_found_on_its_stack(tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    path.write_text(PROGRAM)
+    process = subprocess.Popen([sys.executable, "train.py"], cwd=tmp_path, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None and process.stdout.readline()
+
+        def marked() -> list[tuple[str, str]]:
+            threads = stacks.from_outside({0: process.pid}, 5.0)[0]
+            assert not isinstance(threads, str), threads
+            handlers.mark(threads, process.pid)
+            return [(f["name"], f.get("caught", "")) for t in threads for f in t["frames"]]
+
+        assert wait_for(marked) == [("again", ""), ("<module>", "Exception")]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_the_innermost_handler_counts_and_else_and_finally_are_none() -> None:
+    source = b"""try:
+    a()
+except OSError:
+    try:
+        b()
+    except:
+        c()
+    d()
+else:
+    e()
+finally:
+    f()
+"""
+    found = handlers.spans(source)
+    assert found == [(4, 8, "OSError"), (7, 7, "everything")]
+
+
+def test_a_source_that_does_not_parse_or_is_gone_names_none(tmp_path: Path) -> None:
+    assert handlers.spans(b"try:\n print 'old'\nexcept Exception, e:\n pass\n") == []
+    assert handlers.caught(str(tmp_path / "gone.py"), 3, 1) == ""
+    assert handlers.caught("<string>", 3, 1) == ""
