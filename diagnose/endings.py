@@ -1,8 +1,12 @@
 """How each rank ended, by its best witness: agent, launcher's log, the command's own status. Pure."""
 
 import math
+import re
 
 from diagnose.model import Event, Evidence, Record
+
+SHELL_SIGNALS = {4, 6, 7, 8, 9, 11, 15}
+WORKER = re.compile(r"DataLoader worker \(pid (\d{1,10})\) is killed by signal: Killed")
 
 
 class End(Record, frozen=True):
@@ -69,9 +73,22 @@ def whole(evidence: Evidence, found: dict[int, End]) -> dict[int, End]:
 
 
 def status(event: Event) -> tuple[int | None, int | None]:
-    """Exit code and signal; launchers write a signal as a negative code."""
+    """Exit code and signal; launchers write a signal as a negative code, shells as 128 more."""
     code, sig = number(event.data.get("exit_code")), number(event.data.get("signal"))
+    if code is not None and event.source == "launcher_log" and code - 128 in SHELL_SIGNALS:
+        code = 128 - code
     return (None, -code) if code is not None and code < 0 else (code, sig)
+
+
+def workers_killed(evidence: Evidence) -> list[End]:
+    """Loader workers that SIGKILL ended, as their ranks' exceptions tell: the rank, and the worker's pid."""
+    told = [
+        (event, found)
+        for event in evidence.of("exception.raised")
+        if event.rank is not None and (found := WORKER.search(str(event.data.get("message", ""))))
+    ]
+    ends = (End(e.rank or 0, e.time, None, 9, e, pid=int(found[1])) for e, found in told)
+    return list({(end.rank, end.pid): end for end in ends}.values())
 
 
 def number(value: object) -> int | None:

@@ -20,6 +20,7 @@ EVENTS = {
     "gloo.barrier_failed": "rank 0 names the ranks late for monitored_barrier; data: ranks, wait_ms",
     "nccl.watchdog_timed_out": "data: seq, op, numel_in, numel_out, timeout_ms, group_rank (in its group)",
     "process.aborted": "the C++ or Python runtime ended the process; data: text",
+    "scheduler.oom_told": "Slurm saw the kernel kill for memory in its cgroup; data: num_kills",
     "resource.refused": "the system had no more to give; data: text",
     "source.unreadable": "a place that could not be read; data: reason",
 }
@@ -148,6 +149,12 @@ RANK_LINES = (
             "Cannot allocate memory",
             "out of shared memory",
         )
+    ),
+    Pattern(
+        "scheduler.oom_told",
+        "oom",
+        re.compile(r"Detected (?P<num_kills>\d{1,6}) oom[-_ ]kill event"),
+        whole("num_kills"),
     ),
     *(  # the C library's own words before it aborts
         Pattern("process.aborted", word, re.compile(rf"{regex}.{{0,200}}"), lambda f: {"text": f[0]})

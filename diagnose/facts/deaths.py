@@ -4,10 +4,11 @@ Sources: the agent's pidfds, the launcher's log, the command's own status. A lau
 failure with SIGTERM and, 30 s later, SIGKILL: those ends prove nothing about the ranks they hit.
 """
 
+import math
 import signal
 from collections.abc import Iterable
 
-from diagnose.endings import End, ended, number
+from diagnose.endings import End, ended, number, workers_killed
 from diagnose.looks import decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import parted
@@ -15,7 +16,7 @@ from diagnose.waitgraph import ranks, stuck
 
 NEEDS = ("agent", "launcher_log", "run")
 KINDS = {
-    "process.killed": FactKind("SIGKILL; data: by (unknown, launcher, us), first", NEEDS),
+    "process.killed": FactKind("SIGKILL; data: by (unknown, launcher, us), first, worker", NEEDS),
     "process.crashed": FactKind("a signal of its own fault; data: signal, name, in_collective, first", NEEDS),
     "process.terminated": FactKind(
         "SIGTERM, SIGINT or SIGHUP; data: by (unknown, launcher, operator, us)", NEEDS
@@ -31,6 +32,7 @@ KINDS = {
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
 ENDINGS = {1, 2, 3, 15}
 AT_ONCE_S = 0.05  # ends within this of each other have no order
+ENDING_S = 5.0  # a rank's connections may close this long before its process is gone
 TOGETHER_S = 1.0  # ranks that leave within this of each other leave together
 
 
@@ -51,6 +53,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     first = min((e.time for e in failures if e.time is not None), default=None)
     for end in ends:
         yield from fact(end, evidence, first, end.rank in closed, asked, ends)
+    for end in workers_killed(evidence):
+        words = f"a loader worker of {named([end.rank])} was ended by SIGKILL"
+        yield statement("process.killed", words, end, {"by": "unknown", "worker": True, "first": False})
 
 
 def fact(
@@ -130,11 +135,12 @@ def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
     Code 0 needs a sign of that: an error of theirs, or a stall in which they wait for it. Another code
     needs only that they went on.
     """
-    if end.time is None:
-        return False
+    if end.time is None:  # a launcher's table alone: the code of a rank that lost nobody, while others did
+        losers = {e.rank for e in losses(evidence, -math.inf)} | closings(evidence)
+        return bool(end.code and losers - {end.rank}) and end.rank not in losers
     gone = {e.rank for e in ends if e.time is not None and e.time <= end.time}
     still = set(evidence.ranks) - gone - {end.rank}
-    victims = {e.rank for e in losses(evidence, end.time - 0.5) if e.rank in still}
+    victims = {e.rank for e in losses(evidence, end.time - ENDING_S) if e.rank in still}
     if end.code:
         soon = {e.rank for e in ends if e.code and e.time is not None and e.time <= end.time + TOGETHER_S}
         return bool(still - (soon - victims))

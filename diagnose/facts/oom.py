@@ -1,13 +1,14 @@
 """Ranks that the kernel killed for memory. Exit code 137 proves nothing; the kernel's own word does.
 
 Two witnesses: the kernel's log names the process, and the `oom_kill` count of the rank's memory cgroup rises.
+A scheduler passes its word on.
 The log's pids are the host's. In a container they differ from ours: then time and number have to do.
 """
 
 import signal
 from collections.abc import Iterable, Sequence
 
-from diagnose.endings import End, ended, number
+from diagnose.endings import End, ended, number, workers_killed
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 
 NEEDS = ("cgroup", "kernel_log")
@@ -18,28 +19,32 @@ KINDS = {
     )
 }
 NEAR_S = 5.0  # the kernel's word and the death; its clock and ours are of one machine
+WORKER_S = 15.0  # a loader notices the death of a worker this late
 REUSE_S = 600.0  # a pid names the same process for this long, where only one of the two has a time zone
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    killed = [end for end in ended(evidence).values() if end.sig in (signal.SIGKILL, None) and not end.code]
-    ours = {end.pid for end in ended(evidence).values()} | {
-        e.data.get("pid") for e in evidence.of("rank.claimed", "rank.found")
-    }
+    ends = [*ended(evidence).values(), *workers_killed(evidence)]
+    killed = [end for end in ends if end.sig in (signal.SIGKILL, None) and not end.code]
+    ours = {end.pid for end in ends} | {e.data.get("pid") for e in evidence.of("rank.claimed", "rank.found")}
     reports = list(evidence.of("kernel.oom_killed"))
     strange = [report for report in reports if report.data.get("pid") not in ours]
+    scheduled = list(evidence.of("scheduler.oom_told"))
+    if sum(number(e.data.get("num_kills")) or 0 for e in scheduled) < sum(
+        end.sig is not None for end in killed
+    ):
+        scheduled = []  # whom of them it means, it does not say
     for end in killed:
-        told = [
-            r
-            for r in reports
-            if end.pid is not None and r.data.get("pid") == end.pid and near(r, end, REUSE_S)
-        ]
-        told = told or alone(end, killed, strange)
+        named_it = [r for r in reports if end.pid is not None and r.data.get("pid") == end.pid]
+        told = [r for r in named_it if near(r, end, REUSE_S)] or alone(end, killed, strange)
         counted = risen(end, killed, evidence)
         if told:
             where = str(told[0].data.get("limited", "cgroup"))
             text = f"the kernel says that it killed {named([end.rank])} for memory, {WORDS[where]}"
             yield statement(end, told[:1], text + room(told[0]))
+        if not told and not counted and scheduled and end.sig:
+            text = f"the scheduler says that the kernel killed for memory; SIGKILL ended {named([end.rank])}"
+            yield statement(end, scheduled, text)
         if counted:
             text = f"oom_kill of the memory cgroup of {named([end.rank])} rose at its death"
             yield statement(end, counted[::-1], f"{text} to {count(counted[1])}{room(counted[1])}")
@@ -76,13 +81,15 @@ def alone(end: End, killed: Sequence[End], strange: Sequence[Event]) -> list[Eve
 
 def risen(end: End, killed: Sequence[End], evidence: Evidence) -> list[Event]:
     """The readings of a rank's group around its death, where the count rose for every rank killed between."""
-    mine = [e for e in evidence.of("cgroup.read") if e.rank == end.rank and e.data.get("pid") == end.pid]
-    if end.sig is None or len(mine) < 2 or not mine[-1].data.get("dead"):
+    if end.sig is None or end.time is None:
         return []
-    before, after = mine[-2:]
+    mine = [e for e in evidence.of("cgroup.read") if e.rank == end.rank]
+    lag = WORKER_S if end.event.kind == "exception.raised" else 0.0
+    before = next((e for e in reversed(mine) if (e.time or 0.0) <= end.time - lag), None)
+    after = next((e for e in mine if (e.time or 0.0) >= end.time), None)
+    if before is None or after is None or before.data.get("group") != after.data.get("group"):
+        return []
     group = after.data.get("group")
-    if before.data.get("group") != group:
-        return []
     groups = {e.rank: e.data.get("group") for e in evidence.of("cgroup.read")}
     between = [e for e in killed if e.sig and groups.get(e.rank) == group and within(e.time, before, after)]
     return [before, after] if count(after) - count(before) >= max(1, len(between)) else []

@@ -84,6 +84,7 @@ def parse(member: Member) -> Iterator[Event]:
         return
     main = next((t for t in threads if t.is_main), threads[0])
     frames = main.frames[:KEEP]
+    handlers = [[frame.short(), frame.caught] for frame in frames if frame.caught]
     yield Event(
         "stack.read",
         "stack_dump",
@@ -94,7 +95,6 @@ def parse(member: Member) -> Iterator[Event]:
             "via": via or "py_spy",
             "main": [frame.short() for frame in frames],
             "paths": [frame.path for frame in frames],
-            "handlers": [[frame.short(), frame.caught] for frame in frames if frame.caught],
             "active": main.active,
             "owns_gil": main.owns_gil,
             "num_threads": len(threads),
@@ -102,6 +102,7 @@ def parse(member: Member) -> Iterator[Event]:
                 f"{t.name}: {t.frames[0].short() if t.frames else 'no Python frame'}"
                 for t in threads[:KEEP_THREADS]
             ],
+            **({"handlers": handlers} if handlers else {}),
         },
     )
 

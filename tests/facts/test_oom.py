@@ -89,3 +89,18 @@ def test_a_launchers_sigkill_is_no_lack_of_memory():
     events = [died(0, 10.0, exit_code=1), died(1, 41.0, signal=9)]
     raised = event("exception.raised", 0, 9.5, "rank_hook", type="ValueError", message="bad", frames=[])
     assert causes(raised, *events, read(1, 5.0, 0), read(1, 41.1, 0, dead=True)) == [("rank_exception", [0])]
+
+
+def test_a_loader_workers_end_for_memory_is_its_ranks():
+    text = "DataLoader worker (pid 4242) is killed by signal: Killed. "
+    own = event("exception.raised", 1, 30.0, "rank_hook", type="RuntimeError", message=text, frames=[])
+    assert causes(own, died(1, 31.0, exit_code=1), report(4242, 27.0)) == [("host_oom_kill", [1])]
+    reads = [read(1, 5.0, 0), read(1, 28.0, 1), read(1, 30.1, 1), read(1, 31.1, 1, dead=True)]
+    assert causes(own, died(1, 31.0, exit_code=1), *reads) == [("host_oom_kill", [1])]
+    assert causes(own, died(1, 31.0, exit_code=1), quiet()) == [("rank_exception", [1])]
+
+
+def test_a_scheduler_passes_the_kernels_word_on():
+    told = event("scheduler.oom_told", None, None, "launcher_log", "slurm.out:9", num_kills=1)
+    assert causes(died(1, 10.0, signal=9), told) == [("host_oom_kill", [1])]
+    assert causes(*(died(r, 10.0, signal=9) for r in (0, 1)), told) == [("rank_killed", [0, 1])]
