@@ -20,6 +20,7 @@ EVENTS = {
     "gloo.barrier_failed": "rank 0 names the ranks late for monitored_barrier; data: ranks, wait_ms",
     "nccl.watchdog_timed_out": "data: seq, op, numel_in, numel_out, timeout_ms, group_rank (in its group)",
     "process.aborted": "the C++ or Python runtime ended the process; data: text",
+    "nccl.took_down": "NCCL's watchdog or heartbeat monitor ends its own process; data: text",
     "scheduler.oom_told": "Slurm saw the kernel kill for memory in its cgroup; data: num_kills",
     "resource.refused": "the system had no more to give; data: text",
     "source.unreadable": "a place that could not be read; data: reason",
@@ -148,6 +149,14 @@ RANK_LINES = (
             "Disk quota exceeded",
             "Cannot allocate memory",
             "out of shared memory",
+        )
+    ),
+    *(
+        Pattern("nccl.took_down", word, re.compile(rf"{word}{rest}.{{0,200}}"), lambda f: {"text": f[0]})
+        for word, rest in (
+            ("taking the entire process down", ""),
+            ("due to ProcessGroupNCCL watchdog hang", ""),
+            ("watchdog thread terminated with exception", "(?!.{0,300}CUDA error)"),
         )
     ),
     Pattern(

@@ -69,6 +69,19 @@ def kinds(chain: list[Event]) -> list[tuple[str, Event]]:
     return [(kind if first == "exception.raised" else first, event) for kind, event in told]
 
 
+def outlived(event: Event, evidence: Evidence) -> bool:
+    """Whether a thread died of an exception and its rank went on training without it."""
+    if event.time is None or event.data.get("thread") in (None, "MainThread"):
+        return False
+    told = [
+        e
+        for e in evidence.of("rank.sampled", "rank.died")
+        if e.rank == event.rank and (e.time or 0) > event.time
+    ]
+    steps = [n for e in told if isinstance(n := e.data.get("num_steps"), int)]
+    return bool(steps) and max(steps) > min(steps)
+
+
 def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, list[list[Event]]]]:
     """Chains of exceptions by rank: those that nobody caught, and those that were caught and printed."""
     by_rank: dict[int, list[Event]] = {}
@@ -80,7 +93,7 @@ def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, 
     uncaught: dict[int, list[list[Event]]] = {}
     caught: dict[int, list[list[Event]]] = {}
     for rank, events in by_rank.items():
-        own = chains(e for e in events if e.source in OWN)
+        own = chains(e for e in events if e.source in OWN and not outlived(e, evidence))
         logged = chains(e for e in events if e.source not in OWN)
         names = {identity(chain[-1]) for chain in own}
         end = ends.get(rank)

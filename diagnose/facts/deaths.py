@@ -5,6 +5,7 @@ failure with SIGTERM and, 30 s later, SIGKILL: those ends prove nothing about th
 """
 
 import math
+import re
 import signal
 from collections.abc import Iterable
 
@@ -29,6 +30,7 @@ KINDS = {
         "somebody sent the run a signal; data: signal, while_stalled", ("run", "launcher_log")
     ),
 }
+LIBRARY = re.compile(r"'(?:gloo::\w+|c10::Dist\w*Error|c10d::\w+)'")
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
 ENDINGS = {1, 2, 3, 15}
 AT_ONCE_S = 0.05  # ends within this of each other have no order
@@ -72,8 +74,7 @@ def fact(
     elif end.sig in CRASHES:
         said = last_words(end, evidence)
         text = f"{named([end.rank])} crashed with {signal_name(end.sig)}" + (f": {said[1]}" if said else "")
-        mismatch = any(e.rank in (None, end.rank) for e in evidence.of("gloo.size_mismatched"))
-        data |= {"signal": end.sig, "in_collective": mismatch}
+        data |= {"signal": end.sig, "in_collective": took_itself_down(end, evidence)}
         yield statement("process.crashed", text, end, data, *([said[0]] if said else []))
     elif end.sig in ENDINGS:
         swept = closed or later or follows(end, ends)
@@ -92,6 +93,16 @@ def statement(kind: str, text: str, end: End, data: dict[str, object], *more: Ev
         kind, text = "process.cleaned_up", f"{text}, by the launcher"
     events = [*more, end.event]
     return Fact(kind=kind, text=text, ranks=[end.rank], data=data, since=end.time, events=events)
+
+
+def took_itself_down(end: End, evidence: Evidence) -> bool:
+    """Whether the communication library ended the process: for a peer that is lost, late or different."""
+    if any(e.rank in (None, end.rank) for e in evidence.of("gloo.size_mismatched")):
+        return True
+    said = [e for e in evidence.of("nccl.took_down", "process.aborted") if e.rank == end.rank]
+    return end.sig == signal.SIGABRT and any(
+        e.kind == "nccl.took_down" or LIBRARY.search(str(e.data.get("text", ""))) for e in said
+    )
 
 
 def last_words(end: End, evidence: Evidence) -> tuple[Event, str] | None:

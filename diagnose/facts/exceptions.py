@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 
+from diagnose.endings import ended
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import is_end, kinds, parted
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
 KINDS = {
-    "exception.raised": FactKind("a rank raised, for a reason of its own; data: type, message, frame", NEEDS),
+    "exception.raised": FactKind(
+        "a rank raised, for a reason of its own; data: type, message, frame, first (no other failed before)",
+        NEEDS,
+    ),
     "collective.timed_out": FactKind("a rank reports that its collective timed out", NEEDS),
     "peer.connection_lost": FactKind("a rank reports that a peer's connection is gone", NEEDS),
 }
@@ -17,6 +21,8 @@ KIND_OF_LINE = {
     "gloo.connection_closed": "peer.connection_lost",
     "gloo.connection_reset": "peer.connection_lost",
 }
+ASKED = (1, 2, 15)  # signals that ask a process to end
+LATER_S = 5.0  # what a rank raises this long after another had failed follows from that
 WORDS = {
     "collective.timed_out": "reports that its collective timed out",
     "peer.connection_lost": "reports a lost connection to a peer",
@@ -34,12 +40,28 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     for event in evidence.of(*KIND_OF_LINE):
         if event.rank is not None:
             best.setdefault((KIND_OF_LINE[event.kind], event.rank), []).append(event)
+    begun = failures(best, evidence)
     for (kind, rank), found in sorted(best.items()):
         found.sort(key=lambda e: (not is_end(e), not e.data.get("frames"), e.time is None, e.time or 0.0))
-        yield statement(kind, rank, found)
+        since = min((e.time for e in found if e.time is not None), default=None)
+        before = [
+            time for other, time in begun if other != rank and since is not None and time < since - LATER_S
+        ]
+        yield statement(kind, rank, found, since, not before)
 
 
-def statement(kind: str, rank: int, found: list[Event]) -> Fact:
+def failures(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> list[tuple[int, float]]:
+    """Each rank that failed for a reason of its own, and when."""
+    raised = [
+        (rank, e.time) for (kind, rank), found in best.items() if kind == "exception.raised" for e in found
+    ]
+    ends = [
+        (end.rank, end.time) for end in ended(evidence).values() if end.code or end.sig not in (None, *ASKED)
+    ]
+    return [(rank, time) for rank, time in [*raised, *ends] if time is not None]
+
+
+def statement(kind: str, rank: int, found: list[Event], since: float | None, is_first: bool) -> Fact:
     """One statement on all that a rank said of this kind, the best of it first."""
     first = found[0]
     frames = first.data.get("frames")
@@ -52,7 +74,7 @@ def statement(kind: str, rank: int, found: list[Event]) -> Fact:
         kind=kind,
         text=text,
         ranks=[rank],
-        data={"type": name, "message": message, "frame": frame},
-        since=min((e.time for e in found if e.time is not None), default=None),
+        data={"type": name, "message": message, "frame": frame, "first": is_first},
+        since=since,
         events=found[:4],
     )
