@@ -24,19 +24,23 @@ class End(Record, frozen=True):
 def ended(evidence: Evidence) -> dict[int, End]:
     """rank -> its end: the agent's word first, then the launcher's table, then the launcher's lines."""
     found: dict[int, End] = {}
-    locals_ = {e.data.get("local_rank"): e.rank for e in evidence.of("rank.claimed", "rank.found")}
-    pids = {e.data.get("pid"): e.rank for e in evidence.of("rank.claimed", "rank.found")}
+    claims = list(evidence.of("rank.claimed", "rank.found"))
+    locals_ = {n: e.rank for e in claims if (n := number(e.data.get("local_rank"))) is not None}
+    pids = {n: e.rank for e in claims if (n := number(e.data.get("pid"))) is not None}
     for event in [
         *evidence.of("spawn.child_failed"),
         *evidence.of("launcher.rank_failed"),
         *evidence.of("launcher.failure_listed"),
         *evidence.of("rank.died"),
     ]:
-        rank = event.rank
+        rank, pid = event.rank, number(event.data.get("pid"))
         if rank is None:
-            keys = (pids.get(event.data.get("pid")), locals_.get(event.data.get("local_rank")))
-            told = event.data.get("process", event.data.get("local_rank"))
-            rank = next((k for k in keys if k is not None), number(told))
+            place = number(event.data.get("local_rank"))
+            keys = [
+                pids.get(pid) if pid is not None else None,
+                locals_.get(place) if place is not None else None,
+            ]
+            rank = next((k for k in keys if k is not None), number(event.data.get("process", place)))
         if rank is None:
             continue
         code, sig = status(event)
@@ -46,7 +50,6 @@ def ended(evidence: Evidence) -> dict[int, End]:
         us = bool(event.data.get("after_signal_by_us")) or (
             sig is not None and stopped_at(evidence) <= (time or 0.0)
         )
-        pid = number(event.data.get("pid"))
         pid = pid if pid is not None or rank not in found else found[rank].pid
         found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us, pid=pid)
     found.update(whole(evidence, found))

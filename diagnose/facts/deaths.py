@@ -85,7 +85,10 @@ def fact(
     elif end.code is not None:
         raised = end.rank in parted(evidence)[0]
         data |= {"raised": raised, "early": early(end, evidence, ends), "operator": operator}
-        yield statement("process.exited", f"{named([end.rank])} exited with code {end.code}", end, data)
+        text = f"{named([end.rank])} exited with code {end.code}"
+        if data["early"] and (line := last_line(end.rank, evidence)):
+            text += f"; its last line: {line}"
+        yield statement("process.exited", text, end, data)
 
 
 def statement(kind: str, text: str, end: End, data: dict[str, object], *more: Event) -> Fact:
@@ -93,6 +96,12 @@ def statement(kind: str, text: str, end: End, data: dict[str, object], *more: Ev
         kind, text = "process.cleaned_up", f"{text}, by the launcher"
     events = [*more, end.event]
     return Fact(kind=kind, text=text, ranks=[end.rank], data=data, since=end.time, events=events)
+
+
+def last_line(rank: int, evidence: Evidence) -> str:
+    """The last thing that a rank printed."""
+    logs = (e for e in evidence.of("log.read") if e.rank == rank and e.data.get("last_line"))
+    return next((str(e.data["last_line"])[:160] for e in logs), "")
 
 
 def took_itself_down(end: End, evidence: Evidence) -> bool:
@@ -107,7 +116,8 @@ def took_itself_down(end: End, evidence: Evidence) -> bool:
 
 def last_words(end: End, evidence: Evidence) -> tuple[Event, str] | None:
     """What the kernel or the C runtime said of a crash, and where."""
-    for event in evidence.of("kernel.crashed", "process.aborted"):
+    told = [*evidence.of("kernel.crashed"), *evidence.of("process.aborted")]
+    for event in sorted(told, key=lambda e: e.source == "launcher_log"):
         mine = end.pid is not None and event.data.get("pid") == end.pid
         if mine or event.rank == end.rank:
             return event, str(event.data.get("text", ""))[:200]

@@ -6,7 +6,9 @@ Also compile caches that ranks spoil for each other: a file that was there is go
 import re
 from collections.abc import Iterable, Iterator
 
-from diagnose.endings import ended
+import msgspec
+
+from diagnose.endings import ended, number
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import kinds, parted
 
@@ -81,7 +83,17 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         for event in sorted(events, key=lambda e: e.time is None):
             for found in facts(rank, event, caches):
                 told.setdefault(found.kind + str(found.data.get("kind")), found)
-        yield from told.values()
+        yield from (counted(found, rank, evidence) for found in told.values())
+
+
+def counted(fact: Fact, rank: int, evidence: Evidence) -> Fact:
+    """With what the agent counted: the descriptors that the rank had open when it failed."""
+    samples = [e for e in evidence.of("rank.sampled") if e.rank == rank and e.data.get("max_fds")]
+    if fact.data.get("kind") != "fds" or not samples:
+        return fact
+    most = max(samples, key=lambda e: number(e.data.get("num_fds")) or 0)
+    text = f"{fact.text}; it had {most.data['num_fds']} of {most.data['max_fds']} open"
+    return msgspec.structs.replace(fact, text=text, events=[*fact.events, most])
 
 
 CACHE_KEYS = ("inductor_cache", "triton_cache")
