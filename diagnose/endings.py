@@ -25,7 +25,7 @@ def ended(evidence: Evidence) -> dict[int, End]:
     """rank -> its end: the agent's word first, then the launcher's table, then the launcher's lines."""
     found: dict[int, End] = {}
     claims = list(evidence.of("rank.claimed", "rank.found"))
-    locals_ = {n: e.rank for e in claims if (n := number(e.data.get("local_rank"))) is not None}
+    places = {n: e.rank for e in claims if (n := number(e.data.get("local_rank"))) is not None}
     pids = {n: e.rank for e in claims if (n := number(e.data.get("pid"))) is not None}
     for event in [
         *evidence.of("spawn.child_failed"),
@@ -36,11 +36,8 @@ def ended(evidence: Evidence) -> dict[int, End]:
         rank, pid = event.rank, number(event.data.get("pid"))
         if rank is None:
             place = number(event.data.get("local_rank"))
-            keys = [
-                pids.get(pid) if pid is not None else None,
-                locals_.get(place) if place is not None else None,
-            ]
-            rank = next((k for k in keys if k is not None), number(event.data.get("process", place)))
+            known = [pids.get(-1 if pid is None else pid), places.get(-1 if place is None else place)]
+            rank = next((k for k in known if k is not None), number(event.data.get("process", place)))
         if rank is None:
             continue
         code, sig = status(event)

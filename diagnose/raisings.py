@@ -1,7 +1,8 @@
 """Exceptions as the evidence has them: what kind each is, and which of them ended their rank. Pure.
 
 A log shows every traceback that was printed; the rank hook and torchelastic's error files tell of those that
-nobody caught. A traceback that they do not know was caught, printed and survived.
+nobody caught. A traceback that they do not know was caught, printed and survived; so was one of a rank whose
+main thread is still inside its program.
 """
 
 import re
@@ -69,6 +70,15 @@ def kinds(chain: list[Event]) -> list[tuple[str, Event]]:
     return [(kind if first == "exception.raised" else first, event) for kind, event in told]
 
 
+def is_in_program(stack: Event) -> bool:
+    """Whether a main thread is inside its program's file: what nobody catches unwinds all of it."""
+    frames, paths = stack.data.get("main"), stack.data.get("paths")
+    if not isinstance(frames, list) or not isinstance(paths, list):
+        return False
+    pairs = zip(map(str, frames), map(str, paths), strict=False)
+    return any(frame.startswith("<module> (") and not path.startswith("<") for frame, path in pairs)
+
+
 def outlived(event: Event, evidence: Evidence) -> bool:
     """Whether a thread died of an exception and its rank went on training without it."""
     if event.time is None or event.data.get("thread") in (None, "MainThread"):
@@ -89,6 +99,7 @@ def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, 
         if event.rank is not None:
             by_rank.setdefault(event.rank, []).append(event)
     hooked = {e.rank for e in evidence.of("rank.claimed") if e.source == "rank_hook"}
+    inside = {e.rank for e in evidence.of("stack.read") if is_in_program(e)}
     ends = ended(evidence)
     uncaught: dict[int, list[list[Event]]] = {}
     caught: dict[int, list[list[Event]]] = {}
@@ -101,7 +112,7 @@ def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, 
             own, kept = [], list[list[Event]]()
         elif own:
             kept = [chain for chain in logged if identity(chain[-1]) in names]
-        elif rank in hooked:  # it left past the hook (os._exit), or it lives on
+        elif rank in hooked or rank in inside:  # it left past the hook (os._exit), or it lives on
             kept = logged[-1:] if end is not None and end.code else []
         else:
             kept = logged

@@ -26,7 +26,7 @@ BRANCHES = re.compile(
     r"(?:\w+\.)*(?:Stop(?:Async)?Iteration|(?:Key|Index|Lookup|Attribute|Name|Import|ModuleNotFound|FileNotFound"
     r"|FileExists|NotImplemented)Error|Empty|Full)"
 )
-NEAR_LINES = 3  # of a log: a traceback that nothing but this follows is the last thing that its rank said
+NEAR_LINES = 5  # of a log: a traceback that nothing but this follows is the last thing that its rank said
 
 
 class Handler(Record, frozen=True):

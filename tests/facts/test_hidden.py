@@ -128,3 +128,21 @@ def test_what_is_raised_while_a_lost_peer_is_handled_is_aftermath():
     assert facts(*events) == [("peer.connection_lost", [0])]
     last, own = events[1:]
     assert facts(last, own) == [("exception.raised", [0])]
+
+
+def foreign(*events):
+    """Without our hook and our agent: logs, stacks and dumps that somebody has collected."""
+    paths = ["/app/train.py", "/app/train.py", "/app/train.py"]
+    frames = ["time.sleep (train.py:35)", "main (train.py:44)", "<module> (train.py:50)"]
+    stacks = [
+        event("stack.read", r, None, "stack_dump", f"stacks/rank{r}.txt", main=frames, paths=paths)
+        for r in (0, 1)
+    ]
+    found = judge("run", [*stacks, dump(0, 9, 8), dump(1, 8, 8), *events], BOOK)
+    return [(c.failure, c.ranks, c.grade) for c in found.causes]
+
+
+def test_a_traceback_of_a_rank_that_is_still_in_its_program_was_caught():
+    assert foreign(printed(1, 40), log(1, 41)) == [("rank_exception_hidden", [1], "likely")]
+    failed = event("launcher.failure_listed", 1, None, "launcher_log", exit_code=1, pid=101)
+    assert ("rank_exception", [1], "proven") in foreign(printed(1, 40), log(1, 41), failed)
