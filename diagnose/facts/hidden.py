@@ -5,17 +5,18 @@ Some handlers are no more than a branch (`except StopIteration`, `except KeyErro
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
-from diagnose.raisings import is_end, kinds, parted
-from diagnose.waitgraph import ranks, stuck
+from diagnose.raisings import identity, is_end, kinds, parted
+from diagnose.waitgraph import Waiting, ranks, stuck
 
 NEEDS = ("stack_dump", "rank_log", "launcher_log")
 KINDS = {
     "exception.hidden": FactKind(
-        "a rank caught one and went on; data: by, awaited, branch (a usual way to branch), alone, resolved",
+        "a rank caught one and went on; data: by, apart (awaited or in another call), branch, alone, resolved",
         NEEDS,
     ),
     "exception.printed": FactKind(
@@ -58,30 +59,46 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         return
     standing = {rank: one for rank in evidence.ranks if (one := handler(look, rank))}
     waits = stuck(look, evidence)
-    waiting = {rank for w in waits for rank in ranks(w.waiting)}
-    awaited = {rank for w in waits for rank in ranks(w.awaited)} - waiting
+    awaited = {rank for w in waits for rank in ranks(w.awaited)} - {
+        r for w in waits for r in ranks(w.waiting)
+    }
+    apart = awaited | odd(waits)
     for rank in evidence.ranks:
-        held = standing.get(rank)
-        last = printed.get(rank)
-        if held is None and (last is None or rank not in awaited or not is_last(last, evidence)):
+        held, last = standing.get(rank), printed.get(rank)
+        is_near = last is not None and (
+            rank in apart - awaited or (rank in awaited and is_last(last, evidence))
+        )
+        if held is None and not is_near:
             continue
+        text = f"{named([rank])} went on without the others after a traceback that did not end it"
         if held is not None:
             text = f"{named([rank])} is in an exception handler at {held.frame}; it catches {held.catches}"
-        else:
-            text = f"the last thing that {named([rank])} printed is a traceback, and it went on"
+        alike = [r for r, e in printed.items() if last is not None and identity(e) == identity(last)]
         yield Fact(
             kind="exception.hidden",
             text=text,
             ranks=[rank],
             data={
                 "by": "handler" if held else "log",
-                "awaited": rank in awaited,
+                "apart": rank in apart,
                 "branch": held is not None and held.is_branch and last is None,
-                "alone": len(standing) < max(2, len(evidence.ranks)),
+                "alone": not set(evidence.ranks) <= set(standing if held else alike),
                 "resolved": look.resolved_after_s is not None,
             },
             events=[*([held.event] if held else []), *([last] if last else [])],
         )
+
+
+def odd(waits: list[Waiting]) -> set[int]:
+    """Ranks that wait in another call than most that wait at the same place; all of them at a tie."""
+    found: set[int] = set()
+    for wait in waits:
+        calls = {member.rank: call for member in wait.waiting if (call := member.signature(wait.seq))}
+        counts = Counter(calls.values()).most_common(2)
+        if len(counts) > 1:
+            usual = counts[0][0] if counts[0][1] > counts[1][1] else None
+            found |= {rank for rank, call in calls.items() if call != usual}
+    return found
 
 
 def primary(chains: list[list[Event]]) -> Event | None:
