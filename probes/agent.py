@@ -116,6 +116,7 @@ class Agent:
             stall_after_first_s=self.given.stall_after_first,
             on_stall=self.given.on_stall,
             py_spy=stacks.find_py_spy(),
+            kernel_log=self.host.kernel.reason or "open",
             version=VERSION,
         )
 

@@ -4,31 +4,36 @@ Frames say where a thread is; the source says what that means. Nothing runs in t
 """
 
 import ast
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from probes import deadline
+
 _MOST = 2 << 20  # bytes of a source file
 _FOREIGN = ("site-packages", "dist-packages", "/lib/python", "<")
-Spans = list[tuple[int, int, str]]  # first and last line of a handler's body, what it catches
+_OWN_S = 1.0  # the program's files may lie on a file system that does not answer
+Threads = list[dict[str, Any]]
+Spans = list[
+    tuple[int, int, str]
+]  # first and last line, what is caught there; nothing in a function's own lines
 
 
 def spans(source: bytes) -> Spans:
-    """Every handler's body, inner ones last; empty for what does not parse.
+    """The bodies of handlers and of functions, inner ones last; empty for what does not parse.
 
     >>> spans(b"try:\\n  f()\\nexcept (KeyError, OSError):\\n  g()\\nexcept:\\n  h()\\n")
     [(4, 4, 'KeyError, OSError'), (6, 6, 'everything')]
     """
     try:
-        tree = ast.parse(source)
+        nodes = [*ast.walk(ast.parse(source))]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    return sorted(
-        (one.body[0].lineno, one.body[-1].end_lineno or one.body[-1].lineno, names(one.type))
-        for one in ast.walk(tree)
-        if isinstance(one, ast.ExceptHandler)
-    )
+    handlers = [(one.body, names(one.type)) for one in nodes if isinstance(one, ast.ExceptHandler)]
+    functions = [(one.body, "") for one in nodes if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return sorted((b[0].lineno, b[-1].end_lineno or b[-1].lineno, name) for b, name in handlers + functions)
 
 
 def names(caught: ast.expr | None) -> str:
@@ -48,14 +53,29 @@ def places(path: str, pid: int) -> Iterator[str]:
         yield f"/proc/{pid}/cwd/{path}"
 
 
-def mark(threads: list[dict[str, Any]], pid: int) -> None:
-    """Add `caught` to the main thread's frames whose line stands in a handler of the program's own code."""
-    for thread in threads:
+def mark(found: Mapping[int, Threads | str], pids: Mapping[int, int]) -> None:
+    """Add `caught` to frames of main threads, by rank, that stand in a handler of the program's own code."""
+    places = {
+        (rank, at): (frame["filename"], frame["line"], pids[rank])
+        for rank, threads in found.items()
+        for at, frame in enumerate(main_frames(threads, pids[rank]))
+        if isinstance(frame.get("filename"), str) and isinstance(frame.get("line"), int)
+    }
+
+    def look() -> bytes:
+        told = {key: name for key, place in places.items() if (name := caught(*place))}
+        return json.dumps([[*key, name] for key, name in told.items()]).encode()
+
+    for rank, at, name in json.loads(deadline.call(look, _OWN_S) or b"[]") if places else []:
+        main_frames(found[rank], pids[rank])[at]["caught"] = name
+
+
+def main_frames(threads: Threads | str, pid: int) -> list[dict[str, Any]]:
+    """The main thread's frames, innermost first."""
+    for thread in threads if not isinstance(threads, str) else []:
         if thread.get("thread_name") == "MainThread" or thread.get("os_thread_id") == pid:
-            for frame in thread.get("frames") or ():
-                path, line = frame.get("filename"), frame.get("line")
-                if isinstance(path, str) and isinstance(line, int) and (name := caught(path, line, pid)):
-                    frame["caught"] = name
+            return thread.get("frames") or []
+    return []
 
 
 def caught(path: str, line: int, pid: int) -> str:

@@ -109,8 +109,7 @@ def _size(path: str) -> int:
 
 
 def document(via: str, pid: int, rank: int | None, threads: Threads) -> bytes:
-    """What a stack file holds; frames in the program's own exception handlers are marked."""
-    handlers.mark(threads, pid)
+    """What a stack file holds."""
     head = {"version": 1, "via": via, "pid": pid, "rank": rank, "time": round(time.time(), 6)}
     return json.dumps(head | {"threads": threads}).encode()
 
@@ -133,6 +132,7 @@ def main(argv: list[str] | None = None) -> int:
             threads = from_outside({0: given.pid}, given.limit)[0]
         elif given.socket:
             threads = from_inside({0: given.socket}, given.limit)[0]
+        handlers.mark({name: threads}, {name: given.pid})
         if not isinstance(threads, str):
             path = os.path.join(given.out, f"rank-{name:05d}.json")
             os.makedirs(given.out, exist_ok=True)

@@ -16,7 +16,7 @@ from diagnose.waitgraph import Waiting, ranks, stuck
 NEEDS = ("stack_dump", "rank_log", "launcher_log")
 KINDS = {
     "exception.hidden": FactKind(
-        "a rank caught one and went on; data: by, apart (awaited or in another call), branch, alone, resolved",
+        "a rank caught one and lives; data: by, apart (awaited, or in another call), branch, alone, resolved",
         NEEDS,
     ),
     "exception.printed": FactKind(

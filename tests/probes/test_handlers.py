@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from probes import handlers, stacks
@@ -29,7 +30,7 @@ def test_a_sleeping_programs_handler_is_found_on_its_stack(tmp_path: Path) -> No
         def marked() -> list[tuple[str, str]]:
             threads = stacks.from_outside({0: process.pid}, 5.0)[0]
             assert not isinstance(threads, str), threads
-            handlers.mark(threads, process.pid)
+            handlers.mark({0: threads}, {0: process.pid})
             return [(f["name"], f.get("caught", "")) for t in threads for f in t["frames"]]
 
         assert wait_for(marked) == [("again", ""), ("<module>", "Exception")]
@@ -55,6 +56,22 @@ finally:
 """
     found = handlers.spans(source)
     assert found == [(4, 8, "OSError"), (7, 7, "everything")]
+
+
+def test_a_function_that_a_handler_defines_is_no_handler(tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    path.write_text(
+        "try:\n    import fast\nexcept Exception:\n    def slow():\n        return 1\n    x = 2\n"
+    )
+    assert [handlers.caught(str(path), line, 1) for line in (5, 6)] == ["", "Exception"]
+
+
+def test_a_source_that_cannot_be_read_in_time_costs_a_second_and_no_more(monkeypatch) -> None:
+    monkeypatch.setattr(handlers, "caught", lambda *place: time.sleep(60))
+    threads = [{"thread_name": "MainThread", "frames": [{"name": "f", "filename": "/a.py", "line": 1}]}]
+    begun = time.monotonic()
+    handlers.mark({0: threads, 1: "refused"}, {0: 1, 1: 2})
+    assert time.monotonic() - begun < 5 and "caught" not in threads[0]["frames"][0]
 
 
 def test_a_source_that_does_not_parse_or_is_gone_names_none(tmp_path: Path) -> None:
