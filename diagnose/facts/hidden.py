@@ -7,8 +7,9 @@ Some handlers are no more than a branch (`except StopIteration`, `except KeyErro
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 
-from diagnose.looks import Look, decisive
+from diagnose.looks import Look, decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
 from diagnose.raisings import identity, is_end, kinds, parted
 from diagnose.waitgraph import Waiting, ranks, stuck
@@ -38,6 +39,10 @@ class Handler(Record, frozen=True):
     event: Event
 
     @property
+    def place(self) -> str:
+        return self.frame.rpartition(":")[0]
+
+    @property
     def is_branch(self) -> bool:
         return all(BRANCHES.fullmatch(name.strip()) for name in self.catches.split(","))
 
@@ -54,39 +59,67 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             since=event.time,
             events=[event],
         )
-    look = decisive(evidence)
-    if look is None:
-        return
-    standing = {rank: one for rank in evidence.ranks if (one := handler(look, rank))}
-    waits = stuck(look, evidence)
-    awaited = {rank for w in waits for rank in ranks(w.awaited)} - {
-        r for w in waits for r in ranks(w.waiting)
-    }
-    apart = awaited | odd(waits)
-    for rank in evidence.ranks:
-        held, last = standing.get(rank), printed.get(rank)
-        is_near = last is not None and (
-            rank in apart - awaited or (rank in awaited and is_last(last, evidence))
-        )
-        if held is None and not is_near:
+    if newest := decisive(evidence):
+        yield from gone_on(newest, printed, evidence)
+
+
+def gone_on(newest: Look, printed: dict[int, Event], evidence: Evidence) -> Iterable[Fact]:
+    """Ranks that stand in a handler, or went apart from the others after a traceback they outlived."""
+    held = {rank: one for rank in evidence.ranks if (one := handler(newest, rank))}
+    scenes = [Scene(look, evidence) for look in looks(evidence)] if held else []
+    now = Scene(newest, evidence)
+    for rank in sorted({*held, *printed}):
+        one, last = held.get(rank), printed.get(rank)
+        scene = next((s for s in scenes if one and one.place == s.places.get(rank)), now)
+        if one is None and (last is None or not (rank in now.strange or is_late(rank, last, now, evidence))):
             continue
         text = f"{named([rank])} went on without the others after a traceback that did not end it"
-        if held is not None:
-            text = f"{named([rank])} is in an exception handler at {held.frame}; it catches {held.catches}"
-        alike = [r for r, e in printed.items() if last is not None and identity(e) == identity(last)]
+        if one is not None:
+            text = f"{named([rank])} is in an exception handler at {one.frame}; it catches {one.catches}"
+        alike = {r for r, e in printed.items() if last is not None and identity(e) == identity(last)}
         yield Fact(
             kind="exception.hidden",
             text=text,
             ranks=[rank],
             data={
-                "by": "handler" if held else "log",
-                "apart": rank in apart,
-                "branch": held is not None and held.is_branch and last is None,
-                "alone": not set(evidence.ranks) <= set(standing if held else alike),
-                "resolved": look.resolved_after_s is not None,
+                "by": "handler" if one else "log",
+                "apart": rank in scene.awaited | scene.strange,
+                "branch": one is not None and one.is_branch and last is None,
+                "alone": not set(evidence.ranks) <= (set(scene.places) if one else alike),
+                "resolved": newest.resolved_after_s is not None,
             },
-            events=[*([held.event] if held else []), *([last] if last else [])],
+            events=[*([one.event] if one else []), *([last] if last else [])],
         )
+
+
+class Scene:
+    """One look. For a rank in a handler the first that shows it there counts: later the others give up."""
+
+    def __init__(self, look: Look, evidence: Evidence) -> None:
+        self.look, self.evidence = look, evidence
+
+    @cached_property
+    def places(self) -> dict[int, str]:
+        """The handler in which each rank stands."""
+        return {rank: one.place for rank in self.evidence.ranks if (one := handler(self.look, rank))}
+
+    @cached_property
+    def waits(self) -> list[Waiting]:
+        return stuck(self.look, self.evidence)
+
+    @cached_property
+    def awaited(self) -> set[int]:
+        waiting = {rank for wait in self.waits for rank in ranks(wait.waiting)}
+        return {rank for wait in self.waits for rank in ranks(wait.awaited)} - waiting
+
+    @cached_property
+    def strange(self) -> set[int]:
+        return odd(self.waits)
+
+
+def is_late(rank: int, last: Event, now: Scene, evidence: Evidence) -> bool:
+    """Whether others wait for a rank whose last words are a traceback."""
+    return rank in now.awaited and is_last(last, evidence)
 
 
 def odd(waits: list[Waiting]) -> set[int]:

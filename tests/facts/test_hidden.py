@@ -146,3 +146,28 @@ def test_a_traceback_of_a_rank_that_is_still_in_its_program_was_caught():
     assert foreign(printed(1, 40), log(1, 41)) == [("rank_exception_hidden", [1], "likely")]
     failed = event("launcher.failure_listed", 1, None, "launcher_log", exit_code=1, pid=101)
     assert ("rank_exception", [1], "proven") in foreign(printed(1, 40), log(1, 41), failed)
+
+
+def test_victims_that_swallow_their_timeout_do_not_hide_who_was_first():
+    """Every step is in a broad handler: in the end all ranks sleep in it, and nobody waits for anybody."""
+    held = ("main (train.py:40)", "Exception")
+
+    def scan(folder, ranks_held, launched, completed):
+        stacks = [stack(r, *([held] if r in ranks_held else []), folder=folder) for r in (0, 1)]
+        data = {"group": "0", "launched": launched, "completed": completed, "ranks": [0, 1]}
+        where = f"attempts/1/flight/{folder}/rank-00000.json"
+        own = event("flight.group_read", 0, None, "flight_recorder", where, **data)
+        other = event(
+            "flight.group_read", 1, None, "flight_recorder", where.replace("rank-00000", "rank-00001"),
+            group="0", launched=8, completed=8, ranks=[0, 1],
+        )  # fmt: skip
+        return [*stacks, own, other]
+
+    events = [
+        event("job.stalled", None, 13.0, silent_s=4.0), *scan("100", {1}, 9, 8),
+        event("evidence.taken", None, 14.0, cause="stalled", time_dirs=["100"]),
+        event("job.progressed", None, 21.0, after_s=9.0),
+        event("job.stalled", None, 26.0, silent_s=5.0), *scan("200", {0, 1}, 9, 9),
+        event("evidence.taken", None, 27.0, cause="stalled", time_dirs=["200"]),
+    ]  # fmt: skip
+    assert [(failure, who) for failure, who, _ in causes(*events)] == [("rank_exception_hidden", [1])]
