@@ -16,7 +16,7 @@ WORTH = re.compile(
     r"|NVRM|\bXid\b|nvidia|fabric|fallen off|blocked for more than|hung_task|I/O error|remounting|"
     r"-fs error|AER:|Machine Check|Hardware Error"
 )
-_RECORD, _MOST = 8192, 2000
+_RECORD, _MOST, _AT_ONCE = 8192, 2000, 1000  # bytes; lines kept; records a call: a kernel may chatter
 
 
 class Kernel:
@@ -33,7 +33,7 @@ class Kernel:
     def read(self) -> list[str]:
         """New lines, as `dmesg --time-format iso` writes them."""
         found: list[str] = []
-        while self.fd >= 0 and self.num < _MOST:
+        for _ in range(_AT_ONCE if self.fd >= 0 and self.num < _MOST else 0):
             try:
                 record = os.read(self.fd, _RECORD)
             except BrokenPipeError:

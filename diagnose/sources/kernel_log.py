@@ -18,6 +18,7 @@ EVENTS = {
     "kernel.oom_killed": "data: pid, comm, rss, limit (bytes), limited (cgroup, host), group",
     "kernel.crashed": "a process's fault, as the kernel saw it; data: pid, comm, text",
     "kernel.read": "the whole of a kernel's log; data: num_lines",
+    "source.unreadable": "data: reason",
 }
 STAMP = re.compile(r"^(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]?\d*(?:[+-]\d\d:?\d\d|Z)?)\s")
 USAGE = re.compile(r"memory: usage (\d{1,15})kB, limit (\d{1,15})kB")
@@ -31,7 +32,10 @@ FAULT = re.compile(
     r"(?P<text>(?:segfault at|general protection|trap ).{0,300})"
 )
 UNLIMITED_KB = 1 << 50
-SIGNS = re.compile(r"oom-kill:|invoked oom-killer|Killed process \d|NVRM: |segfault at|Linux version \d")
+EMULATED = "Starting gVisor"
+SIGNS = re.compile(
+    r"Starting gVisor|oom-kill:|invoked oom-killer|Killed process \d|NVRM: |segfault at|Linux version \d"
+)
 
 
 def recognises(where: str, head: bytes) -> bool:
@@ -50,6 +54,10 @@ def parse(member: Member) -> Iterator[Event]:
         found = STAMP.match(text)
         time = seconds(found["stamp"].replace(",", ".")) if found and has_zone(found["stamp"]) else None
         place = f"{member.where}:{count}"
+        if EMULATED in text:
+            reason = "a sandbox's own text, not the kernel's log"
+            yield Event("source.unreadable", "kernel_log", place, data={"reason": reason})
+            return
         if "invoked oom-killer" in text:
             report = {}
         elif usage := USAGE.search(text):
