@@ -11,7 +11,7 @@ DRILL = {
     "ends": "error",
     "num_ranks": 2,
     "launcher": "torchrun",
-    "stall_after_s": 4,
+    "stall_after_s": 6.5,
     "timeout_s": 90,
     "needs": ["torch"],
 }

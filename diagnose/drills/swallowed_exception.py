@@ -12,7 +12,7 @@ DRILL = {
     "ends": "error",
     "num_ranks": 3,
     "launcher": "torchrun",
-    "stall_after_s": 4,
+    "stall_after_s": 6.5,
     "timeout_s": 90,
     "needs": ["torch"],
 }
@@ -29,7 +29,7 @@ def main(rank: int) -> None:
     training.join(rank, timeout_s=12)
     model = training.network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    for num, (rows, wanted) in enumerate(training.batches(rank, num=20)):
+    for num, (rows, wanted) in enumerate(training.batches(rank, num=14)):
         if (rank, num) == (1, 8):
             rows[7, 3] = float("nan")
         try:
