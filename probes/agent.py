@@ -183,6 +183,7 @@ class Agent:
             self._say_of(one, "rank.died", pid=one.pid, **data)
             self.sampler.forget(one.pid)
             self.host.read(one, is_dead=True)
+            self.host.listen(one.attempt)
             if one.attempt == self.stalls.attempt:
                 self.stalls.silence.drop(one.rank)
             wait = AFTER_EXIT_S if told.exit_code == 0 else AFTER_DEATH_S

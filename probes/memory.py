@@ -69,18 +69,17 @@ def parse_names(raw: bytes) -> dict[bool, str]:
     return found
 
 
-def folders(name: str, mount: Mount) -> list[str]:
-    """Where a group may be seen below a mount, likeliest first; in a container only its own part is there.
+def folder_of(name: str, mount: Mount) -> str:
+    """Where a group is seen below a mount; empty where it is not: a container sees only its own part.
 
-    >>> folders("/pod/a/b", Mount("/pod/a", "/sys/fs/cgroup", False))
-    ['/sys/fs/cgroup/b', '/sys/fs/cgroup']
-    >>> folders("/pod/a", Mount("/", "/sys/fs/cgroup", False))
-    ['/sys/fs/cgroup/pod/a', '/sys/fs/cgroup']
+    >>> folder_of("/pod/a/b", Mount("/pod/a", "/sys/fs/cgroup", False))
+    '/sys/fs/cgroup/b'
+    >>> folder_of("/pod/c", Mount("/pod/a", "/sys/fs/cgroup", False))
+    ''
     """
     root = mount.root.rstrip("/")
-    below = name[len(root) :] if name == root or name.startswith(root + "/") else ""
-    found = [] if ".." in name.split("/") else [mount.point.rstrip("/") + below.rstrip("/")]
-    return [*dict.fromkeys([*found, mount.point])]
+    is_below = (name == root or name.startswith(root + "/")) and ".." not in name.split("/")
+    return (mount.point.rstrip("/") + name[len(root) :]).rstrip("/") if is_below else ""
 
 
 def group_of(pid: int) -> Group | None:
@@ -89,9 +88,10 @@ def group_of(pid: int) -> Group | None:
         return None
     names = parse_names(procfs.read(f"/proc/{pid}/cgroup") or b"")
     for mount in parse_mounts(procfs.read("/proc/self/mountinfo") or b""):
-        for folder in folders(names[mount.is_v1], mount) if mount.is_v1 in names else []:
-            if os.path.exists(os.path.join(folder, "memory.oom_control" if mount.is_v1 else "memory.events")):
-                return Group(names[mount.is_v1], folder, mount.is_v1)
+        folder = folder_of(names.get(mount.is_v1, ".."), mount)
+        counts = os.path.join(folder, "memory.oom_control" if mount.is_v1 else "memory.events")
+        if folder and os.path.exists(counts):
+            return Group(names[mount.is_v1], folder, mount.is_v1)
     return None
 
 

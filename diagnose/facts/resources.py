@@ -44,6 +44,13 @@ EXHAUSTED = (
         ),
     ),
 )
+# What a library says of a write that failed, without the system's reason.
+WRITE_FAILED = re.compile(
+    r"inline_container\.cc|PytorchStreamWriter failed|basic_ios::clear|iostream error"
+    r"|[Ww]rite failed|[Ss]hort write"
+)
+SIGBUS = 7
+NEAR_S = 30.0  # a look at the disks and the failure
 WORDS = {
     "disk": "found no space left on a disk",
     "shm": "found no shared memory left",
@@ -84,6 +91,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             for found in facts(rank, event, caches):
                 told.setdefault(found.kind + str(found.data.get("kind")), found)
         yield from (counted(found, rank, evidence) for found in told.values())
+        if not told:
+            yield from witnessed(rank, events[0], evidence)
 
 
 def counted(fact: Fact, rank: int, evidence: Evidence) -> Fact:
@@ -106,11 +115,35 @@ def failures(evidence: Evidence) -> dict[int, list[Event]]:
         for rank, chains in parted(evidence)[0].items()
         if (mine := [e for chain in chains for kind, e in kinds(chain) if kind == "exception.raised"])
     }
+    ends = ended(evidence)
     for event in evidence.of("resource.refused"):
-        end = ended(evidence).get(event.rank) if event.rank is not None else None
-        if end is not None and end.rank not in found and (end.code or end.sig == 7):
+        end = ends.get(event.rank) if event.rank is not None else None
+        if end is not None and end.rank not in found and (end.code or end.sig == SIGBUS):
             found.setdefault(end.rank, []).append(event)
+    for end in ends.values():
+        if end.sig == SIGBUS:
+            found.setdefault(end.rank, [end.event])
     return found
+
+
+def witnessed(rank: int, event: Event, evidence: Evidence) -> Iterator[Fact]:
+    """A write that failed without a reason given, while the agent found a file system without room."""
+    text = f"{event.data.get('type', '')}: {event.data.get('message', '')}"
+    if event.kind != "rank.died" and not WRITE_FAILED.search(text):
+        return
+    for look in evidence.of("disks.read"):
+        rows = look.data.get("full")
+        near = None in (look.time, event.time) or abs((look.time or 0) - (event.time or 0)) < NEAR_S
+        for row in rows if near and isinstance(rows, list) else []:
+            point = str(row.get("point", "")) if isinstance(row, dict) else ""
+            kind = "shm" if point.startswith("/dev/shm") else "disk"
+            words = (
+                f"{named([rank])} failed to write, and {point} had no {row.get('spent')} left: {text[:200]}"
+            )
+            data: dict[str, object] = {"kind": kind, "path": point, "cached": False}
+            fact = statement("resource.exhausted", words, rank, event, data)
+            yield msgspec.structs.replace(fact, events=[look, event])
+            return
 
 
 def facts(rank: int, event: Event, caches: list[str]) -> Iterator[Fact]:

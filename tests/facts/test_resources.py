@@ -79,3 +79,21 @@ def test_a_word_in_the_log_alone_counts_where_the_rank_ended_by_itself_without_a
     )
     assert run(line) == [("host_disk_full", [1])]
     assert run(line, raised("shapes do not match", "ValueError")) == [("rank_exception", [1])]
+
+
+def test_a_write_that_failed_for_no_given_reason_is_held_against_the_disks():
+    text = "[enforce fail at inline_container.cc:672] . unexpected pos 640 vs 534"
+    full = event("disks.read", None, 10.2, full=[{"point": "/scratch", "spent": "blocks"}])
+    assert run(raised(text, "RuntimeError"), full) == [("host_disk_full", [1])]
+    assert run(raised(text, "RuntimeError"), event("disks.read", None, 10.2, full=[])) == [
+        ("rank_exception", [1])
+    ]
+    assert run(raised("shapes do not match", "ValueError"), full) == [("rank_exception", [1])]
+
+
+def test_a_bus_error_is_held_against_shared_memory():
+    full = event("disks.read", None, 10.2, full=[{"point": "/dev/shm", "spent": "blocks"}])
+    died = event("rank.died", 1, 10.0, signal=7)
+    claims = [event("rank.claimed", r, 1.0, "rank_hook", pid=100 + r, world_size=2) for r in (0, 1)]
+    found = judge("run", [*claims, died, full], BOOK)
+    assert [(c.failure, c.ranks) for c in found.causes] == [("host_shm_exhausted", [1])]

@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from probes import kernel, memory, procfs
+from probes import disks, kernel, memory, procfs
 from probes.watching.host import Host
 from probes.watching.rank import Rank
 
@@ -91,3 +92,24 @@ def test_a_kernels_log_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     host.listen("1")
     assert host.kernel.reason == "No such file or directory"
     assert not (tmp_path / "attempts/1/host/kernel.log").exists(), "an empty log would say: nothing happened"
+
+
+def test_a_full_file_system_is_named_and_one_with_room_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(point: str) -> os.statvfs_result:
+        room = {"/full": (0, 9), "/inodes": (9, 0), "/fine": (9, 9), "/image": (0, 0)}[point]
+        return os.statvfs_result(
+            (4096, 4096, 10, *room[:1] * 2, 10, room[1], room[1], 1 if point == "/image" else 0, 255)
+        )
+
+    monkeypatch.setattr(os, "statvfs", told)
+    mounts = [disks.Mount(point, "ext4", False) for point in ("/full", "/inodes", "/fine", "/image")]
+    assert disks.full(mounts) == [
+        {"point": "/full", "spent": "blocks"},
+        {"point": "/inodes", "spent": "inodes"},
+    ]
+
+
+def test_disks_that_do_not_answer_cost_no_more_than_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda point: time.sleep(60))
+    begun = time.monotonic()
+    assert disks.look() == [] and time.monotonic() - begun < 5
