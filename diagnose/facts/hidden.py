@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 
+from diagnose.endings import ended
 from diagnose.looks import Look, decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
 from diagnose.raisings import identity, is_end, kinds, parted
@@ -61,6 +62,27 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         )
     if newest := decisive(evidence):
         yield from gone_on(newest, printed, evidence)
+    yield from left(printed, evidence)
+
+
+def left(printed: dict[int, Event], evidence: Evidence) -> Iterable[Fact]:
+    """Ranks whose last words were a traceback, and that ended as if all were well: their peers lost them."""
+    losers = {
+        e.rank for e in evidence.of("gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out")
+    }
+    for rank, chains in parted(evidence)[0].items():
+        losers |= {rank for chain in chains for kind, _ in kinds(chain) if kind != "exception.raised"}
+    ends = ended(evidence)
+    for rank, last in printed.items():
+        if rank in ends and ends[rank].code == 0 and losers - {rank} and is_last(last, evidence):
+            yield Fact(
+                kind="exception.hidden",
+                text=f"{named([rank])} printed a traceback and then ended with code 0",
+                ranks=[rank],
+                data={"by": "end", "apart": True, "branch": False, "alone": True, "resolved": False},
+                since=last.time,
+                events=[last, ends[rank].event],
+            )
 
 
 def gone_on(newest: Look, printed: dict[int, Event], evidence: Evidence) -> Iterable[Fact]:

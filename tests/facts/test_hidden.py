@@ -171,3 +171,16 @@ def test_victims_that_swallow_their_timeout_do_not_hide_who_was_first():
         event("evidence.taken", None, 27.0, cause="stalled", time_dirs=["200"]),
     ]  # fmt: skip
     assert [(failure, who) for failure, who, _ in causes(*events)] == [("rank_exception_hidden", [1])]
+
+
+def test_a_rank_that_prints_its_exception_and_ends_with_code_0_hides_it():
+    ends = [
+        event("rank.died", 1, 10.0, exit_code=0),
+        event("exception.raised", 0, 10.2, "rank_hook", type="RuntimeError", message=CLOSED, frames=["a"]),
+        event("rank.died", 0, 10.6, exit_code=1),
+        event("command.ended", None, 11.0, "run", exit_code=1),
+    ]
+    found = judge("run", [*claims(), printed(1, 40), log(1, 40), *ends], BOOK)
+    assert [(c.failure, c.ranks) for c in found.causes] == [("rank_exception_hidden", [1])]
+    assert found.symptom == "crash"
+    assert causes(printed(1, 40), log(1, 90), *ends) == [("rank_exited_early", [1], "proven")]
