@@ -12,7 +12,9 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-READINGS = {f"diagnose.{name}" for name in ("looks", "waitgraph", "activity", "endings", "raisings")}
+READINGS = {
+    f"diagnose.{name}" for name in ("looks", "waitgraph", "activity", "endings", "raisings", "leaving")
+}
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -37,6 +39,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
     "diagnose.endings": {"diagnose.model"},
     "diagnose.raisings": {"diagnose.model", "diagnose.endings"},
+    "diagnose.leaving": {"diagnose.model", *READINGS},
     "diagnose.waitgraph": {"diagnose.model", "diagnose.looks"},
     "diagnose.activity": {"diagnose.model", "diagnose.looks"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},

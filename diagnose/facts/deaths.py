@@ -4,16 +4,13 @@ Sources: the agent's pidfds, the launcher's log, the command's own status. A lau
 failure with SIGTERM and, 30 s later, SIGKILL: those ends prove nothing about the ranks they hit.
 """
 
-import math
 import re
 import signal
 from collections.abc import Iterable
 
 from diagnose.endings import End, ended, number, workers_killed
-from diagnose.looks import decisive
+from diagnose.leaving import Leaving, closings
 from diagnose.model import Event, Evidence, Fact, FactKind, named
-from diagnose.raisings import parted
-from diagnose.waitgraph import ranks, stuck
 
 NEEDS = ("agent", "launcher_log", "run")
 KINDS = {
@@ -34,8 +31,6 @@ LIBRARY = re.compile(r"'(?:gloo::\w+|c10::Dist\w*Error|c10d::\w+)'")
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
 ENDINGS = {1, 2, 3, 15}
 AT_ONCE_S = 0.05  # ends within this of each other have no order
-ENDING_S = 5.0  # a rank's connections may close this long before its process is gone
-TOGETHER_S = 1.0  # ranks that leave within this of each other leave together
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -53,15 +48,16 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     closed = closings(evidence)
     failures = [e for e in ends if (e.sig or e.code) and e.rank not in closed and not e.by_us]
     first = min((e.time for e in failures if e.time is not None), default=None)
+    leaving = Leaving(evidence, ends)
     for end in ends:
-        yield from fact(end, evidence, first, end.rank in closed, asked, ends)
+        yield from fact(end, evidence, first, end.rank in closed, asked, leaving)
     for end in workers_killed(evidence):
         words = f"a loader worker of {named([end.rank])} was ended by SIGKILL"
         yield statement("process.killed", words, end, {"by": "unknown", "worker": True, "first": False})
 
 
 def fact(
-    end: End, evidence: Evidence, first: float | None, closed: bool, asked: list[Event], ends: list[End]
+    end: End, evidence: Evidence, first: float | None, closed: bool, asked: list[Event], leaving: Leaving
 ) -> Iterable[Fact]:
     later = first is not None and end.time is not None and end.time > first + AT_ONCE_S
     operator = bool(asked) and (end.time is None or asked[0].time is None or end.time >= asked[0].time)
@@ -77,16 +73,15 @@ def fact(
         data |= {"signal": end.sig, "in_collective": took_itself_down(end, evidence)}
         yield statement("process.crashed", text, end, data, *([said[0]] if said else []))
     elif end.sig in ENDINGS:
-        swept = closed or later or follows(end, ends)
+        swept = closed or later or follows(end, leaving.ends)
         data["by"] = "us" if end.by_us else "operator" if operator else "launcher" if swept else "unknown"
         yield statement(
             "process.terminated", f"{named([end.rank])} was ended by {signal_name(end.sig)}", end, data
         )
     elif end.code is not None:
-        raised = end.rank in parted(evidence)[0]
-        data |= {"raised": raised, "early": early(end, evidence, ends), "operator": operator}
-        text = f"{named([end.rank])} exited with code {end.code}"
-        if data["early"] and (line := last_line(end.rank, evidence)):
+        is_early, text = leaving.early(end), f"{named([end.rank])} exited with code {end.code}"
+        data |= {"raised": end.rank in leaving.raised, "early": is_early, "operator": operator}
+        if is_early and (line := last_line(end.rank, evidence)):
             text += f"; its last line: {line}"
         yield statement("process.exited", text, end, data)
 
@@ -148,52 +143,6 @@ def follows(end: End, ends: list[End]) -> bool:
 def after_grace(end: End, first: float | None) -> bool:
     """A SIGKILL half a minute after the first failure is the launcher's own."""
     return first is not None and end.time is not None and end.time - first > 25
-
-
-def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
-    """Whether others went on without this rank, and needed it.
-
-    Code 0 needs a sign of that: an error of theirs, or a stall in which they wait for it. Another code
-    needs only that they went on.
-    """
-    if end.time is None:  # a launcher's table alone: the code of a rank that lost nobody, while others did
-        losers = {e.rank for e in losses(evidence, -math.inf)} | closings(evidence)
-        return bool(end.code and losers - {end.rank}) and end.rank not in losers
-    gone = {e.rank for e in ends if e.time is not None and e.time <= end.time}
-    still = set(evidence.ranks) - gone - {end.rank}
-    victims = {e.rank for e in losses(evidence, end.time - ENDING_S) if e.rank in still}
-    if end.code:
-        soon = {e.rank for e in ends if e.code and e.time is not None and e.time <= end.time + TOGETHER_S}
-        return bool(still - (soon - victims))
-    if any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")):
-        return False
-    waits = stuck(decisive(evidence), evidence)
-    if waits and not any(end.rank in ranks([*w.awaited, *w.behind]) for w in waits):
-        return False
-    calls = [e for e in evidence.of("job.stalled", "job.progressed") if (e.time or 0.0) > end.time]
-    stalled = bool(still and waits and calls) and calls[-1].kind == "job.stalled"
-    return bool(victims) or stalled
-
-
-def losses(evidence: Evidence, since: float) -> Iterable[Event]:
-    """What ranks said, from then on, of a peer or a collective that they lost."""
-    kinds = ("gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised")
-    return (e for e in evidence.of(*kinds) if is_loss(e) and (e.time is None or e.time >= since))
-
-
-def is_loss(event: Event) -> bool:
-    text = str(event.data.get("message", ""))
-    return event.kind != "exception.raised" or any(
-        part in text for part in ("Connection closed by peer", "Connection reset", "imed out waiting")
-    )
-
-
-def closings(evidence: Evidence) -> set[int]:
-    """Ranks that the launcher says it ended itself."""
-    told = evidence.of("rank.claimed", "rank.found", "launcher.failure_listed")
-    pids = {e.data.get("pid"): e.rank for e in told if e.rank is not None}
-    sent = (pids.get(e.data.get("pid")) for e in evidence.of("launcher.closing_sent"))
-    return {rank for rank in sent if rank is not None}
 
 
 def signals(evidence: Evidence) -> list[Event]:

@@ -49,7 +49,8 @@ class Handler(Record, frozen=True):
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    printed = {rank: found for rank, chains in parted(evidence)[1].items() if (found := primary(chains))}
+    uncaught, caught = parted(evidence)
+    printed = {rank: found for rank, chains in caught.items() if (found := primary(chains))}
     for rank, event in printed.items():
         name, message = event.data.get("type", ""), str(event.data.get("message", "")).split("\n")[0][:200]
         yield Fact(
@@ -62,15 +63,17 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         )
     if newest := decisive(evidence):
         yield from gone_on(newest, printed, evidence)
-    yield from left(printed, evidence)
+    yield from left(printed, uncaught, evidence)
 
 
-def left(printed: dict[int, Event], evidence: Evidence) -> Iterable[Fact]:
+def left(
+    printed: dict[int, Event], uncaught: dict[int, list[list[Event]]], evidence: Evidence
+) -> Iterable[Fact]:
     """Ranks whose last words were a traceback, and that ended as if all were well: their peers lost them."""
     losers = {
         e.rank for e in evidence.of("gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out")
     }
-    for rank, chains in parted(evidence)[0].items():
+    for rank, chains in uncaught.items():
         losers |= {rank for chain in chains for kind, _ in kinds(chain) if kind != "exception.raised"}
     ends = ended(evidence)
     for rank, last in printed.items():
