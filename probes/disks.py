@@ -1,4 +1,4 @@
-"""File systems without room: those that are mounted here, may be written, and have no block or inode left."""
+"""File systems without room: mounted here, writable, and with next to no block or inode left."""
 
 import argparse
 import json
@@ -10,7 +10,10 @@ from probes import deadline, procfs
 from probes.emit import open_log
 
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "beegfs", "9p", "gpfs", "afs", "glusterfs"}
+_LITTLE = 0.02  # of a file system: what is told; how little is too little, the playbook says
 _LOCAL_S, _REMOTE_S = 0.3, 0.5  # a network's file system may never answer
+
+Row = dict[str, str | int]
 
 
 class Mount(NamedTuple):
@@ -40,22 +43,24 @@ def parse_mounts(raw: bytes) -> list[Mount]:
     return found
 
 
-def full(mounts: list[Mount]) -> list[dict[str, str]]:
-    """Those without room: `point`, and what is `spent` (blocks or inodes)."""
-    found: dict[str, dict[str, str]] = {}
+def full(mounts: list[Mount]) -> list[Row]:
+    """Those with next to no room: `point`, what is `spent` (blocks or inodes), bytes `free` and `size`."""
+    found: dict[str, Row] = {}
     for mount in mounts:
         try:
             now = os.statvfs(mount.point)
         except OSError:
             continue
-        spent = "blocks" if now.f_blocks and not now.f_bavail else ""
+        free, size = now.f_bavail * now.f_frsize, now.f_blocks * now.f_frsize
+        spent = "blocks" if size and free <= size * _LITTLE else ""
         spent = spent or ("inodes" if now.f_files and not now.f_favail else "")
         if spent and not now.f_flag & os.ST_RDONLY:
-            found[mount.point] = {"point": mount.point, "spent": spent}
+            free = free if spent == "blocks" else 0
+            found[mount.point] = {"point": mount.point, "spent": spent, "free": free, "size": size}
     return list(found.values())
 
 
-def look() -> list[dict[str, str]]:
+def look() -> list[Row]:
     """The full ones of this machine, as far as they answer in time."""
     mounts = [one for one in parse_mounts(procfs.read("/proc/self/mountinfo") or b"") if not one.is_read_only]
     local = [one for one in mounts if not one.is_remote]
@@ -63,10 +68,10 @@ def look() -> list[dict[str, str]]:
     return within(local, _LOCAL_S) + (within(remote, _REMOTE_S) if remote else [])
 
 
-def within(mounts: list[Mount], limit_s: float) -> list[dict[str, str]]:
+def within(mounts: list[Mount], limit_s: float) -> list[Row]:
     """The full ones of these; none where they do not answer in time."""
     told = deadline.call(lambda: json.dumps(full(mounts)).encode(), limit_s)
-    found: list[dict[str, str]] = json.loads(told or b"[]")
+    found: list[Row] = json.loads(told or b"[]")
     return found
 
 

@@ -15,7 +15,7 @@ from diagnose.raisings import kinds, parted
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
 KINDS = {
     "resource.exhausted": FactKind(
-        "a rank failed: there was no more; data: kind (disk, shm, fds, memlock, memory), path, cached",
+        "a rank failed: there was no more; data: kind (disk, shm, fds, memlock, memory), path, free, cached",
         NEEDS,
     ),
     "cache.spoiled": FactKind("a rank failed on a compile cache's file; data: how, path", NEEDS),
@@ -158,7 +158,7 @@ def facts(rank: int, event: Event, caches: list[str]) -> Iterator[Fact]:
         yield statement("cache.spoiled", words, rank, event, {"how": how, "path": path})
     elif kind:
         words = f"{named([rank])} {WORDS[kind]}: {line}"
-        data: dict[str, object] = {"kind": kind, "path": path, "cached": cached}
+        data: dict[str, object] = {"kind": kind, "path": path, "free": 0, "cached": cached}
         yield statement("resource.exhausted", words, rank, event, data)
 
 

@@ -83,16 +83,18 @@ def test_a_word_in_the_log_alone_counts_where_the_rank_ended_by_itself_without_a
 
 def test_a_write_that_failed_for_no_given_reason_is_held_against_the_disks():
     text = "[enforce fail at inline_container.cc:672] . unexpected pos 640 vs 534"
-    full = event("disks.read", None, 10.2, full=[{"point": "/scratch", "spent": "blocks"}])
+    full = event("disks.read", None, 10.2, full=[{"point": "/scratch", "spent": "blocks", "free": 7168}])
     assert run(raised(text, "RuntimeError"), full) == [("host_disk_full", [1])]
     assert run(raised(text, "RuntimeError"), event("disks.read", None, 10.2, full=[])) == [
         ("rank_exception", [1])
     ]
     assert run(raised("shapes do not match", "ValueError"), full) == [("rank_exception", [1])]
+    low = event("disks.read", None, 10.2, full=[{"point": "/scratch", "spent": "blocks", "free": 9 << 30}])
+    assert run(raised(text, "RuntimeError"), low) == [("rank_exception", [1])], "little is not nothing"
 
 
 def test_a_bus_error_is_held_against_shared_memory():
-    full = event("disks.read", None, 10.2, full=[{"point": "/dev/shm", "spent": "blocks"}])
+    full = event("disks.read", None, 10.2, full=[{"point": "/dev/shm", "spent": "blocks", "free": 0}])
     died = event("rank.died", 1, 10.0, signal=7)
     claims = [event("rank.claimed", r, 1.0, "rank_hook", pid=100 + r, world_size=2) for r in (0, 1)]
     found = judge("run", [*claims, died, full], BOOK)

@@ -95,17 +95,18 @@ def test_a_kernels_log_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
 
 def test_a_full_file_system_is_named_and_one_with_room_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = {"/full": (1, 9), "/inodes": (900, 0), "/fine": (900, 9), "/image": (0, 0)}
+
     def told(point: str) -> os.statvfs_result:
-        room = {"/full": (0, 9), "/inodes": (9, 0), "/fine": (9, 9), "/image": (0, 0)}[point]
-        return os.statvfs_result(
-            (4096, 4096, 10, *room[:1] * 2, 10, room[1], room[1], 1 if point == "/image" else 0, 255)
-        )
+        blocks, files = room[point]
+        flags = os.ST_RDONLY if point == "/image" else 0
+        return os.statvfs_result((1024, 1024, 1000, blocks, blocks, 10, files, files, flags, 255))
 
     monkeypatch.setattr(os, "statvfs", told)
-    mounts = [disks.Mount(point, "ext4", False) for point in ("/full", "/inodes", "/fine", "/image")]
-    assert disks.full(mounts) == [
-        {"point": "/full", "spent": "blocks"},
-        {"point": "/inodes", "spent": "inodes"},
+    found = disks.full([disks.Mount(point, "ext4", False) for point in room])
+    assert [(row["point"], row["spent"], row["free"]) for row in found] == [
+        ("/full", "blocks", 1024),
+        ("/inodes", "inodes", 0),
     ]
 
 
