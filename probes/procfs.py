@@ -152,6 +152,24 @@ def word(pid: int, name: str) -> str | None:
     return text or None
 
 
+def io_bytes(pid: int, thread: int) -> int | None:
+    """Bytes that one thread has read and written through system calls; None where refused."""
+    raw = read(f"/proc/{pid}/task/{thread}/io") or b""
+    counts = dict(line.split(b": ", 1) for line in raw.splitlines() if b": " in line)
+    try:
+        return int(counts[b"rchar"]) + int(counts[b"wchar"])
+    except (KeyError, ValueError):
+        return None
+
+
+def program(pid: int) -> str:
+    """The name of the file it runs; empty where refused."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+
+
 def fd_links(pid: int) -> dict[int, str]:
     """Open descriptors and what they point at; empty where refused."""
     links: dict[int, str] = {}

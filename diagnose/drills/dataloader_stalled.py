@@ -32,7 +32,7 @@ class Shards(Dataset[training.Batch]):
         return len(self.paths)
 
     def __getitem__(self, num: int) -> training.Batch:
-        with open(self.paths[num], "rb") as file:
+        with self.paths[num].open("rb") as file:
             seed = int.from_bytes(file.read(4), "little")
         return next(training.batches(seed % 1000, num=1))
 

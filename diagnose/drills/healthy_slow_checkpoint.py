@@ -2,6 +2,7 @@
 
 import io
 import time
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -23,7 +24,7 @@ class Store(io.RawIOBase):
     """A file on a store that takes some kilobytes a second."""
 
     def __init__(self, path: str, bytes_a_second: float) -> None:
-        self.file, self.rate = open(path, "wb", buffering=0), bytes_a_second
+        self.path, self.rate = Path(path), bytes_a_second
 
     def writable(self) -> bool:
         return True
@@ -32,7 +33,8 @@ class Store(io.RawIOBase):
         view = memoryview(data)
         for at in range(0, len(view), 4096):
             part = view[at : at + 4096]
-            self.file.write(part)
+            with self.path.open("ab") as file:
+                file.write(part)
             time.sleep(len(part) / self.rate)
         return len(view)
 

@@ -1,0 +1,42 @@
+"""The Python processes below a rank that it may wait for: workers of its loaders and pools."""
+
+from collections.abc import Iterable
+
+from probes import procfs
+from probes.stacks import Threads
+
+MOST = 8  # of one rank
+_WAITS_IN = ("/multiprocessing/", "/concurrent/futures/", "/utils/data/dataloader.py")
+_HELPERS = ("resource_tracker", "compile_worker", "forkserver import main")
+
+
+def are_awaited(threads: Threads) -> bool:
+    """Whether a rank's main thread is in code that waits for processes of its own."""
+    frames = [f for t in threads if t.get("thread_name") == "MainThread" for f in t.get("frames") or ()]
+    return any(part in str(frame.get("filename")) for frame in frames for part in _WAITS_IN)
+
+
+def below(ranks: Iterable[int]) -> dict[int, list[int]]:
+    """{pid of a rank: pids of its workers}, the oldest first: one pass over all processes."""
+    parents = {
+        pid: stat.ppid for pid in procfs.pids() if (stat := procfs.stat(pid)) and stat.state not in "ZX"
+    }
+    children: dict[int, list[int]] = {}
+    for child, parent in parents.items():
+        children.setdefault(parent, []).append(child)
+    return {rank: _workers(rank, children)[:MOST] for rank in ranks}
+
+
+def _workers(rank: int, children: dict[int, list[int]]) -> list[int]:
+    found, todo = list[int](), list(children.get(rank, ()))
+    while todo:
+        pid = todo.pop()
+        todo += children.get(pid, ())
+        if "python" in procfs.program(pid) and not _is_helper(pid):
+            found.append(pid)
+    return sorted(found)
+
+
+def _is_helper(pid: int) -> bool:
+    line = " ".join(procfs.cmdline(pid)[:6])
+    return any(name in line for name in _HELPERS)
