@@ -43,6 +43,7 @@ class Activity(Record, frozen=True):
     state: str = ""  # the kernel's letter, where both scans agree
     file: str = ""  # what it reads or writes at this moment
     worker: int | None = None  # the pid of a process below the rank
+    proofs: list[Event] = []  # what else shows it
 
 
 def frames(event: Event) -> list[str]:
@@ -132,6 +133,8 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
     asked = look.each(rank, "interpreter.asked")
     held = bool(asked[-1].data.get("held")) if asked else None
     found = of_process(look.each(rank, "stack.read"), look.each(rank, "proc.dumped"), waits, held)
+    if found and found.is_ == "gil":
+        return msgspec.structs.replace(found, proofs=asked[-1:])
     if found and found.is_ == "loader" and any(worker.moving for worker in of_workers(look, rank)):
         return msgspec.structs.replace(found, moving=True)  # slow: its workers are at work
     return found
@@ -145,11 +148,21 @@ def of_workers(look: Look, rank: int) -> list[Activity]:
             by_pid.setdefault(pid, []).append(event)
     found = []
     for pid, events in sorted(by_pid.items()):
-        stacks = [e for e in events if e.kind == "worker.stack_read"]
+        stacks = [own_part(e) for e in events if e.kind == "worker.stack_read"]
         activity = of_process(stacks, [e for e in events if e.kind == "worker.dumped"], False, None)
         if activity and not (stacks and is_idle(stacks[-1])):
             found.append(msgspec.structs.replace(activity, worker=pid))
     return found
+
+
+def own_part(event: Event) -> Event:
+    """A worker's stack without what it inherited from the thread that forked it."""
+    stack = frames(event)
+    born = next(
+        (i for i, frame in enumerate(stack) if split(frame) == ("_bootstrap", "process.py")), len(stack)
+    )
+    data = {**event.data, "main": stack[:born], "paths": paths(event)[:born]}
+    return msgspec.structs.replace(event, data=data)
 
 
 def is_idle(event: Event) -> bool:

@@ -76,7 +76,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 text=describe(rank, doing),
                 ranks=[rank],
                 data=data,
-                events=[doing.event],
+                events=[doing.event, *doing.proofs],
             )
 
 
