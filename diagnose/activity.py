@@ -140,6 +140,12 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
     return found
 
 
+def stands_still(look: Look, rank: int, doing: Activity) -> bool:
+    """Whether no thread of a rank did anything between the two scans."""
+    used = spent(look.each(rank, "proc.dumped"), "cpu_s")
+    return doing.moving is False and used is not None and used <= IDLE_CPU_S
+
+
 def of_workers(look: Look, rank: int) -> list[Activity]:
     """What the processes below a rank do, those without work left out."""
     by_pid: dict[int, list[Event]] = {}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from diagnose.activity import Activity, of_rank, of_workers
+from diagnose.activity import Activity, of_rank, of_workers, stands_still
 from diagnose.looks import Look, decisive
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.waitgraph import ranks, stuck
@@ -11,13 +11,16 @@ from diagnose.waitgraph import ranks, stuck
 KINDS = {
     "rank.activity": FactKind(
         "what the main thread does, or a worker process that it waits for; data: is, frame, moving, awaited "
-        "(others wait for this rank), alone (nobody waits), resolved, state (the kernel's letter), file, "
-        "worker (its pid)",
+        "(others wait for this rank, or the whole job stands still), alone (nobody waits), resolved, "
+        "state (the kernel's letter), file, worker (its pid)",
         ("stack_dump", "agent"),
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
 AFTER = ("raised", "died", "ended", "foreign")
+STALLS = ("stalled", "asked")
+STUCK = {"lock", "loader", "storage", "checkpoint", "gil"}
+MEETS = {"collective", "rendezvous"}  # waits for other ranks, though no dump says in what
 SWEPT = {9, 15}  # a rank that others end this way does what it did until then
 LOST = re.compile(
     r"DataLoader worker \(pid(?:\(s\))? (?P<pid>\d+)[^)]{0,200}\) "
@@ -52,32 +55,39 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     waiting = {rank for w in waits for rank in ranks(w.waiting)}
     awaited = {rank for w in waits for rank in ranks(w.awaited)} - waiting
     failing = leaving(look, evidence)
-    for rank in evidence.ranks:
-        if rank in failing:
-            continue  # on its way out: what it does then says nothing of what it did
-        activity = of_rank(look, rank, rank in waiting)
-        if activity is None:
-            continue
-        held_up = [w for w in of_workers(look, rank) if w.moving is False] if activity.is_ == "loader" else []
-        for doing in [activity, *held_up]:
+    found = {rank: of_rank(look, rank, rank in waiting) for rank in evidence.ranks if rank not in failing}
+    doing = {rank: activity for rank, activity in found.items() if activity is not None}
+    nobody = not waiting and nothing_moves(look, doing, evidence)
+    for rank, main in doing.items():
+        held_up = [w for w in of_workers(look, rank) if w.moving is False] if main.is_ == "loader" else []
+        for one in [main, *held_up]:
             data: dict[str, object] = {
-                "is": doing.is_,
-                "frame": doing.frame,
-                "moving": doing.moving,
-                "awaited": rank in awaited,
+                "is": one.is_,
+                "frame": one.frame,
+                "moving": one.moving,
+                "awaited": rank in awaited or (nobody and main.is_ in STUCK),
                 "alone": len(waiting) == 0,
                 "resolved": look.resolved_after_s is not None,
-                "state": doing.state,
-                "file": doing.file,
-                "worker": doing.worker,
+                "state": one.state,
+                "file": one.file,
+                "worker": one.worker,
             }
             yield Fact(
-                kind="process.stopped" if doing.is_ == "stopped" else "rank.activity",
-                text=describe(rank, doing),
+                kind="process.stopped" if one.is_ == "stopped" else "rank.activity",
+                text=describe(rank, one),
                 ranks=[rank],
                 data=data,
-                events=[doing.event, *doing.proofs],
+                events=[one.event, *one.proofs],
             )
+
+
+def nothing_moves(look: Look, doing: dict[int, Activity], evidence: Evidence) -> bool:
+    """Whether a silent job stands still as a whole, each rank by itself: then the job waits for them all."""
+    return (
+        look.cause in STALLS
+        and len(doing) == max(len(evidence.ranks), evidence.num_ranks or 0)
+        and all(one.is_ not in MEETS and stands_still(look, rank, one) for rank, one in doing.items())
+    )
 
 
 def describe(rank: int, doing: Activity) -> str:

@@ -248,3 +248,43 @@ def test_a_rank_that_raised_and_then_waits_for_its_threads_is_on_its_way_out():
     taken = Event("evidence.taken", "agent", "x", 103.0, data={"time_dirs": list(SCANS), "cause": "stalled"})
     evidence = Evidence(events=[*events, taken], ranks=[1], read=evidence.read)
     assert list(activity.derive(evidence)) == []
+
+
+def alone(*events, num_ranks=2):
+    """A verdict's causes: the job is silent, and nobody waits in a collective."""
+    where = "attempts/1/events/agent-000001.jsonl:2"
+    ends = [
+        Event("rank.found", "agent", where, 1.0, rank=r, data={"world_size": num_ranks, "pid": 10 + r})
+        for r in range(num_ranks)
+    ]
+    stall = Event("job.stalled", "agent", where, 100.0, data={"silent_s": 4.0, "ranks": [0, 1]})
+    found = {"time_dirs": list(SCANS), "cause": "stalled", "seconds": 2.1}
+    look = Event("evidence.taken", "agent", where, 103.0, data=found)
+    verdict = judge("run", [*ends, stall, *events, look], BOOK)
+    return [(c.failure, c.ranks, c.grade) for c in verdict.causes]
+
+
+def test_where_every_rank_stands_still_by_itself_each_that_is_stuck_is_named():
+    stuck = [e for r in (0, 1) for e in twice(r, LOADER)]
+    assert alone(*stuck) == [("dataloader_stalled", [0, 1], "likely")]
+    assert alone(*twice(0, LOADER), *twice(1, [("main", TRAIN)])) == [("dataloader_stalled", [0], "likely")]
+
+
+def test_a_single_process_that_waits_for_a_lock_is_stuck():
+    assert alone(*twice(0, [("main", TRAIN)], syscall=202), num_ranks=1) == [
+        ("user_lock_deadlock", [0], "likely")
+    ]
+
+
+def test_while_any_thread_of_any_rank_works_nobody_is_stuck_by_itself():
+    works = [stack(1, s, [("main", TRAIN)]) for s in SCANS]
+    works += [proc(1, "100", **LOCKED), proc(1, "102", **{**LOCKED, "cpu_s": 3.0})]
+    assert alone(*twice(0, LOADER), *works) == []
+
+
+def test_a_rank_that_waits_for_others_without_a_dump_lets_nobody_be_stuck_by_itself():
+    assert alone(*twice(0, LOADER), *twice(1, ALL_REDUCE)) == []
+
+
+def test_a_rank_that_nobody_looked_at_may_be_the_one_that_works():
+    assert alone(*twice(0, LOADER), num_ranks=2) == []
