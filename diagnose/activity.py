@@ -23,6 +23,7 @@ INSTALLED = ("site-packages/", "dist-packages/", "/lib/python")
 PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers", "accelerate", "deepspeed"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
+PARENTS = {"loader", "lock", "blocked"}  # they may wait for processes of their own
 NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage"}
 IDLE_CPU_S, IDLE_MAIN_S, IDLE_BYTES = 0.5, 0.2, 8192  # between two scans, of a process that stands still
 
@@ -135,7 +136,7 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
     found = of_process(look.each(rank, "stack.read"), look.each(rank, "proc.dumped"), waits, held)
     if found and found.is_ == "gil":
         return msgspec.structs.replace(found, proofs=asked[-1:])
-    if found and found.is_ == "loader" and any(worker.moving for worker in of_workers(look, rank)):
+    if found and found.is_ in PARENTS and any(worker.moving for worker in of_workers(look, rank)):
         return msgspec.structs.replace(found, moving=True)  # slow: its workers are at work
     return found
 

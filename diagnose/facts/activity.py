@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from diagnose.activity import Activity, of_rank, of_workers, stands_still
+from diagnose.activity import PARENTS, Activity, of_rank, of_workers, stands_still
 from diagnose.looks import Look, decisive
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.waitgraph import ranks, stuck
@@ -59,8 +59,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     doing = {rank: activity for rank, activity in found.items() if activity is not None}
     nobody = not waiting and nothing_moves(look, doing, evidence)
     for rank, main in doing.items():
-        held_up = [w for w in of_workers(look, rank) if w.moving is False] if main.is_ == "loader" else []
-        for one in [main, *held_up]:
+        below = of_workers(look, rank) if main.is_ in PARENTS else []
+        for one in [main, *(worker for worker in below if worker.moving is False)]:
             data: dict[str, object] = {
                 "is": one.is_,
                 "frame": one.frame,

@@ -192,6 +192,8 @@ class Look:
     def _workers(self, ranks: list[Rank]) -> None:
         """States and stacks of the workers of ranks that wait for theirs."""
         waiting = {one.pid: one for one in ranks if one.rank in self.parents}
+        if not waiting:
+            return
         owner = {pid: waiting[up] for up, found in workers.below(waiting).items() for pid in found}
         asked = {pid: pid for pid, one in owner.items() if (pid, "py_spy") not in self.dumb}
         for pid, threads in stacks.from_outside(dict(list(asked.items())[:MOST_WORKERS]), STACK_S).items():

@@ -7,13 +7,25 @@ from probes.stacks import Threads
 
 MOST = 8  # of one rank
 _WAITS_IN = ("/multiprocessing/", "/concurrent/futures/", "/utils/data/dataloader.py")
+_BEGINS_IN = {"spawn_main", "_main", "_bootstrap", "run"}  # where a process that was itself spawned begins
 _HELPERS = ("resource_tracker", "compile_worker", "forkserver import main")
 
 
 def are_awaited(threads: Threads) -> bool:
     """Whether a rank's main thread is in code that waits for processes of its own."""
     frames = [f for t in threads if t.get("thread_name") == "MainThread" for f in t.get("frames") or ()]
-    return any(part in str(frame.get("filename")) for frame in frames for part in _WAITS_IN)
+    return any(_waits(str(one.get("name")), str(one.get("filename"))) for one in frames)
+
+
+def _waits(name: str, path: str) -> bool:
+    """Whether a frame waits for processes; from Python 3.11 on names are qualified.
+
+    >>> _waits("Queue.get", "/usr/lib/python3.11/multiprocessing/queues.py")
+    True
+    >>> _waits("BaseProcess._bootstrap", "/usr/lib/python3.11/multiprocessing/process.py")
+    False
+    """
+    return any(part in path for part in _WAITS_IN) and name.rpartition(".")[2] not in _BEGINS_IN
 
 
 def below(ranks: Iterable[int]) -> dict[int, list[int]]:
