@@ -196,7 +196,8 @@ def of_process(
         is_ = "gil"
         if (thread := event.data.get("gil_thread")) and not event.data.get("gil_is_main"):
             frame = caller = f"{next(iter(gil_stack(event)), '?')} in the thread {thread}"
-    return Activity(is_, frame, caller, moved(stacks, procs, is_), event, state, file)
+    moving = False if is_ == "gil" else moved(stacks, procs, is_)
+    return Activity(is_, frame, caller, moving, event, state, file)
 
 
 def decide(stacks: Sequence[Event], procs: Sequence[Event], state: str, waits: bool) -> tuple[str, str]:
