@@ -18,7 +18,6 @@ KINDS = {
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
 AFTER = ("raised", "died", "ended", "foreign")
-STALLS = ("stalled", "asked")
 STUCK = {"lock", "loader", "storage", "checkpoint", "gil"}
 MEETS = {"collective", "rendezvous"}  # waits for other ranks, though no dump says in what
 SWEPT = {9, 15}  # a rank that others end this way does what it did until then
@@ -73,7 +72,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "worker": one.worker,
             }
             yield Fact(
-                kind="process.stopped" if one.is_ == "stopped" else "rank.activity",
+                kind="process.stopped" if one.is_ == "stopped" and one.worker is None else "rank.activity",
                 text=describe(rank, one),
                 ranks=[rank],
                 data=data,
@@ -84,7 +83,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 def nothing_moves(look: Look, doing: dict[int, Activity], evidence: Evidence) -> bool:
     """Whether a silent job stands still as a whole, each rank by itself: then the job waits for them all."""
     return (
-        look.cause in STALLS
+        look.cause == "stalled"
         and len(doing) == max(len(evidence.ranks), evidence.num_ranks or 0)
         and all(one.is_ not in MEETS and stands_still(look, rank, one) for rank, one in doing.items())
     )
@@ -96,7 +95,7 @@ def describe(rank: int, doing: Activity) -> str:
     state = " (D state)" if doing.state == "D" else ""
     return (
         f"{who} {WORDS.get(doing.is_, 'is somewhere')}{state}"
-        + (f", on {doing.file}," if doing.file else "")
+        + (f", on {doing.file}," if doing.file.startswith("/") else "")
         + (f" at {place}" if place else "")
         + {True: ", moving", False: ", not moving", None: ""}[doing.moving]
     )

@@ -197,6 +197,11 @@ def test_a_worker_in_d_state_is_the_storages_fault():
     assert job(*twice(1, LOADER), *stuck) == [("storage_stalled", [1], "proven")]
 
 
+def test_a_worker_that_was_stopped_stalls_the_loader_and_the_rank_itself_is_not_frozen():
+    stuck = worker(77, [("Shards.__getitem__", TRAIN), *FETCH], state="T")
+    assert job(*twice(1, LOADER), *stuck) == [("dataloader_stalled", [1], "proven")]
+
+
 def test_a_loader_whose_worker_still_reads_is_slow_not_stuck():
     reading = [("Shards.__getitem__", TRAIN), *FETCH]
     slow = [
