@@ -10,9 +10,10 @@ from diagnose.waitgraph import ranks, stuck
 
 KINDS = {
     "rank.activity": FactKind(
-        "what the main thread does, or a worker process that it waits for; data: is, frame, moving, awaited "
-        "(others wait for this rank, or the whole job stands still), alone (nobody waits), resolved, "
-        "state (the kernel's letter), file, worker (its pid)",
+        "what the main thread does, or a worker process that it waits for; data: is, frame, moving, still "
+        "(no move was seen; a foreign dump may be the only one), awaited (others wait for this rank, or the "
+        "whole job stands still), alone (nobody waits), resolved, state (the kernel's letter), file, "
+        "worker (its pid)",
         ("stack_dump", "agent"),
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
@@ -64,6 +65,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "is": one.is_,
                 "frame": one.frame,
                 "moving": one.moving,
+                "still": one.moving is False or (one.moving is None and look.cause == "foreign"),
                 "awaited": rank in awaited or (nobody and main.is_ in STUCK),
                 "alone": len(waiting) == 0,
                 "resolved": look.resolved_after_s is not None,
@@ -116,6 +118,7 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
                 "is": "loader",
                 "frame": "",
                 "moving": False,
+                "still": True,
                 "awaited": True,
                 "alone": False,
                 "resolved": False,

@@ -293,3 +293,30 @@ def test_a_rank_that_waits_for_others_without_a_dump_lets_nobody_be_stuck_by_its
 
 def test_a_rank_that_nobody_looked_at_may_be_the_one_that_works():
     assert alone(*twice(0, LOADER), num_ranks=2) == []
+
+
+def foreign(frames):
+    """Causes of dumps that somebody took once: rank 0 waits, rank 1 stands at `frames`."""
+    rows = [
+        Event(
+            "flight.group_read",
+            "flight_recorder",
+            f"dump_{r}",
+            rank=r,
+            data={"group": "0", "desc": "default_pg", "launched": 5 - r, "completed": 4, "ranks": [0, 1]},
+        )
+        for r in (0, 1)
+    ]
+    dumps = [
+        Event("stack.read", "stack_dump", f"pyspy_{e.rank}.txt", rank=e.rank, data=e.data)
+        for e in (stack(0, "100", ALL_REDUCE), stack(1, "100", frames))
+    ]
+    verdict = judge("bundle", [*rows, *dumps], BOOK)
+    return [(c.failure, c.ranks, c.grade) for c in verdict.causes]
+
+
+def test_one_foreign_dump_names_what_it_shows_as_likely():
+    assert foreign(LOADER) == [("dataloader_stalled", [1], "likely")]
+    lock = [("Condition.wait", "/usr/lib/python3.11/threading.py"), ("main", TRAIN)]
+    assert foreign(lock) == [("user_lock_deadlock", [1], "likely")]
+    assert foreign([("main", TRAIN)]) == [("collective_not_joined", [1], "likely")]
