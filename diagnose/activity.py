@@ -23,6 +23,7 @@ INSTALLED = ("site-packages/", "dist-packages/", "/lib/python")
 PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers", "accelerate", "deepspeed"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
+SEEN_BARE = {"D", "T"}  # states that tell of a worker although it gave no stack: others may be idle
 PARENTS = {"loader", "lock", "blocked"}  # they may wait for processes of their own
 NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage"}
 IDLE_CPU_S, IDLE_MAIN_S, IDLE_BYTES = 0.5, 0.2, 8192  # between two scans, of a process that stands still
@@ -157,7 +158,8 @@ def of_workers(look: Look, rank: int) -> list[Activity]:
     for pid, events in sorted(by_pid.items()):
         stacks = [own_part(e) for e in events if e.kind == "worker.stack_read"]
         activity = of_process(stacks, [e for e in events if e.kind == "worker.dumped"], False, None)
-        if activity and not (stacks and is_idle(stacks[-1])):
+        settled = not is_idle(stacks[-1]) if stacks else activity is not None and activity.state in SEEN_BARE
+        if activity and settled:
             found.append(msgspec.structs.replace(activity, worker=pid))
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from diagnose.activity import PARENTS, Activity, of_rank, of_workers, stands_still
 from diagnose.looks import Look, decisive
 from diagnose.model import Evidence, Fact, FactKind, named
-from diagnose.waitgraph import ranks, stuck
+from diagnose.waitgraph import is_timeout, ranks, stuck
 
 KINDS = {
     "rank.activity": FactKind(
@@ -18,7 +18,8 @@ KINDS = {
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
-AFTER = ("raised", "died", "ended", "foreign")
+FAILED = ("raised", "died", "ended")
+AFTER = (*FAILED, "foreign")
 STUCK = {"lock", "loader", "storage", "checkpoint", "gil"}
 MEETS = {"collective", "rendezvous"}  # waits for other ranks, though no dump says in what
 SWEPT = {9, 15}  # a rank that others end this way does what it did until then
@@ -53,7 +54,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         return
     waits = stuck(look, evidence)
     waiting = {rank for w in waits for rank in ranks(w.waiting)}
-    awaited = {rank for w in waits for rank in ranks(w.awaited)} - waiting
+    awaited = (
+        {rank for w in waits for rank in ranks(w.awaited)} - waiting if had_time(look, evidence) else set()
+    )
     failing = leaving(look, evidence)
     found = {rank: of_rank(look, rank, rank in waiting) for rank in evidence.ranks if rank not in failing}
     doing = {rank: activity for rank, activity in found.items() if activity is not None}
@@ -80,6 +83,13 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 data=data,
                 events=[one.event, *one.proofs],
             )
+
+
+def had_time(look: Look, evidence: Evidence) -> bool:
+    """Whether an absent rank had time to come: at a failure only where somebody's time for it ran out."""
+    return look.cause not in FAILED or any(
+        is_timeout(e) for e in evidence.events if e.time is None or look.time is None or e.time <= look.time
+    )
 
 
 def nothing_moves(look: Look, doing: dict[int, Activity], evidence: Evidence) -> bool:

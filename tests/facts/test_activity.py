@@ -62,7 +62,7 @@ def read(*events, waits=False):
     return found and (found.is_, found.moving)
 
 
-def job(*events, taken=103.0):
+def job(*events, taken=103.0, cause="stalled"):
     """A verdict's causes: rank 0 waits in a collective that rank 1 has not launched."""
     rows = [
         Event(
@@ -77,7 +77,7 @@ def job(*events, taken=103.0):
         for r in (0, 1)
     ]
     where = "attempts/1/events/agent-000001.jsonl:2"
-    found = {"time_dirs": list(SCANS), "cause": "stalled", "seconds": 2.1}
+    found = {"time_dirs": list(SCANS), "cause": cause, "seconds": 2.1}
     ends = [
         Event("rank.found", "agent", where, 1.0, rank=r, data={"world_size": 2, "pid": 10 + r})
         for r in (0, 1)
@@ -219,6 +219,12 @@ def test_a_worker_without_work_and_what_it_inherited_from_its_parent_say_nothing
     assert [(w.worker, w.is_) for w in found] == [(8, "blocked")]
 
 
+def test_a_worker_without_a_stack_says_nothing_unless_the_kernel_holds_it():
+    bare = [proc(1, s, "worker.dumped", worker=7, syscall=202) for s in SCANS]
+    held = [proc(1, s, "worker.dumped", worker=8, state="D") for s in SCANS]
+    assert [(w.worker, w.is_) for w in of_workers(look(*bare, *held), 1)] == [(8, "storage")]
+
+
 @pytest.mark.parametrize(
     ("message", "found"),
     [
@@ -320,3 +326,18 @@ def test_one_foreign_dump_names_what_it_shows_as_likely():
     lock = [("Condition.wait", "/usr/lib/python3.11/threading.py"), ("main", TRAIN)]
     assert foreign(lock) == [("user_lock_deadlock", [1], "likely")]
     assert foreign([("main", TRAIN)]) == [("collective_not_joined", [1], "likely")]
+
+
+def test_at_a_failure_a_rank_that_had_no_time_to_come_is_blamed_for_nothing():
+    busy = [e for s in SCANS for e in (stack(1, s, [("augment", TRAIN)], active=True), proc(1, s, state="R"))]
+    assert [f for f, *_ in job(*busy)] == ["user_loop"]
+    told = {"type": "ValueError", "message": "bad", "thread": "MainThread", "frames": ["train.py:9 in main"]}
+    raised = Event("exception.raised", "rank_hook", "errors/rank-00000.json", 99.0, rank=0, data=told)
+    assert "user_loop" not in [f for f, *_ in job(*busy, raised, cause="raised")]
+    lost = {
+        **told,
+        "type": "RuntimeError",
+        "message": "Timed out waiting 9000ms for recv operation to complete",
+    }
+    raised = Event("exception.raised", "rank_hook", "errors/rank-00000.json", 99.0, rank=0, data=lost)
+    assert ("user_loop", [1], "likely") in job(*busy, raised, cause="raised")
