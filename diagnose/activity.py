@@ -16,6 +16,7 @@ COMPILE_FILES = {"convert_frame.py", "compile_fx.py"}
 COMPILE_PATHS = ("/triton/compiler/", "/triton/backends/")
 LOADER_FUNCTIONS = {"_try_get_data", "_next_data", "_get_data", "_process_next_batch", "_shutdown_workers"}
 SAVE_FUNCTIONS = {"save_checkpoint", "_save_checkpoint", "save_pretrained", "save_file"}
+AT_EXIT = {("_shutdown", "threading.py"), ("_python_exit", "thread.py"), ("_exit_function", "util.py")}
 LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
 FUTEX = {202, 98}  # x86-64, arm64
 SLEEPS = {35, 230, 101, 115}  # nanosleep, clock_nanosleep on both
@@ -25,7 +26,7 @@ KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
 SEEN_BARE = {"D", "T"}  # states that tell of a worker although it gave no stack: others may be idle
 PARENTS = {"loader", "lock", "blocked"}  # they may wait for processes of their own
-NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage"}
+NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage", "exit"}
 IDLE_CPU_S, IDLE_MAIN_S, IDLE_BYTES = 0.5, 0.2, 8192  # between two scans, of a process that stands still
 
 
@@ -33,8 +34,8 @@ class Activity(Record, frozen=True):
     """What a rank, or a worker process of it, does.
 
     `is_`: compile, import, collective, rendezvous, loader, checkpoint, storage, lock, gil, device, sleep,
-    busy, stopped, blocked, idle (a worker without work) or unknown. `moving`: whether anything differed
-    between the two scans (None: one scan).
+    busy, stopped, exit, blocked or unknown. `moving`: whether anything differed between the two scans
+    (None: one scan).
     """
 
     is_: str
@@ -77,8 +78,6 @@ def by_stack(event: Event) -> tuple[str, str] | None:
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
         if function != "<module>" and (file in COMPILE_FILES or any(part in path for part in COMPILE_PATHS)):
             return "compile", frame
-    if any(function == "_find_and_load" for function, _ in pairs):
-        return "import", stack[0]
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
         if named := by_frame(function, file, path):
             return named, frame
@@ -90,6 +89,10 @@ def by_stack(event: Event) -> tuple[str, str] | None:
 
 def by_frame(function: str, file: str, path: str) -> str:
     """What one frame of a library settles; empty where it settles nothing."""
+    if function == "_find_and_load":
+        return "import"
+    if (function, file) in AT_EXIT:
+        return "exit"
     if file == "rendezvous.py" or function in {"_store_based_barrier", "init_process_group"}:
         return "rendezvous"
     if file in {"distributed_c10d.py", "_functional_collectives.py"}:

@@ -43,6 +43,7 @@ WORDS = {
     "gil": "holds the interpreter's lock (GIL) in a C call",
     "device": "waits for its device",
     "stopped": "is stopped",
+    "exit": "has come to its end, and waits for its threads or processes",
     "blocked": "is blocked outside any collective",
 }
 

@@ -44,11 +44,19 @@ def _workers(rank: int, children: dict[int, list[int]]) -> list[int]:
     while todo:
         pid = todo.pop()
         todo += children.get(pid, ())
-        if "python" in procfs.program(pid) and not _is_helper(pid):
+        if _is_worker(procfs.program(pid), procfs.cmdline(pid)):
             found.append(pid)
     return sorted(found)
 
 
-def _is_helper(pid: int) -> bool:
-    line = " ".join(procfs.cmdline(pid)[:6])
-    return any(name in line for name in _HELPERS)
+def _is_worker(program: str, argv: list[str]) -> bool:
+    """Whether it is Python (by its command line where its file is not told), and no helper of a library's.
+
+    >>> _is_worker("python3.11", ["python", "train.py"]), _is_worker("", ["/v/bin/python3", "train.py"])
+    (True, True)
+    >>> _is_worker("g++", ["g++"]), _is_worker("python3.11", ["python", "-m", "compile_worker"])
+    (False, False)
+    """
+    line = " ".join(argv[:6])
+    name = program or (argv[0] if argv else "")
+    return "python" in name and not any(helper in line for helper in _HELPERS)

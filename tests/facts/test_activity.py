@@ -99,11 +99,18 @@ def job(*events, taken=103.0, cause="stalled"):
         ("FileSystemWriter.write_data", TORCH + "distributed/checkpoint/filesystem.py", "checkpoint"),
         ("synchronize", TORCH + "cuda/__init__.py", "device"),
         ("Work.synchronize", "/app/work.py", None),
+        ("_shutdown", "/usr/lib/python3.11/threading.py", "exit"),
     ],
 )
 def test_a_frame_is_known_by_its_last_name_and_its_file(function, path, is_):
     settled = by_stack(stack(1, "100", [(function, path), ("main", TRAIN)]))
     assert (settled and settled[0]) == is_
+
+
+def test_what_a_program_does_while_it_is_imported_counts_for_more_than_the_import():
+    outer = [("<module>", TRAIN), ("_find_and_load", "<frozen importlib._bootstrap>")]
+    assert by_stack(stack(1, "100", [*LOADER, *outer]))[0] == "loader"
+    assert by_stack(stack(1, "100", outer))[0] == "import"
 
 
 def test_a_heartbeat_that_works_and_logs_is_no_move_of_the_main_thread():
