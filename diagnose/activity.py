@@ -24,7 +24,8 @@ INSTALLED = ("site-packages/", "dist-packages/", "/lib/python")
 PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers", "accelerate", "deepspeed"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
-SEEN_BARE = {"D", "T"}  # states that tell of a worker although it gave no stack: others may be idle
+STOPPED = {"T", "t"}
+SEEN_BARE = {"D", *STOPPED}  # states that tell of a worker although it gave no stack: others may be idle
 PARENTS = {"loader", "lock", "blocked"}  # they may wait for processes of their own
 NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage", "exit"}
 IDLE_CPU_S, IDLE_MAIN_S, IDLE_BYTES = 0.5, 0.2, 8192  # between two scans, of a process that stands still
@@ -189,12 +190,15 @@ def of_process(
     """What a process does by its scans; `held`: whether its interpreter (GIL) was asked for in vain."""
     if not stacks and not procs:
         return None
+    stacks = [acting(event) for event in stacks]
+    if stacks and "thread" in stacks[-1].data:
+        procs = [without_main(event) for event in procs]
     event = (stacks or procs)[-1]
     states = {str(p.data.get("state")) for p in procs}
     state = next(iter(states)) if len(states) == 1 else ""
     file = str(procs[-1].data.get("file") or "") if procs else ""
     caller = own_frame(event)
-    if procs and states <= {"T", "t"}:
+    if procs and states <= STOPPED:
         return Activity("stopped", "", caller, False, procs[-1], "T")
     is_, frame = decide(stacks, procs, state, waits)
     if is_ not in NAMED and holds_interpreter(stacks, held):
@@ -203,6 +207,23 @@ def of_process(
             frame = caller = f"{next(iter(gil_stack(event)), '?')} in the thread {thread}"
     moving = False if is_ == "gil" else moved(stacks, procs, is_)
     return Activity(is_, frame, caller, moving, event, state, file)
+
+
+def acting(event: Event) -> Event:
+    """The stack of the thread that acts: another one, where the main thread waits for just that one's end."""
+    told = event.data.get("others")
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    own = [row for row in rows if any(not is_library(str(path)) for path in row.get("paths") or ())]
+    return msgspec.structs.replace(event, data={**event.data, **own[0]}) if len(own) == 1 else event
+
+
+def without_main(event: Event) -> Event:
+    """A process's state without what is of its main thread alone; that a signal stopped it holds for all."""
+    keep = {
+        "cpu_s": event.data.get("cpu_s"),
+        "state": state if (state := event.data.get("state")) in STOPPED else "",
+    }
+    return msgspec.structs.replace(event, data=keep)
 
 
 def decide(stacks: Sequence[Event], procs: Sequence[Event], state: str, waits: bool) -> tuple[str, str]:

@@ -17,7 +17,8 @@ from diagnose.values import integer, json_value, number, string
 EVENTS = {
     "stack.read": "data: via, main (innermost first: `func (file.py:12)`), paths (same order), "
     "active, owns_gil, num_threads, threads (`name: innermost frame`); where a thread owned the GIL: "
-    "gil_thread, gil_is_main, gil_active, gil_stack (innermost first)",
+    "gil_thread, gil_is_main, gil_active, gil_stack (innermost first); where the main thread waits for "
+    "another to end: others (each with thread, main, paths, active)",
     "worker.stack_read": "the same of a process below the rank, with its pid in data: worker",
     "source.unreadable": "data: reason",
 }
@@ -25,6 +26,7 @@ LIMIT = 16 << 20
 KEEP = 256  # frames of the main thread; a compile has 60 to 70
 KEEP_THREADS = 64
 KEEP_GIL = 64
+JOINS = {("join", "threading.py"), ("main_loop", "worker.py")}  # the second is Ray's
 PROCESS = re.compile(r"Process \d{1,10}: ")
 THREAD = re.compile(r'Thread (?P<id>\w{1,20}) \((?P<state>[\w+ ]{1,40})\)(?:: "(?P<name>.{0,200})")?')
 FRAME = re.compile(r"    (?P<func>\S.{0,300}) \((?P<path>[^()]{1,400}):(?P<line>\d{1,9})\)")
@@ -105,6 +107,7 @@ def parse(member: Member) -> Iterator[Event]:
                 for t in threads[:KEEP_THREADS]
             ],
             **gil(threads),
+            **others(main, threads),
             **({} if worker is None else {"worker": worker}),
         },
     )
@@ -122,6 +125,24 @@ def gil(threads: list[Thread]) -> dict[str, object]:
         "gil_active": owner.active,
         "gil_stack": stack,
     }
+
+
+def others(main: Thread, threads: list[Thread]) -> dict[str, object]:
+    """The other threads, where the main one only waits for one of them."""
+    inner = {(f.func.rpartition(".")[2], f.path.rpartition("/")[2]) for f in main.frames[:3]}
+    if not inner & JOINS:
+        return {}
+    told = [
+        {
+            "thread": t.name,
+            "main": [frame.short() for frame in t.frames[:KEEP]],
+            "paths": [frame.path for frame in t.frames[:KEEP]],
+            "active": t.active,
+        }
+        for t in threads[:KEEP_THREADS]
+        if t is not main and t.frames
+    ]
+    return {"others": told}
 
 
 def unreadable(member: Member, rank: int | None, reason: str) -> Event:

@@ -232,6 +232,34 @@ def test_a_worker_without_a_stack_says_nothing_unless_the_kernel_holds_it():
     assert [(w.worker, w.is_) for w in of_workers(look(*bare, *held), 1)] == [(8, "storage")]
 
 
+JOIN = [("Thread.join", "/usr/lib/python3.11/threading.py"), ("main", TRAIN)]
+
+
+def other(name, frames, **data):
+    """A thread beside the main one."""
+    return {
+        "thread": name,
+        "main": [f"{f} (x.py:3)" for f, _ in frames],
+        "paths": [p for _, p in frames],
+        **data,
+    }
+
+
+def test_a_main_thread_that_waits_for_the_training_thread_does_what_that_one_does():
+    trainer = other("trainer", LOADER, active=False)
+    library = other("watcher", [("run", "/usr/lib/python3.11/threading.py")], active=False)
+    states = [proc(1, s, **LOCKED) for s in SCANS]
+    assert read(*(stack(1, s, JOIN, others=[trainer, library]) for s in SCANS), *states) == ("loader", False)
+    busy = other("trainer", [("augment", TRAIN)], active=True)
+    assert read(*(stack(1, s, JOIN, others=[busy]) for s in SCANS), *states) == ("busy", False)
+
+
+def test_which_of_several_threads_the_main_one_waits_for_is_not_guessed():
+    two = [other("reader", [("read", TRAIN)]), other("heartbeat", [("beat", TRAIN)])]
+    states = [proc(1, s, **LOCKED) for s in SCANS]
+    assert read(*(stack(1, s, JOIN, others=two) for s in SCANS), *states) == ("lock", False)
+
+
 @pytest.mark.parametrize(
     ("message", "found"),
     [
