@@ -24,6 +24,7 @@ INSTALLED = ("site-packages/", "dist-packages/", "/lib/python")
 PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers", "accelerate", "deepspeed"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
+TEAMS = {("_worker_loop", "worker.py"), ("worker", "pool.py"), ("_process_worker", "process.py")}
 STOPPED = {"T", "t"}
 SEEN_BARE = {"D", *STOPPED}  # states that tell of a worker although it gave no stack: others may be idle
 PARENTS = {"loader", "lock", "blocked"}  # they may wait for processes of their own
@@ -47,6 +48,7 @@ class Activity(Record, frozen=True):
     state: str = ""  # the kernel's letter, where both scans agree
     file: str = ""  # what it reads or writes at this moment
     worker: int | None = None  # the pid of a process below the rank
+    in_team: bool = False  # of a loader or a pool: its rank may wait for what it does
     proofs: list[Event] = []  # what else shows it
 
 
@@ -141,7 +143,7 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
     found = of_process(look.each(rank, "stack.read"), look.each(rank, "proc.dumped"), waits, held)
     if found and found.is_ == "gil":
         return msgspec.structs.replace(found, proofs=asked[-1:])
-    if found and found.is_ in PARENTS and any(worker.moving for worker in of_workers(look, rank)):
+    if found and found.is_ in PARENTS and any(w.moving and w.in_team for w in of_workers(look, rank)):
         return msgspec.structs.replace(found, moving=True)  # slow: its workers are at work
     return found
 
@@ -164,7 +166,8 @@ def of_workers(look: Look, rank: int) -> list[Activity]:
         activity = of_process(stacks, [e for e in events if e.kind == "worker.dumped"], False, None)
         settled = not is_idle(stacks[-1]) if stacks else activity is not None and activity.state in SEEN_BARE
         if activity and settled:
-            found.append(msgspec.structs.replace(activity, worker=pid))
+            in_team = bool(stacks) and any(split(frame) in TEAMS for frame in frames(stacks[-1]))
+            found.append(msgspec.structs.replace(activity, worker=pid, in_team=in_team))
     return found
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from diagnose.activity import PARENTS, Activity, of_rank, of_workers, stands_still
+from diagnose.activity import PARENTS, SEEN_BARE, Activity, of_rank, of_workers, stands_still
 from diagnose.looks import Look, decisive
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.waitgraph import is_timeout, ranks, stuck
@@ -63,8 +63,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     doing = {rank: activity for rank, activity in found.items() if activity is not None}
     nobody = not waiting and nothing_moves(look, doing, evidence)
     for rank, main in doing.items():
-        below = of_workers(look, rank) if main.is_ in PARENTS else []
-        for one in [main, *(worker for worker in below if worker.moving is False)]:
+        for one in [main, *held_up(look, rank, main)]:
             data: dict[str, object] = {
                 "is": one.is_,
                 "frame": one.frame,
@@ -84,6 +83,13 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 data=data,
                 events=[one.event, *one.proofs],
             )
+
+
+def held_up(look: Look, rank: int, main: Activity) -> list[Activity]:
+    """Workers that do not move, below a rank that may wait for one; a loader waits for its own alone."""
+    below = of_workers(look, rank) if main.is_ in PARENTS else []
+    mine = [one for one in below if one.in_team or one.state in SEEN_BARE or main.is_ != "loader"]
+    return [one for one in mine if one.moving is False]
 
 
 def had_time(look: Look, evidence: Evidence) -> bool:

@@ -219,6 +219,19 @@ def test_a_loader_whose_worker_still_reads_is_slow_not_stuck():
     assert read(*twice(1, LOADER), *slow) == ("loader", True)
 
 
+def test_a_helper_of_the_program_is_no_worker_of_its_loader():
+    monitor = [("watch", TRAIN), ("BaseProcess._bootstrap", "multiprocessing/process.py")]
+    works = [
+        *(stack(1, s, monitor, "worker.stack_read", worker=5, active=True) for s in SCANS),
+        proc(1, "100", "worker.dumped", worker=5, state="R"),
+        proc(1, "102", "worker.dumped", worker=5, state="R", main_cpu_s=3.0),
+    ]
+    assert read(*twice(1, LOADER), *works) == ("loader", False)
+    locked = [*(stack(1, s, monitor, "worker.stack_read", worker=6) for s in SCANS)]
+    locked += [proc(1, s, "worker.dumped", worker=6, syscall=202) for s in SCANS]
+    assert job(*twice(1, LOADER), *works, *locked) == [("dataloader_stalled", [1], "proven")]
+
+
 def test_a_worker_without_work_and_what_it_inherited_from_its_parent_say_nothing():
     idle = [("Queue.get", "multiprocessing/queues.py"), *BORN, *LOADER[2:]]
     busy = [("Shards.__getitem__", TRAIN), *FETCH, *LOADER[2:]]
