@@ -27,7 +27,7 @@ WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's 
 TEAMS = {("_worker_loop", "worker.py"), ("worker", "pool.py"), ("_process_worker", "process.py")}
 STOPPED = {"T", "t"}
 SEEN_BARE = {"D", *STOPPED}  # states that tell of a worker although it gave no stack: others may be idle
-PARENTS = {"loader", "lock", "blocked"}  # they may wait for processes of their own
+PARENTS = {"loader", "lock", "blocked", "checkpoint"}  # they may wait for threads or processes of their own
 NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage", "exit"}
 IDLE_CPU_S, IDLE_MAIN_S, IDLE_BYTES = 0.5, 0.2, 8192  # between two scans, of a process that stands still
 
@@ -47,6 +47,7 @@ class Activity(Record, frozen=True):
     event: Event
     state: str = ""  # the kernel's letter, where both scans agree
     file: str = ""  # what it reads or writes at this moment
+    thread: int | None = None  # whose state and file these are, where not the main thread's
     worker: int | None = None  # the pid of a process below the rank
     in_team: bool = False  # of a loader or a pool: its rank may wait for what it does
     proofs: list[Event] = []  # what else shows it
@@ -209,21 +210,38 @@ def of_process(
         if (thread := event.data.get("gil_thread")) and not event.data.get("gil_is_main"):
             frame = caller = f"{next(iter(gil_stack(event)), '?')} in the thread {thread}"
     moving = False if is_ == "gil" else moved(stacks, procs, is_)
-    return Activity(is_, frame, caller, moving, event, state, file)
+    found = Activity(is_, frame, caller, moving, event, state, file)
+    below = deep(procs) if is_ in PARENTS else None
+    return msgspec.structs.replace(found, state="D", thread=below[0], file=below[1]) if below else found
+
+
+def deep(procs: Sequence[Event]) -> tuple[int, str] | None:
+    """A thread that was in D state in both scans, while no bytes moved in its process; and its file."""
+    told = [rows for p in procs if isinstance(rows := p.data.get("deep"), list)]
+    seen = [{row[0]: str(row[1]) for row in rows if isinstance(row, list) and len(row) == 2} for rows in told]
+    if len(seen) < 2 or (spent(procs, "total_io_bytes") or 0) > IDLE_BYTES:
+        return None
+    return next(((tid, file) for tid, file in seen[-1].items() if all(tid in one for one in seen)), None)
 
 
 def acting(event: Event) -> Event:
     """The stack of the thread that acts: another one, where the main thread waits for just that one's end."""
     told = event.data.get("others")
     rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
-    own = [row for row in rows if any(not is_library(str(path)) for path in row.get("paths") or ())]
-    return msgspec.structs.replace(event, data={**event.data, **own[0]}) if len(own) == 1 else event
+    each = [msgspec.structs.replace(event, data={**event.data, **row}) for row in rows]
+    able = [
+        one for one in each if own_frames(one) or (by_stack(one) or ("",))[0] in {"checkpoint", "collective"}
+    ]
+    return able[0] if len(able) == 1 else event
 
 
 def without_main(event: Event) -> Event:
     """A process's state without what is of its main thread alone; that a signal stopped it holds for all."""
     keep = {
         "cpu_s": event.data.get("cpu_s"),
+        "io_bytes": event.data.get("total_io_bytes"),
+        "deep": event.data.get("deep"),
+        "total_io_bytes": event.data.get("total_io_bytes"),
         "state": state if (state := event.data.get("state")) in STOPPED else "",
     }
     return msgspec.structs.replace(event, data=keep)

@@ -152,9 +152,9 @@ def word(pid: int, name: str) -> str | None:
     return text or None
 
 
-def io_bytes(pid: int, thread: int) -> int | None:
-    """Bytes that one thread has read and written through system calls; None where refused."""
-    raw = read(f"/proc/{pid}/task/{thread}/io") or b""
+def io_bytes(pid: int, thread: int | None = None) -> int | None:
+    """Bytes that a process, or one thread, has read and written through system calls; None where refused."""
+    raw = read(f"/proc/{pid}/io" if thread is None else f"/proc/{pid}/task/{thread}/io") or b""
     counts = dict(line.split(b": ", 1) for line in raw.splitlines() if b": " in line)
     try:
         return int(counts[b"rchar"]) + int(counts[b"wchar"])

@@ -111,7 +111,8 @@ def nothing_moves(look: Look, doing: dict[int, Activity], evidence: Evidence) ->
 def describe(rank: int, doing: Activity) -> str:
     who = named([rank]) if doing.worker is None else f"worker {doing.worker} of {named([rank])}"
     place = doing.caller or doing.frame
-    state = " (D state)" if doing.state == "D" else ""
+    thread = "" if doing.thread is None else f"its thread {doing.thread} in "
+    state = f" ({thread}D state)" if doing.state == "D" else ""
     return (
         f"{who} {WORDS.get(doing.is_, 'is somewhere')}{state}"
         + (f", on {doing.file}," if doing.file.startswith("/") else "")

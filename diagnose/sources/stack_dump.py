@@ -26,7 +26,7 @@ LIMIT = 16 << 20
 KEEP = 256  # frames of the main thread; a compile has 60 to 70
 KEEP_THREADS = 64
 KEEP_GIL = 64
-JOINS = {("join", "threading.py"), ("main_loop", "worker.py")}  # the second is Ray's
+JOINS = {("join", "threading.py"), ("result", "_base.py"), ("main_loop", "worker.py")}  # the last is Ray's
 PROCESS = re.compile(r"Process \d{1,10}: ")
 THREAD = re.compile(r'Thread (?P<id>\w{1,20}) \((?P<state>[\w+ ]{1,40})\)(?:: "(?P<name>.{0,200})")?')
 FRAME = re.compile(r"    (?P<func>\S.{0,300}) \((?P<path>[^()]{1,400}):(?P<line>\d{1,9})\)")
@@ -129,7 +129,7 @@ def gil(threads: list[Thread]) -> dict[str, object]:
 
 def others(main: Thread, threads: list[Thread]) -> dict[str, object]:
     """The other threads, where the main one only waits for one of them."""
-    inner = {(f.func.rpartition(".")[2], f.path.rpartition("/")[2]) for f in main.frames[:3]}
+    inner = {(f.func.rpartition(".")[2], f.path.rpartition("/")[2]) for f in main.frames[:4]}
     if not inner & JOINS:
         return {}
     told = [

@@ -144,6 +144,24 @@ def test_a_checkpoint_in_d_state_is_the_storages_fault_with_or_without_a_stack()
     assert job(*(proc(1, s, state="D") for s in SCANS)) == [("storage_stalled", [1], "proven")]
 
 
+def test_a_thread_in_d_state_that_the_main_one_waits_for_is_the_storages_fault():
+    lock = [("Condition.wait", "/usr/lib/python3.11/threading.py"), ("main", TRAIN)]
+    deep = {**LOCKED, "deep": [[91, "/mnt/step.pt"]], "total_io_bytes": 7}
+    assert job(*twice(1, lock, **deep)) == [("storage_stalled", [1], "proven")]
+    writes = [stack(1, s, lock) for s in SCANS]
+    writes += [proc(1, "100", **deep), proc(1, "102", **{**deep, "total_io_bytes": 9_000_000})]
+    assert "storage_stalled" not in [f for f, *_ in job(*writes)]
+
+
+def test_an_asynchronous_checkpoint_that_still_writes_moves():
+    wait = [("Future.result", "/usr/lib/python3.11/concurrent/futures/_base.py"), ("main", TRAIN)]
+    saver = other("saver", [("write_data", TORCH + "distributed/checkpoint/filesystem.py")], active=False)
+    stacks = [stack(1, s, wait, others=[saver]) for s in SCANS]
+    first, last = ({**LOCKED, "total_io_bytes": num} for num in (7, 9_000_000))
+    assert read(*stacks, proc(1, "100", **first), proc(1, "102", **last)) == ("checkpoint", True)
+    assert read(*stacks, *(proc(1, s, **first) for s in SCANS)) == ("checkpoint", False)
+
+
 def test_a_busy_disk_that_still_delivers_is_not_stalled():
     slow = [proc(1, "100", state="D"), proc(1, "102", state="D", io_bytes=10_000_000)]
     assert job(*slow) == [("collective_not_joined", [1], "likely")]

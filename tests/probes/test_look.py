@@ -80,6 +80,7 @@ time.sleep(99)"""
     last = process.describe(pid)
     assert last["main_cpu_s"] == pytest.approx(first["main_cpu_s"], abs=0.05)
     assert last["io_bytes"] - first["io_bytes"] < 1000
+    assert last["total_io_bytes"] - first["total_io_bytes"] > 100_000
 
 
 def test_a_process_that_has_gone_is_described_by_nothing():
