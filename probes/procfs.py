@@ -152,6 +152,17 @@ def word(pid: int, name: str) -> str | None:
     return text or None
 
 
+def fd_links(pid: int) -> dict[int, str]:
+    """Open descriptors and what they point at; empty where refused."""
+    links: dict[int, str] = {}
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    except OSError:
+        pass
+    return links
+
+
 def io_bytes(pid: int, thread: int | None = None) -> int | None:
     """Bytes that a process, or one thread, has read and written through system calls; None where refused."""
     raw = read(f"/proc/{pid}/io" if thread is None else f"/proc/{pid}/task/{thread}/io") or b""
@@ -168,17 +179,6 @@ def program(pid: int) -> str:
         return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
     except OSError:
         return ""
-
-
-def fd_links(pid: int) -> dict[int, str]:
-    """Open descriptors and what they point at; empty where refused."""
-    links: dict[int, str] = {}
-    try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
-    except OSError:
-        pass
-    return links
 
 
 def tells_exit_codes() -> bool:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from probes import control, deadline, procfs
 from probes.emit import open_log
@@ -108,28 +108,10 @@ def _size(path: str) -> int:
         return 0
 
 
-class Place(NamedTuple):
-    """Where a thread stands, and whether it runs or holds the interpreter (GIL) there."""
-
-    frames: tuple[tuple[str, int], ...]
-    is_active: bool
-    owns_gil: bool
-
-
-def place(threads: Threads) -> Place | None:
-    """The place of the thread that owns the GIL, else of the main one; None where that has no frame."""
-    main = next((one for one in threads if one.get("thread_name") == "MainThread"), None)
-    one = next((one for one in threads if one.get("owns_gil")), main)
-    if one is None or not (frames := one.get("frames")):
-        return None
-    where = tuple((str(frame.get("filename")), int(frame.get("line") or 0)) for frame in frames)
-    return Place(where, bool(one.get("active")), bool(one.get("owns_gil")))
-
-
-def document(via: str, pid: int, rank: int | None, threads: Threads, is_worker: bool = False) -> bytes:
-    """What a stack file holds; `is_worker`: of a process below the rank."""
+def document(via: str, pid: int, rank: int | None, threads: Threads) -> bytes:
+    """What a stack file holds."""
     head = {"version": 1, "via": via, "pid": pid, "rank": rank, "time": round(time.time(), 6)}
-    return json.dumps(head | {"worker": is_worker, "threads": threads}).encode()
+    return json.dumps(head | {"threads": threads}).encode()
 
 
 def main(argv: list[str] | None = None) -> int:

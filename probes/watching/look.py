@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from probes import control, flight, procfs, stacks
 from probes.files import atomic_write
-from probes.watching import process, workers
+from probes.watching import process
+from probes.watching.deeper import Deeper
 from probes.watching.rank import Rank
 
-FLIGHT_S, STACK_S, SIGNAL_S, GIL_S, BETWEEN_S = 1.5, 2.0, 1.0, 1.0, 2.0
-MOST_WORKERS = 32  # stacks of one scan
+FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S = 1.5, 2.0, 1.0, 2.0
 
 Say = Callable[..., None]  # say(kind, rank, **data)
 
@@ -34,10 +34,8 @@ class Look:
     def __init__(self, ranks: list[Rank], spool: str, cause: str, say: Say) -> None:
         self.ranks, self.spool, self.cause, self.say = ranks, spool, cause, say
         self.folder = ranks[0].folder(spool)
-        self.dumb: set[tuple[int, str]] = set()  # (rank or worker's pid, rung) refused in the first scan
-        self.parents: set[int] = set()  # ranks that wait for processes of their own
-        self.seen: dict[int, stacks.Place] = {}  # where each rank's main thread stood in the first scan
-        self.held: set[int] = set()  # ranks that stood there in both, awake or with the GIL
+        self.dumb: set[tuple[int, str]] = set()  # (rank, rung) that was refused in the first scan
+        self.deeper = Deeper(say, self._write)
         self.time_dir = ""
         self.scan = 0
         self.is_hurried = False
@@ -87,9 +85,10 @@ class Look:
         self._stacks(there)
         for one in there:
             self._proc(one)
-        self._workers(there)
+        self.deeper.workers(there, self.scan, self.time_dir)
         if self.scan == 2:
-            self._interpreters(there)
+            still = self.deeper.may_hold(there)
+            self.deeper.interpreters(self._reachable(still, "gil"), self.time_dir)
         return True
 
     def _refuse_all(self, one: Rank, reason: str) -> None:
@@ -154,20 +153,9 @@ class Look:
                 self.say("stack.refused", rank, via=via, reason=answer, scan=self.scan)
                 continue
             one = left.pop(rank)
-            self._note(rank, answer)
+            self.deeper.note(rank, answer, self.scan)
             path = self._write("stacks", one, "json", stacks.document(via, one.pid, rank, answer))
             self.say("stack.dumped", rank, path=path, dir=self.time_dir, via=via, scan=self.scan)
-
-    def _note(self, rank: int, threads: stacks.Threads) -> None:
-        """Keep what decides about the rungs that follow."""
-        if workers.are_awaited(threads):
-            self.parents.add(rank)
-        place = stacks.place(threads)
-        before = self.seen.setdefault(rank, place) if place else None
-        if self.scan == 1 or place is None or before is None or before.frames != place.frames:
-            return
-        if place.owns_gil or place.is_active:
-            self.held.add(rank)
 
     def _by_signal(self, one: Rank) -> None:
         faults = one.faults(self.spool)
@@ -188,40 +176,3 @@ class Look:
     def _proc(self, one: Rank) -> None:
         if (data := process.describe(one.pid)) is not None:
             self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)
-
-    def _workers(self, ranks: list[Rank]) -> None:
-        """States and stacks of the workers of ranks that wait for theirs."""
-        waiting = {one.pid: one for one in ranks if one.rank in self.parents}
-        if not waiting:
-            return
-        owner = {pid: waiting[up] for up, found in workers.below(waiting).items() for pid in found}
-        asked = {pid: pid for pid, one in owner.items() if (pid, "py_spy") not in self.dumb}
-        for pid, threads in stacks.from_outside(dict(list(asked.items())[:MOST_WORKERS]), STACK_S).items():
-            one = owner[pid]
-            if isinstance(threads, str):
-                self.dumb.add((pid, "py_spy"))
-                self.say("worker.stack_refused", one.rank, worker=pid, reason=threads, scan=self.scan)
-                continue
-            document = stacks.document("py_spy", pid, one.rank, threads, is_worker=True)
-            path = self._write("stacks", one, f"worker-{pid}.json", document)
-            self.say(
-                "worker.stack_dumped", one.rank, worker=pid, path=path, dir=self.time_dir, scan=self.scan
-            )
-        for pid, one in owner.items():
-            if (data := process.describe(pid)) is not None:
-                self.say("worker.dumped", one.rank, worker=pid, dir=self.time_dir, scan=self.scan, **data)
-
-    def _interpreters(self, ranks: list[Rank]) -> None:
-        """Whether ranks whose main thread did not move hold their interpreter (GIL): the very last rung.
-
-        The control server's own threads answer all but this request, which needs the GIL: a Python loop
-        gives it away within 5 ms. The request costs such a rank one millisecond, and waits in any other.
-        """
-        still = [one for one in ranks if one.rank in self.held or not (one.rank in self.seen or one.waiting)]
-        still = [one for one in still if (now := procfs.stat(one.pid)) and now.state != "D"]
-        sockets = self._reachable(still, "gil")
-        asked = control.post_many({r: (s, "dump_traceback") for r, s in sockets.items()}, GIL_S)
-        for rank, reply in asked.items():
-            if not reply.error or reply.seconds >= GIL_S:
-                data = {"held": bool(reply.error), "waited_s": round(reply.seconds, 3)}
-                self.say("interpreter.asked", rank, dir=self.time_dir, scan=self.scan, **data)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from probes import procfs, stacks
-from probes.watching import look, process, workers
+from probes.watching import deeper, look, process, workers
 from probes.watching.rank import Rank
 
 from .conftest import wait_for
@@ -130,6 +130,7 @@ server = _WorkerServer(sys.argv[1])
 """
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("code", "held"),
     [
@@ -140,11 +141,10 @@ server = _WorkerServer(sys.argv[1])
     ids=["a Python loop gives it away", "a C call keeps it", "a sleeper is not asked"],
 )
 def test_the_interpreter_is_asked_for_last_and_only_where_it_may_be_held(start, tmp_path, code, held):
-    pytest.importorskip("torch")
     socket = str(tmp_path / "s")
     pid = start(SERVED.format(code), socket)
     wait_for(tmp_path.joinpath("s").exists, 60.0)
-    wait_for(lambda: (p := stacks.place(threads_of(pid))) and len(p.frames) == 1 and p.frames[0][1] > 5)
+    wait_for(lambda: (p := deeper.place(threads_of(pid))) and len(p.frames) == 1 and p.frames[0][1] > 5)
     said = taken(pid, tmp_path, socket=socket)
     asked = [data["held"] for kind, data in said if kind == "interpreter.asked"]
     assert asked == held
