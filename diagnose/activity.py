@@ -36,8 +36,8 @@ class Activity(Record, frozen=True):
     """What a rank, or a worker process of it, does.
 
     `is_`: compile, import, collective, rendezvous, loader, checkpoint, storage, lock, gil, device, sleep,
-    busy, stopped, exit, blocked or unknown. `moving`: whether anything differed between the two scans
-    (None: one scan).
+    busy (in Python), native (busy in C code), stopped, exit, blocked or unknown. `moving`: whether anything
+    differed between the two scans (None: one scan).
     """
 
     is_: str
@@ -265,7 +265,7 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> s
         return "storage"
     calls = {p.data.get("syscall") for p in procs}
     if stacks and stacks[-1].data.get("active"):
-        return "busy"
+        return "native" if is_native(stacks) else "busy"
     if calls and calls <= FUTEX:
         return "lock"
     if calls and calls <= SLEEPS:
@@ -273,6 +273,11 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> s
     if procs and procs[-1].data.get("state") == "R":
         return "busy"
     return "blocked" if procs or stacks else "unknown"
+
+
+def is_native(stacks: Sequence[Event]) -> bool:
+    """Whether it runs at one place without the GIL: in C code, as one that spins until its device is done."""
+    return all(e.data.get("owns_gil") is False and frames(e) == frames(stacks[0]) for e in stacks)
 
 
 def holds_interpreter(stacks: Sequence[Event], held: bool | None) -> bool:

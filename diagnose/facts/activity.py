@@ -39,6 +39,7 @@ WORDS = {
     "lock": "waits for a lock in the program's own code",
     "sleep": "sleeps in the program's own code",
     "busy": "is busy in the program's own code",
+    "native": "is busy in native code",
     "storage": "waits for storage",
     "gil": "holds the interpreter's lock (GIL) in a C call",
     "device": "waits for its device",

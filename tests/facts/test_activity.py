@@ -184,6 +184,16 @@ def test_a_busy_owner_of_the_gil_may_be_a_loop_unless_its_interpreter_was_asked_
     assert read(*scans, gave) == ("busy", False)
 
 
+def test_a_call_that_spins_without_the_gil_is_no_loop_of_the_program():
+    own = [("train_step", TRAIN)]
+    spins = [stack(1, s, own, active=True, owns_gil=False) for s in SCANS]
+    assert read(*spins) == ("native", False)
+    assert job(*spins) == [("collective_not_joined", [1], "proven")]
+    other_line = stack(1, "102", own, active=True, owns_gil=False, line=8)
+    assert read(spins[0], other_line) == ("busy", True)
+    assert read(spins[0], stack(1, "102", own, active=True, owns_gil=True)) == ("busy", False)
+
+
 def test_another_thread_that_holds_the_gil_is_named():
     own = [("Queue.get", "/usr/lib/python3.11/queue.py"), ("main", TRAIN)]
     scans = [stack(1, s, own, gil="heartbeat", gil_active=False) for s in SCANS]
