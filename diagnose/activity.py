@@ -10,6 +10,7 @@ import msgspec
 
 from diagnose.looks import Look
 from diagnose.model import Event, Record
+from diagnose.scans import IDLE_CPU_S, STOPPED, deep, spent, without_main, works
 
 # A warm compiled model shows the wrappers' frames while it merely runs; these two only while it compiles.
 COMPILE_FILES = {"convert_frame.py", "compile_fx.py"}
@@ -25,11 +26,9 @@ PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers"
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
 TEAMS = {("_worker_loop", "worker.py"), ("worker", "pool.py"), ("_process_worker", "process.py")}
-STOPPED = {"T", "t"}
 SEEN_BARE = {"D", *STOPPED}  # states that tell of a worker although it gave no stack: others may be idle
 PARENTS = {"loader", "lock", "blocked", "checkpoint"}  # they may wait for threads or processes of their own
 NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage", "exit"}
-IDLE_CPU_S, IDLE_MAIN_S, IDLE_BYTES = 0.5, 0.2, 8192  # between two scans, of a process that stands still
 
 
 class Activity(Record, frozen=True):
@@ -215,15 +214,6 @@ def of_process(
     return msgspec.structs.replace(found, state="D", thread=below[0], file=below[1]) if below else found
 
 
-def deep(procs: Sequence[Event]) -> tuple[int, str] | None:
-    """A thread that was in D state in both scans, while no bytes moved in its process; and its file."""
-    told = [rows for p in procs if isinstance(rows := p.data.get("deep"), list)]
-    seen = [{row[0]: str(row[1]) for row in rows if isinstance(row, list) and len(row) == 2} for rows in told]
-    if len(seen) < 2 or (spent(procs, "total_io_bytes") or 0) > IDLE_BYTES:
-        return None
-    return next(((tid, file) for tid, file in seen[-1].items() if all(tid in one for one in seen)), None)
-
-
 def acting(event: Event) -> Event:
     """The stack of the thread that acts: another one, where the main thread waits for just that one's end."""
     told = event.data.get("others")
@@ -233,18 +223,6 @@ def acting(event: Event) -> Event:
         one for one in each if own_frames(one) or (by_stack(one) or ("",))[0] in {"checkpoint", "collective"}
     ]
     return able[0] if len(able) == 1 else event
-
-
-def without_main(event: Event) -> Event:
-    """A process's state without what is of its main thread alone; that a signal stopped it holds for all."""
-    keep = {
-        "cpu_s": event.data.get("cpu_s"),
-        "io_bytes": event.data.get("total_io_bytes"),
-        "deep": event.data.get("deep"),
-        "total_io_bytes": event.data.get("total_io_bytes"),
-        "state": state if (state := event.data.get("state")) in STOPPED else "",
-    }
-    return msgspec.structs.replace(event, data=keep)
 
 
 def decide(stacks: Sequence[Event], procs: Sequence[Event], state: str, waits: bool) -> tuple[str, str]:
@@ -303,16 +281,3 @@ def moved(stacks: Sequence[Event], procs: Sequence[Event], is_: str) -> bool | N
     if len(procs) > 1 and works(procs):
         return True
     return False if len(stacks) > 1 or len(procs) > 1 else None
-
-
-def works(procs: Sequence[Event]) -> bool:
-    """Whether the main thread computed or moved bytes between two scans; others work through a hang."""
-    own, all_ = spent(procs, "main_cpu_s"), spent(procs, "cpu_s")
-    busy = all_ is not None and all_ > IDLE_CPU_S if own is None else own > IDLE_MAIN_S
-    return busy or (spent(procs, "io_bytes") or 0) > IDLE_BYTES
-
-
-def spent(procs: Sequence[Event], key: str) -> float | None:
-    """What was used of one counter between the first and the last scan; None where it was not read."""
-    values = [v for p in procs if isinstance(v := p.data.get(key), int | float)]
-    return values[-1] - values[0] if len(values) > 1 else None

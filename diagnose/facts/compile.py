@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from diagnose.activity import IDLE_CPU_S, of_rank, spent
+from diagnose.activity import of_rank
 from diagnose.looks import Look, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
+from diagnose.scans import IDLE_CPU_S, spent
 from diagnose.waitgraph import Waiting, ranks, stuck
 
 NEEDS = ("rank_hook", "stack_dump")
