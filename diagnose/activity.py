@@ -241,7 +241,7 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> s
     """What the kernel says of a thread whose stack shows the program's own code only."""
     if state == "D":
         return "storage"
-    calls = {p.data.get("syscall") for p in procs}
+    calls = {call if isinstance(call := p.data.get("syscall"), int) else None for p in procs}
     if stacks and stacks[-1].data.get("active"):
         return "native" if is_native(stacks) else "busy"
     if calls and calls <= FUTEX:

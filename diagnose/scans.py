@@ -26,10 +26,17 @@ def spent(procs: Sequence[Event], key: str) -> float | None:
 def deep(procs: Sequence[Event]) -> tuple[int, str] | None:
     """A thread that was in D state in both scans, while no bytes moved in its process; and its file."""
     told = [rows for p in procs if isinstance(rows := p.data.get("deep"), list)]
-    seen = [{row[0]: str(row[1]) for row in rows if isinstance(row, list) and len(row) == 2} for rows in told]
+    seen = [dict(thread for row in rows if (thread := thread_of(row))) for rows in told]
     if len(seen) < 2 or (spent(procs, "total_io_bytes") or 0) > IDLE_BYTES:
         return None
     return next(((tid, file) for tid, file in seen[-1].items() if all(tid in one for one in seen)), None)
+
+
+def thread_of(row: object) -> tuple[int, str] | None:
+    """`[id, file]` of a thread; None for anything else."""
+    if isinstance(row, list) and len(row) == 2 and isinstance(row[0], int):
+        return row[0], str(row[1])
+    return None
 
 
 def without_main(event: Event) -> Event:
@@ -39,6 +46,6 @@ def without_main(event: Event) -> Event:
         "io_bytes": event.data.get("total_io_bytes"),
         "deep": event.data.get("deep"),
         "total_io_bytes": event.data.get("total_io_bytes"),
-        "state": state if (state := event.data.get("state")) in STOPPED else "",
+        "state": state if (state := str(event.data.get("state"))) in STOPPED else "",
     }
     return msgspec.structs.replace(event, data=keep)

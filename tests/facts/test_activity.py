@@ -153,6 +153,21 @@ def test_a_thread_in_d_state_that_the_main_one_waits_for_is_the_storages_fault()
     assert "storage_stalled" not in [f for f, *_ in job(*writes)]
 
 
+@pytest.mark.parametrize("junk", [7, "x", [7], [[]], [[[1], "x"]], [[1, 2, 3]], {"a": 1}, [{}], None])
+def test_events_that_hold_anything_at_all_break_nothing(junk):
+    bad = {
+        k: junk
+        for k in ("main", "paths", "others", "gil_stack", "deep", "worker", "state", "syscall", "cpu_s")
+    }
+    events = [
+        Event(kind, "agent", "x", float(s), rank=1, data={**bad, "dir": s})
+        for s in SCANS
+        for kind in ("stack.read", "proc.dumped", "worker.stack_read", "worker.dumped", "interpreter.asked")
+    ]
+    of_rank(look(*events), 1, False)
+    of_workers(look(*events), 1)
+
+
 def test_an_asynchronous_checkpoint_that_still_writes_moves():
     wait = [("Future.result", "/usr/lib/python3.11/concurrent/futures/_base.py"), ("main", TRAIN)]
     saver = other("saver", [("write_data", TORCH + "distributed/checkpoint/filesystem.py")], active=False)
