@@ -179,6 +179,24 @@ def max_fds(pid: int) -> int | None:
     return None
 
 
+def io_bytes(pid: int, thread: int | None = None) -> int | None:
+    """Bytes that a process, or one thread, has read and written through system calls; None where refused."""
+    raw = read(f"/proc/{pid}/io" if thread is None else f"/proc/{pid}/task/{thread}/io") or b""
+    counts = dict(line.split(b": ", 1) for line in raw.splitlines() if b": " in line)
+    try:
+        return int(counts[b"rchar"]) + int(counts[b"wchar"])
+    except (KeyError, ValueError):
+        return None
+
+
+def program(pid: int) -> str:
+    """The name of the file it runs; empty where refused."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+
+
 def tells_exit_codes() -> bool:
     """Does stat carry real exit codes here? (gVisor prints zeros for the whole tail of the line.)"""
     raw = (read("/proc/self/stat") or b"").rpartition(b")")[2].split()

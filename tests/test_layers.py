@@ -13,7 +13,8 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
 READINGS = {
-    f"diagnose.{name}" for name in ("looks", "waitgraph", "activity", "endings", "raisings", "leaving")
+    f"diagnose.{name}"
+    for name in ("looks", "waitgraph", "activity", "scans", "endings", "raisings", "leaving")
 }
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
@@ -41,7 +42,8 @@ MAY: dict[str, set[str]] = {
     "diagnose.raisings": {"diagnose.model", "diagnose.endings"},
     "diagnose.leaving": {"diagnose.model", *READINGS},
     "diagnose.waitgraph": {"diagnose.model", "diagnose.looks"},
-    "diagnose.activity": {"diagnose.model", "diagnose.looks"},
+    "diagnose.activity": {"diagnose.model", "diagnose.looks", "diagnose.scans"},
+    "diagnose.scans": {"diagnose.model"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.facts": {"diagnose.model", *READINGS},
     "diagnose.render": {*READER, "diagnose.render.*"},
