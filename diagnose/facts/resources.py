@@ -135,8 +135,7 @@ def witnessed(rank: int, event: Event, evidence: Evidence) -> Iterator[Fact]:
         (number(row.get("free")), str(row.get("point")), str(row.get("spent")), look)
         for look in evidence.of("disks.read")
         if None in (look.time, event.time) or abs((look.time or 0) - (event.time or 0)) < NEAR_S
-        for row in (found if isinstance(found := look.data.get("full"), list) else [])
-        if isinstance(row, dict)
+        for row in rows_of(look)
     ]
     for free, point, spent, look in sorted(rows, key=lambda row: row[0] or 0)[:1]:
         kind = "shm" if point.startswith("/dev/shm") else "disk"
@@ -144,6 +143,11 @@ def witnessed(rank: int, event: Event, evidence: Evidence) -> Iterator[Fact]:
         data: dict[str, object] = {"kind": kind, "path": point, "free": free, "cached": False}
         fact = statement("resource.exhausted", words, rank, event, data)
         yield msgspec.structs.replace(fact, events=[look, event])
+
+
+def rows_of(look: Event) -> list[dict[str, object]]:
+    rows = look.data.get("full")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def facts(rank: int, event: Event, caches: list[str]) -> Iterator[Fact]:
