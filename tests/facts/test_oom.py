@@ -97,7 +97,7 @@ def test_a_loader_workers_end_for_memory_is_its_ranks():
     assert causes(own, died(1, 31.0, exit_code=1), report(4242, 27.0)) == [("host_oom_kill", [1])]
     reads = [read(1, 5.0, 0), read(1, 28.0, 1), read(1, 30.1, 1), read(1, 31.1, 1, dead=True)]
     assert causes(own, died(1, 31.0, exit_code=1), *reads) == [("host_oom_kill", [1])]
-    assert causes(own, died(1, 31.0, exit_code=1), quiet()) == [("rank_exception", [1])]
+    assert causes(own, died(1, 31.0, exit_code=1), quiet()) == [("dataloader_stalled", [1])]
 
 
 def test_a_scheduler_passes_the_kernels_word_on():
