@@ -351,3 +351,8 @@ def test_a_rank_that_takes_its_time_to_leave_is_blamed_and_its_victim_is_not():
     lost = event("gloo.connection_closed", 0, 10.0, "rank_log", peer="[127.0.0.1]:4711")
     events = [lost, event("rank.died", 0, 10.6, exit_code=1), event("rank.died", 1, 22.5, exit_code=3)]
     assert causes(*events) == [("rank_exited_early", [1])]
+
+
+def test_a_crash_on_the_way_out_follows_from_the_exception():
+    events = [raised(1, "bad", 10.0, "ValueError"), event("rank.died", 1, 12.0, signal=6)]
+    assert causes(*events, event("rank.died", 0, 12.1, signal=15)) == [("rank_exception", [1])]
