@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from diagnose.model import Event, Evidence, Record
 
-STATES = ("flight.group_read", "flight.read", "stack.read", "proc.dumped")
+STATES = ("flight.group_read", "flight.read", "stack.read", "stack.placed", "proc.dumped")
 DECISIVE = ("stalled", "asked", "raised", "died", "ended")  # a scheduled dump alone proves no wait
 
 

@@ -12,7 +12,7 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-READINGS = {"diagnose.looks", "diagnose.waitgraph", "diagnose.activity"}
+READINGS = {"diagnose.looks", "diagnose.waitgraph", "diagnose.activity", "diagnose.fingerprints"}
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -35,7 +35,8 @@ MAY: dict[str, set[str]] = {
     "diagnose.story": {"diagnose.model"},
     "diagnose.sources": {"diagnose.model", *LINES},
     "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
-    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks"},
+    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
+    "diagnose.fingerprints": {"diagnose.model"},
     "diagnose.activity": {"diagnose.model", "diagnose.looks"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.facts": {"diagnose.model", *READINGS},

@@ -1,4 +1,4 @@
-"""Two groups are used in opposite order without waiting, which is legal; the checks of DETAIL wait at once."""
+"""Two groups are used in opposite order without waiting, which is legal; but DETAIL's checks wait at once."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""In two pairs of 4 ranks one fails at the same time: rank 1 loops for ever, rank 3 is stopped from outside."""
+"""In each of two pairs one rank fails at the same time: rank 1 loops for ever, rank 3 is stopped."""
 
 import os
 import subprocess

@@ -10,16 +10,19 @@ KINDS = {
     "exception.raised": FactKind("a rank raised, for a reason of its own; data: type, message, frame", NEEDS),
     "collective.timed_out": FactKind("a rank reports that its collective timed out", NEEDS),
     "peer.connection_lost": FactKind("a rank reports that a peer's connection is gone", NEEDS),
+    "collective.refused": FactKind("a rank reports that the ranks' calls differ", NEEDS),
 }
 TIMED_OUT = re.compile(
-    r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing"
+    r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
+    r"failed to pass monitoredBarrier"
 )
 LOST = re.compile(
     r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
     r"NCCL communicator was aborted|remote process exited|connection was likely closed|"
-    r"failed to recv, got 0 bytes",
+    r"failed to recv, got 0 bytes|successfully reached monitoredBarrier",
     re.IGNORECASE,
 )
+DIFFERS = "Detected mismatch between collectives"
 STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}
 KIND_OF_LINE = {
     "gloo.timed_out": "collective.timed_out",
@@ -30,6 +33,7 @@ KIND_OF_LINE = {
 WORDS = {
     "collective.timed_out": "reports that its collective timed out",
     "peer.connection_lost": "reports a lost connection to a peer",
+    "collective.refused": "reports that the ranks' calls differ",
 }
 
 
@@ -42,6 +46,8 @@ def kind_of(event: Event) -> str | None:
         return None
     if TIMED_OUT.search(message):
         return "collective.timed_out"
+    if DIFFERS in message:
+        return "collective.refused"
     return "peer.connection_lost" if LOST.search(message) else "exception.raised"
 
 

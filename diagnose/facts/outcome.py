@@ -20,7 +20,9 @@ KINDS = {
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
     ),
 }
-WAIT_ENDED = re.compile("imed out waiting|collective operation timeout|Timed out initializing")
+WAIT_ENDED = re.compile(
+    "imed out waiting|collective operation timeout|Timed out initializing|failed to pass monitoredBarrier"
+)
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:

@@ -23,7 +23,8 @@ from diagnose.values import integer, json_value, number, string
 EVENTS = {
     "flight.group_read": "one rank in one group; data: group, desc, group_index (order of first use), ranks, "
     " launched, completed, status_launched, num_entries, "
-    "entries ([seq, signature, created_s, retired, timeout_s], the newest, oldest first)",
+    "entries ([seq, signature, created_s, retired, timeout_s, is_root], the newest, oldest first), "
+    "pg_id (where the group has no name: TORCH_DISTRIBUTED_DEBUG=DETAIL takes it away)",
     "flight.read": "one dump; data: version, num_entries, library",
     "source.unreadable": "data: reason",
 }
@@ -124,7 +125,8 @@ def by_group(entries: list[Row]) -> dict[tuple[str, str], list[tuple[int, Row]]]
             continue
         seq = integer(row.get("collective_seq_id"))
         if seq is not None and seq >= 0:
-            key = (name_of(pair[0]), string(pair[1] if len(pair) > 1 else "", 200))
+            name = name_of(pair[0]) or f"pg:{integer(row.get('pg_id')) or 0}"
+            key = (name, string(pair[1] if len(pair) > 1 else "", 200))
             found.setdefault(key, []).append((place, row))
     return found
 
@@ -148,6 +150,7 @@ def group(dump: Row, key: tuple[str, str], mine: list[tuple[int, Row]], index: i
         "completed": min(undone) - 1 if undone else launched,
         "status_launched": status,
         "num_entries": len(rows),
+        "pg_id": integer(rows[-1].get("pg_id")),
         "entries": [entry(seq, row) for seq, row in zip(seqs[-KEEP:], rows[-KEEP:], strict=True)],
     }
 
@@ -190,7 +193,25 @@ def entry(seq: int, row: Row) -> list[object]:
         created / 1e9 if created else None,
         is_true(row.get("retired")),
         timeout / 1e3 if timeout else None,
+        is_root(row),
     ]
+
+
+ROOT_SIDE = {"gather": "output_sizes", "scatter": "input_sizes"}  # what the root alone has
+
+
+def is_root(row: Row) -> bool | None:
+    """Whether this rank takes itself for the root; None where the operation does not show it.
+
+    >>> is_root({"profiling_name": "gloo:gather", "output_sizes": []})
+    False
+    """
+    side = ROOT_SIDE.get(operation(row))
+    return None if side is None else bool(shapes(row.get(side)))
+
+
+def operation(row: Row) -> str:
+    return string(row.get("profiling_name"), 100).rpartition(":")[2].strip("_").removesuffix("_base")
 
 
 WHOLE = {"all_reduce", "reduce", "broadcast"}  # equal in element count, not in shape
@@ -203,7 +224,7 @@ def signature(row: Row) -> str:
     >>> signature({"profiling_name": "gloo:reduce", "input_sizes": [[10, 100]], "input_dtypes": ["Float"]})
     'reduce|[[1000]]|Float'
     """
-    op = string(row.get("profiling_name"), 100).rpartition(":")[2].strip("_").removesuffix("_base")
+    op = operation(row)
     sides = ("output", "input") if op in {"scatter", "reduce_scatter"} else ("input", "output")
     sizes = next((s for side in sides if (s := shapes(row.get(f"{side}_sizes")))), [])
     types = next((t for side in sides if (t := names(row.get(f"{side}_dtypes")))), "")

@@ -3,16 +3,18 @@
 Runs in a forked child of the agent, so that the agent goes on watching; what it says goes through `say`.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
 from typing import Any
 
-from probes import control, flight, procfs, stacks
+from probes import control, deadline, flight, procfs, stacks
 from probes.files import atomic_write
+from probes.watching import places
 from probes.watching.rank import Rank
 
-FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S = 1.5, 2.0, 1.0, 2.0
+FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S, PLACES_S = 1.5, 2.0, 1.0, 2.0, 1.5
 
 Say = Callable[..., None]  # say(kind, rank, **data)
 
@@ -37,6 +39,7 @@ class Look:
         self.time_dir = ""
         self.scan = 0
         self.is_hurried = False
+        self.standing: dict[int, list[places.Frame]] = {}  # rank: its program's frames
 
     def hurry(self) -> None:
         """Leave out the second scan."""
@@ -83,6 +86,8 @@ class Look:
         self._stacks(there)
         for one in there:
             self._proc(one)
+        if self.scan == 1:
+            self._places(there)
         return True
 
     def _refuse_all(self, one: Rank, reason: str) -> None:
@@ -149,6 +154,7 @@ class Look:
             one = left.pop(rank)
             path = self._write("stacks", one, "json", stacks.document(via, one.pid, rank, answer))
             self.say("stack.dumped", rank, path=path, dir=self.time_dir, via=via, scan=self.scan)
+            self.standing[rank] = places.main_frames(answer)
 
     def _by_signal(self, one: Rank) -> None:
         faults = one.faults(self.spool)
@@ -165,6 +171,18 @@ class Look:
                 return
             reason = f"nothing written within {SIGNAL_S} s"
         self.say("stack.refused", one.rank, via="faulthandler", reason=reason, scan=self.scan)
+
+    def _places(self, ranks: list[Rank]) -> None:
+        """What the programs' source says of the places where the ranks stand."""
+
+        def read() -> bytes:
+            folders = {one.rank: f"/proc/{one.pid}/cwd" for one in ranks}
+            told = {r: places.of_frames(frames, folders[r]) for r, frames in self.standing.items()}
+            return json.dumps(told).encode()
+
+        for rank, told in json.loads(deadline.call(read, PLACES_S) or b"{}").items():
+            if told:
+                self.say("stack.placed", int(rank), dir=self.time_dir, places=told)
 
     def _proc(self, one: Rank) -> None:
         now, threads = procfs.stat(one.pid), procfs.threads(one.pid)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnose.facts import waits
+from diagnose.facts import cycles, mismatches, waits
 from diagnose.model import Event, Evidence
 
 OPS = ["all_reduce|[[10]]|Float", "all_gather|[[4]]|Float", "broadcast|[[2]]|Float"]
@@ -37,7 +37,8 @@ def seen(*events, num_ranks=4):
     evidence = Evidence(
         events=list(events), read=frozenset({"flight_recorder"}), ranks=ranks, num_ranks=num_ranks
     )
-    return {(f.kind, tuple(f.ranks)) for f in waits.derive(evidence) if f.kind != "collective.waited"}
+    facts = [f for module in (waits, mismatches, cycles) for f in module.derive(evidence)]
+    return {(f.kind, tuple(f.ranks)) for f in facts if f.kind != "collective.waited"}
 
 
 def test_a_rank_that_never_launched_is_awaited_whatever_the_order_of_files():

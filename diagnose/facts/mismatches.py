@@ -1,0 +1,190 @@
+"""Calls that do not agree: at one place of the sequence members called different things.
+
+A strict majority names the odd ranks; without one both sides are named. A gather or a scatter shows who takes
+itself for the root. The recorder shows no root of a broadcast or a reduce.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from diagnose import fingerprints
+from diagnose.looks import Look, decisive, looks
+from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.waitgraph import Member, Waiting, ranks, stuck
+
+NEEDS = ("flight_recorder",)
+KINDS = {
+    "collective.mismatched": FactKind(
+        "members launched different collectives at one place; data: aspect (op, size, dtype, root), majority",
+        NEEDS,
+    ),
+    "collective.skipped": FactKind(
+        "a rank left out a collective: its later ones pair with others' earlier", NEEDS
+    ),
+}
+ASPECTS = ("op", "size", "dtype")
+BACK = 256  # how many earlier collectives tell what usually follows what
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    told = list(by_text(evidence))
+    yield from told or recorded(evidence)
+
+
+def by_text(evidence: Evidence) -> Iterable[Fact]:
+    """What the ranks say themselves: with DETAIL the recorder is full of its checks."""
+    seq, calls, events = fingerprints.calls(evidence)
+    votes = Counter(calls.values())
+    if len(votes) < 2:
+        return
+    (usual, most), *_ = votes.most_common()
+    majority = 2 * most > len(calls)
+    sides = {call: named([r for r, one in calls.items() if one == call]) for call in votes}
+    aspect = next(a for i, a in enumerate(ASPECTS) if len({call[i] for call in votes}) > 1)
+    yield Fact(
+        kind="collective.mismatched",
+        text=f"at #{seq} " + ", ".join(f"{who} called {' '.join(what)}" for what, who in sides.items()),
+        ranks=sorted(rank for rank, call in calls.items() if call != usual or not majority),
+        data={"aspect": aspect, "majority": majority, "resolved": False},
+        since=min((e.time for e in events if e.time is not None), default=None),
+        events=events,
+    )
+
+
+def recorded(evidence: Evidence) -> Iterable[Fact]:
+    crashed = [look for look in looks(evidence) if look.cause == "crashed"]
+    for look in [decisive(evidence), *crashed]:
+        if look is None:
+            continue
+        waits = stuck(look, evidence)
+        found = [fact for w in first_of_each(waits) for fact in mismatch(w, look, evidence)]
+        if found:
+            yield from found
+            return
+        yield from ahead(waits, look, evidence)
+
+
+def first_of_each(waits: Sequence[Waiting]) -> Iterable[Waiting]:
+    """The first wait of each group where calls differ: what follows is its consequence."""
+    seen: set[str] = set()
+    for w in sorted(waits, key=lambda w: w.seq):
+        if w.group.name not in seen and w.seq:
+            yield w
+            if len(w.calls()) > 1 or conflict(w):
+                seen.add(w.group.name)
+
+
+def mismatch(w: Waiting, look: Look, evidence: Evidence) -> Iterable[Fact]:
+    calls = w.calls()
+    if len(calls) > 1:
+        yield from differing(w, calls, look)
+    elif claims := conflict(w):
+        yield other_root(w, claims, look)
+    elif len(calls) == 1:
+        yield from aborted(w, next(iter(calls.values())), look, evidence)
+
+
+def statement(
+    kind: str, w: Waiting, members: Sequence[Member], look: Look, text: str, **data: object
+) -> Fact:
+    return Fact(
+        kind=kind,
+        text=f"at #{w.seq} of {w.group.title()} {text}",
+        ranks=sorted(ranks(members)),
+        data={**w.data(look), **data},
+        since=w.since(),
+        events=[m.event for m in [*members, *w.group.members] if m.event],
+    )
+
+
+def differing(w: Waiting, calls: dict[str, list[Member]], look: Look) -> Iterable[Fact]:
+    usual = max(calls, key=lambda s: len(calls[s]))
+    majority = 2 * len(calls[usual]) > sum(map(len, calls.values()))
+    suspects = [s for s in calls if s != usual or not majority]
+    peers = [calls[usual][0]] if majority else [who[0] for who in calls.values()]
+    behind = [s for s in suspects if any(left_out(calls[s][0], w.seq, peer) for peer in peers)]
+    if len(behind) == len(calls):
+        behind = []
+    skipped = [m for s in behind for m in calls[s]]
+    wrong = [m for s in suspects if s not in behind and (majority or not behind) for m in calls[s]]
+    aspect = next((a for i, a in enumerate(ASPECTS) if len({part(s, i) for s in calls}) > 1), "op")
+    sides = (f"{named(ranks(who))} called {what.replace('|', ' ').strip()}" for what, who in calls.items())
+    text = ", ".join(sides)
+    for kind, members in (("collective.skipped", skipped), ("collective.mismatched", wrong)):
+        if members:
+            yield statement(kind, w, members, look, text, aspect=aspect, majority=majority)
+
+
+def part(signature: str, index: int) -> str:
+    parts = signature.split("|")
+    return parts[index] if index < len(parts) else ""
+
+
+def left_out(odd: Member, seq: int, peer: Member) -> bool:
+    """Whether the odd rank's call is the one that used to follow the peer's call: it is one ahead."""
+    mine, usual = odd.signature(seq), peer.signature(seq)
+    if mine == usual:
+        return False
+    before = [peer.signature(s) for s in range(max(1, seq - BACK), seq)]
+    for i in range(len(before) - 2, -1, -1):
+        if before[i] == usual and (i == 0 or before[i - 1] == before[-1]):
+            return before[i + 1] == mine
+    return False
+
+
+def conflict(w: Waiting) -> list[Member]:
+    """The members that take themselves for the root of one gather or scatter, where they are several."""
+    claims = [m for m in w.group.members if m.is_root(w.seq)]
+    return claims if len(claims) > 1 else []
+
+
+def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:
+    """Several roots: the one that was always the root is right, where there is one."""
+    op = w.op()
+    before: Counter[int] = Counter()
+    for member in w.group.members:
+        for row in member.rows():
+            if row[0] != w.seq and len(row) > 5 and row[5] is True and str(row[1]).startswith(f"{op}|"):
+                before[member.rank] += 1
+    known = [m for m in claims if before[m.rank]]
+    odd = [m for m in claims if m.rank != known[0].rank] if len(known) == 1 else claims
+    text = f"{named(ranks(claims))} each take themselves for the root of {op}"
+    if len(known) == 1:
+        text += f"; {named(ranks(known))} was the root of the {before[known[0].rank]} before"
+    return statement("collective.mismatched", w, odd, look, text, aspect="root", majority=len(known) == 1)
+
+
+def aborted(w: Waiting, agreed: list[Member], look: Look, evidence: Evidence) -> Iterable[Fact]:
+    """A rank that a message of another size ended, while all that is left of the others agrees."""
+    told = {e.rank for e in evidence.of("gloo.size_mismatched")}
+    gone = [m for m in w.awaited if m.launched < 0 and m.rank in told]
+    if not gone:
+        return
+    majority = 2 * len(agreed) > len(w.group.members)
+    text = f"{named(ranks(agreed))} agree, and {named(ranks(gone))} was ended by a message of another size"
+    odd = gone if majority else [*gone, *agreed]
+    yield statement("collective.mismatched", w, odd, look, text, aspect="size", majority=majority)
+
+
+def ahead(waits: Sequence[Waiting], look: Look, evidence: Evidence) -> Iterable[Fact]:
+    """An awaited rank whose step count is past the others' has left one out and gone on."""
+    steps: dict[int, int] = {}
+    for event in evidence.of("rank.sampled"):
+        count = event.data.get("num_steps")
+        if event.rank is not None and isinstance(count, int):
+            steps[event.rank] = count
+    blocked = {rank for w in waits for rank in ranks(w.waiting)}
+    for w in waits:
+        theirs = max((steps.get(m.rank, 0) for m in w.waiting), default=0)
+        roots = [m for m in w.awaited if m.rank not in blocked and not m.moved]
+        past = [m for m in roots if theirs and steps.get(m.rank, 0) > theirs]
+        if past:
+            who = named(ranks(past))
+            yield Fact(
+                kind="collective.skipped",
+                text=f"{who} past step {theirs}, where the others wait, with fewer collectives",
+                ranks=ranks(past),
+                data={**w.data(look), "aspect": "op", "majority": True},
+                since=w.since(),
+                events=[m.event for m in past if m.event] or w.events(),
+            )

@@ -1,0 +1,86 @@
+"""Where in its program a rank stands: the text of each call on its stack, and the loops around it.
+
+Read from the program's source files, which may lie on a file system that does not answer: ask in a child.
+"""
+
+import ast
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from probes.redact import redact
+
+_LARGEST, _TEXT, _FRAMES = 1 << 20, 200, 24
+_LIBRARY = ("site-packages", "dist-packages", f"{os.sep}lib{os.sep}python", "<frozen")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+Frame = Mapping[str, Any]
+
+
+def main_frames(threads: Sequence[Mapping[str, Any]]) -> list[Frame]:
+    """The main thread's frames that are the program's own, innermost first."""
+    main = next((t for t in threads if t.get("thread_name") == "MainThread"), threads[0] if threads else {})
+    own = [f for f in main.get("frames") or () if isinstance(f, dict) and is_own(str(f.get("filename")))]
+    return own[:_FRAMES]
+
+
+def is_own(path: str) -> bool:
+    return path.endswith(".py") and not any(part in path for part in _LIBRARY)
+
+
+def of_frames(frames: Sequence[Frame], folder: str) -> list[dict[str, Any]]:
+    """One entry a frame whose source could be read; relative names are looked up in `folder`."""
+    found = []
+    for frame in frames:
+        name, path, line = str(frame.get("name")), str(frame.get("filename")), frame.get("line")
+        tree = parsed(os.path.join(folder, path)) if isinstance(line, int) else None
+        if tree is None or not isinstance(line, int):
+            continue
+        call, loops = place(tree, line)
+        short = f"{name} ({os.path.basename(path)}:{line})"
+        found.append({"frame": short, "path": path, "line": line, "loops": loops, "call": call})
+    return found
+
+
+@cache
+def parsed(path: str) -> ast.Module | None:
+    try:
+        with open(path, "rb") as file:
+            return ast.parse(file.read(_LARGEST))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def place(tree: ast.AST, line: int) -> tuple[str, list[list[int]]]:
+    """The call at a line, and the loops of its function around it, outermost first, as [first, last].
+
+    >>> place(ast.parse("for n in range(9):\\n    step(n)\\nsave()"), 2)
+    ('step(n)', [[1, 2]])
+    >>> place(ast.parse("for n in range(9):\\n    step(n)\\nsave()"), 3)
+    ('save()', [])
+    """
+    loops: list[list[int]] = []
+    calls: list[ast.Call] = []
+    for node in around(tree, line):
+        if isinstance(node, _FUNCTIONS):
+            loops, calls = [], []
+        elif isinstance(node, _LOOPS):
+            loops.append([node.lineno, node.end_lineno or node.lineno])
+        elif isinstance(node, ast.Call):
+            calls.append(node)
+    begun = [call for call in calls if call.lineno == line] or calls[-1:]
+    return redact(ast.unparse(begun[0]))[:_TEXT] if begun else "", loops
+
+
+def around(tree: ast.AST, line: int) -> Iterator[ast.AST]:
+    """The nodes that hold a line, from the outside in."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        first = getattr(node, "lineno", None)
+        if first is not None:
+            if not first <= line <= (node.end_lineno or first):  # type: ignore[attr-defined]
+                continue
+            yield node
+        todo += reversed(list(ast.iter_child_nodes(node)))
