@@ -41,9 +41,11 @@ def looks(evidence: Evidence) -> list[Look]:
     """All looks, oldest first."""
     states = list(evidence.of(*STATES))
     taken = list(evidence.of("evidence.taken"))
-    if not taken:
-        return [Look(cause="foreign", time=None, scans=scans_of(states))] if states else []
     well = [e for e in evidence.of("command.ended") if e.data.get("exit_code") == 0]
+    if not taken:
+        over = 0.0 if well else None
+        foreign = Look(cause="foreign", time=None, scans=scans_of(states), resolved_after_s=over)
+        return [foreign] if states else []
     moved = sorted(e.time for e in [*evidence.of("job.progressed"), *well] if e.time is not None)
     found = []
     for event in taken:

@@ -117,7 +117,7 @@ def components(graph: dict[Node, list[Node]]) -> list[list[Node]]:
                 if todo:
                     low[todo[-1][0]] = min(low[todo[-1][0]], low[node])
                 if low[node] == index[node]:
-                    part = []
+                    part = list[Node]()
                     while not part or part[-1] != node:
                         part.append(path.pop())
                         on_path.discard(part[-1])

@@ -23,7 +23,8 @@ from diagnose.values import integer, json_value, number, string
 EVENTS = {
     "flight.group_read": "one rank in one group; data: group, desc, group_index (order of first use), ranks, "
     " launched, completed, status_launched, num_entries, "
-    "entries ([seq, signature, created_s, retired, timeout_s, is_root], the newest, oldest first), "
+    "entries ([seq, signature, created_s, retired, timeout_s], the newest, oldest first; where it shows also "
+    "whether this rank is the root), "
     "pg_id (where the group has no name: TORCH_DISTRIBUTED_DEBUG=DETAIL takes it away)",
     "flight.read": "one dump; data: version, num_entries, library",
     "source.unreadable": "data: reason",
@@ -150,7 +151,7 @@ def group(dump: Row, key: tuple[str, str], mine: list[tuple[int, Row]], index: i
         "completed": min(undone) - 1 if undone else launched,
         "status_launched": status,
         "num_entries": len(rows),
-        "pg_id": integer(rows[-1].get("pg_id")),
+        **({"pg_id": integer(rows[-1].get("pg_id"))} if key[0].startswith("pg:") else {}),
         "entries": [entry(seq, row) for seq, row in zip(seqs[-KEEP:], rows[-KEEP:], strict=True)],
     }
 
@@ -193,7 +194,7 @@ def entry(seq: int, row: Row) -> list[object]:
         created / 1e9 if created else None,
         is_true(row.get("retired")),
         timeout / 1e3 if timeout else None,
-        is_root(row),
+        *([] if (root := is_root(row)) is None else [root]),
     ]
 
 

@@ -15,7 +15,7 @@ _LARGEST, _TEXT, _FRAMES = 1 << 20, 200, 24
 _LIBRARY = ("site-packages", "dist-packages", f"{os.sep}lib{os.sep}python", "<frozen")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
-Frame = Mapping[str, Any]
+Frame = dict[str, Any]
 
 
 def main_frames(threads: Sequence[Mapping[str, Any]]) -> list[Frame]:
