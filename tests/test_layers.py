@@ -12,7 +12,10 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-READINGS = {"diagnose.looks", "diagnose.waitgraph", "diagnose.activity", "diagnose.fingerprints"}
+READINGS = {"diagnose.looks", "diagnose.waitgraph", "diagnose.activity"} | {
+    "diagnose.fingerprints",
+    "diagnose.places",
+}
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -36,7 +39,9 @@ MAY: dict[str, set[str]] = {
     "diagnose.sources": {"diagnose.model", *LINES},
     "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
     "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
+    "diagnose.circles": {"diagnose.waitgraph"},
     "diagnose.fingerprints": {"diagnose.model"},
+    "diagnose.places": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.activity": {"diagnose.model", "diagnose.looks"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.facts": {"diagnose.model", *READINGS},

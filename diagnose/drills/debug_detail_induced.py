@@ -7,7 +7,7 @@ import torch.distributed as dist
 import training
 
 DRILL = {
-    "expect": {"failure": "debug_detail_induced", "ranks": []},
+    "expect": {"failure": "debug_detail_induced", "ranks": [0, 1]},
     "symptom": "hang",
     "ends": "error",
     "num_ranks": 2,

@@ -1,22 +1,27 @@
 """Ranks that wait for each other in different groups: no machine is at fault, the order of the calls is.
 
-Tarjan's algorithm over ranks and operations (rank -> what it waits in -> who is absent from that), with an
-explicit stack; absent sets of one group are chained, so the cost is linear in the size of the groups.
+With TORCH_DISTRIBUTED_DEBUG=DETAIL every rank compares its call with the others' before it makes it. That check
+waits for all members, although the call itself (`async_op=True`) would not: then the checks are at fault.
 """
 
 from collections.abc import Iterable, Sequence
 
-from diagnose.activity import own_frame
+from diagnose.activity import of_rank, own_frame
+from diagnose.circles import circles
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.places import call, site, sites
 from diagnose.waitgraph import Waiting, ranks, stuck
 
 KINDS = {
     "collective.cycled": FactKind(
-        "ranks wait for each other in a circle; data: groups, sites", ("flight_recorder",)
+        "ranks wait for each other in a circle; data: groups, sites, resolved", ("flight_recorder",)
+    ),
+    "collective.checks_crossed": FactKind(
+        "every rank waits in DETAIL's check of an asynchronous call, each of another one; data: sites, resolved",
+        ("agent",),
     ),
 }
-Node = tuple[int, int]  # (-1, rank) or (wait, 0)
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -26,28 +31,26 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     waits = stuck(look, evidence)
     for circle in circles(waits):
         yield fact(circle, waits, look)
+    if not any(w.seq for w in waits):
+        yield from crossed(look, evidence)
 
 
 def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:
     mine = [w for w in waits if set(ranks(w.waiting)) & set(circle) and set(ranks(w.awaited)) & set(circle)]
     stacks = look.last("stack.read")
-    parts, events, sites = [], list[Event](), list[str]()
+    parts, events = [], list[Event]()
     for w in mine:
         here = [m for m in w.waiting if m.rank in circle]
-        at = sorted({own_frame(stacks[m.rank]) for m in here if m.rank in stacks} - {""})
         absent = named([r for r in ranks(w.awaited) if r in circle])
-        sites += at
-        parts.append(
-            f"{named(ranks(here))} in {w.place()}" + (f" at {', '.join(at)}" if at else "") + f" for {absent}"
-        )
-        events += [stacks[m.rank] for m in here if m.rank in stacks] or [m.event for m in here if m.event]
+        parts.append(f"{named(ranks(here))} in {w.place()}{sites(look, ranks(here))} for {absent}")
+        events += [event for m in here if (event := stacks.get(m.rank, m.event))]
     return Fact(
         kind="collective.cycled",
         text="each waits for another: " + "; ".join(parts),
         ranks=sorted(circle),
         data={
             "groups": [w.group.title() for w in mine],
-            "sites": sites,
+            "sites": [site(look, rank) for rank in sorted(circle)],
             "resolved": look.resolved_after_s is not None,
         },
         since=min((t for w in mine if (t := w.since()) is not None), default=None),
@@ -55,71 +58,24 @@ def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:
     )
 
 
-def edges(waits: Sequence[Waiting]) -> dict[Node, list[Node]]:
-    """Who points to what: a rank to the operations it waits in, an operation to the ranks it lacks."""
-    found: dict[Node, list[Node]] = {}
-    before: dict[int, int] = {}  # group -> its wait at the next lower place
-    for num, w in sorted(enumerate(waits), key=lambda pair: pair[1].seq):
-        for member in w.waiting:
-            found.setdefault((-1, member.rank), []).append((num, 0))
-        last = before.get(id(w.group))
-        low = waits[last].seq if last is not None else -1
-        found[(num, 0)] = [(-1, m.rank) for m in w.awaited if m.launched >= low or last is None]
-        if last is not None:
-            found[(num, 0)].append((last, 0))
-        before[id(w.group)] = num
-    return found
-
-
-def circles(waits: Sequence[Waiting]) -> list[list[int]]:
-    """Sets of ranks that wait for each other, and for nobody outside."""
-    graph = edges(waits)
-    component: dict[Node, int] = {}
-    parts = components(graph)
-    for num, part in enumerate(parts):
-        component.update(dict.fromkeys(part, num))
-    leaving = {component[a] for a, targets in graph.items() for b in targets if component[b] != component[a]}
-    found = []
-    for num, part in enumerate(parts):
-        members = [rank for kind, rank in part if kind == -1]
-        if len(members) > 1 and num not in leaving:
-            found.append(sorted(members))
-    return found
-
-
-def components(graph: dict[Node, list[Node]]) -> list[list[Node]]:
-    """Strongly connected components."""
-    index: dict[Node, int] = {}
-    low: dict[Node, int] = {}
-    path: list[Node] = []
-    on_path: set[Node] = set()
-    found: list[list[Node]] = []
-    for start in graph:
-        if start in index:
-            continue
-        todo = [(start, iter(graph.get(start, ())))]
-        index[start] = low[start] = len(index)
-        path.append(start)
-        on_path.add(start)
-        while todo:
-            node, targets = todo[-1]
-            for target in targets:
-                if target not in index:
-                    index[target] = low[target] = len(index)
-                    path.append(target)
-                    on_path.add(target)
-                    todo.append((target, iter(graph.get(target, ()))))
-                    break
-                if target in on_path:
-                    low[node] = min(low[node], index[target])
-            else:
-                todo.pop()
-                if todo:
-                    low[todo[-1][0]] = min(low[todo[-1][0]], low[node])
-                if low[node] == index[node]:
-                    part = list[Node]()
-                    while not part or part[-1] != node:
-                        part.append(path.pop())
-                        on_path.discard(part[-1])
-                    found.append(part)
-    return found
+def crossed(look: Look, evidence: Evidence) -> Iterable[Fact]:
+    """All stand in calls of the library at different places, and none has been launched: the checks wait."""
+    checked = any(str(e.data.get("group")).startswith("pg:") for e in evidence.of("flight.group_read"))
+    doing = {rank: a for rank in evidence.ranks if (a := of_rank(look, rank, False)) is not None}
+    inside = [a for a in doing.values() if a.is_ == "collective" and a.moving is not True]
+    if not checked or len(inside) < len(evidence.ranks):
+        return
+    frames = {own_frame(a.event) for a in doing.values()}
+    calls = [call(look, rank)[1] for rank in doing]
+    if len(frames) < 2 or not all(calls):
+        return
+    is_async = all("async_op=True" in text for text in calls)
+    placed = look.last("stack.placed")
+    yield Fact(
+        kind="collective.checks_crossed" if is_async else "collective.cycled",
+        text="each waits in the check before another call: "
+        + "; ".join(f"{named([rank])} at {site(look, rank)}" for rank in doing),
+        ranks=sorted(doing),
+        data={"sites": [site(look, rank) for rank in doing], "resolved": look.resolved_after_s is not None},
+        events=[placed.get(rank, a.event) for rank, a in doing.items()],
+    )

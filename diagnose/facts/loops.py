@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from diagnose.activity import of_rank
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.places import Place, listed
 from diagnose.waitgraph import Waiting, ranks, stuck
 
 KINDS = {
@@ -16,7 +17,6 @@ KINDS = {
         ("agent",),
     ),
 }
-Place = dict[str, object]
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -59,11 +59,6 @@ def beyond(own: Event, other: Event) -> tuple[Place, Place] | None:
         is_behind = isinstance(line, int) and any(isinstance(end, int) and end < line for end in ends)
         return (mine, theirs) if is_behind else None
     return None
-
-
-def listed(event: Event) -> list[Place]:
-    told = event.data.get("places")
-    return [place for place in told if isinstance(place, dict)] if isinstance(told, list) else []
 
 
 def name(place: Place) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from diagnose import fingerprints
 from diagnose.looks import Look, decisive, looks
 from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.places import sites
 from diagnose.waitgraph import Member, Waiting, ranks, stuck
 
 NEEDS = ("flight_recorder",)
@@ -108,8 +109,11 @@ def differing(w: Waiting, calls: dict[str, list[Member]], look: Look) -> Iterabl
     skipped = [m for s in behind for m in calls[s]]
     wrong = [m for s in suspects if s not in behind and (majority or not behind) for m in calls[s]]
     aspect = next((a for i, a in enumerate(ASPECTS) if len({part(s, i) for s in calls}) > 1), "op")
-    sides = (f"{named(ranks(who))} called {what.replace('|', ' ').strip()}" for what, who in calls.items())
-    text = ", ".join(sides)
+    sides = (
+        f"{named(ranks(who))} called {what.replace('|', ' ').strip()}{sites(look, ranks(who))}"
+        for what, who in calls.items()
+    )
+    text = "; ".join(sides)
     for kind, members in (("collective.skipped", skipped), ("collective.mismatched", wrong)):
         if members:
             yield statement(kind, w, members, look, text, aspect=aspect, majority=majority)
@@ -148,7 +152,7 @@ def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:
                 before[member.rank] += 1
     known = [m for m in claims if before[m.rank]]
     odd = [m for m in claims if m.rank != known[0].rank] if len(known) == 1 else claims
-    text = f"{named(ranks(claims))} each take themselves for the root of {op}"
+    text = f"{named(ranks(claims))} each take themselves for the root of {op}{sites(look, ranks(claims))}"
     if len(known) == 1:
         text += f"; {named(ranks(known))} was the root of the {before[known[0].rank]} before"
     return statement("collective.mismatched", w, odd, look, text, aspect="root", majority=len(known) == 1)
