@@ -12,9 +12,9 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-READINGS = {"diagnose.looks", "diagnose.waitgraph", "diagnose.activity"} | {
-    "diagnose.fingerprints",
-    "diagnose.places",
+READINGS = {
+    f"diagnose.{name}"
+    for name in ("activity", "calls", "circles", "fingerprints", "graphs", "looks", "places", "waitgraph")
 }
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
@@ -39,7 +39,9 @@ MAY: dict[str, set[str]] = {
     "diagnose.sources": {"diagnose.model", *LINES},
     "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
     "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
+    "diagnose.calls": {"diagnose.waitgraph"},
     "diagnose.circles": {"diagnose.waitgraph"},
+    "diagnose.graphs": {"diagnose.model", *READINGS},
     "diagnose.fingerprints": {"diagnose.model"},
     "diagnose.places": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.activity": {"diagnose.model", "diagnose.looks"},

@@ -18,7 +18,7 @@ KINDS = {
         "ranks wait for each other in a circle; data: groups, sites, resolved", ("flight_recorder",)
     ),
     "collective.checks_crossed": FactKind(
-        "every rank waits in DETAIL's check of an asynchronous call, each of another one; data: sites, resolved",
+        "every rank waits in DETAIL's check of another asynchronous call; data: sites, resolved",
         ("agent",),
     ),
 }

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from diagnose import fingerprints
+from diagnose.calls import aspect, first_of_each, odd, roots
 from diagnose.looks import Look, decisive, looks
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.places import sites
@@ -23,7 +24,6 @@ KINDS = {
         "a rank left out a collective: its later ones pair with others' earlier", NEEDS
     ),
 }
-ASPECTS = ("op", "size", "dtype")
 BACK = 256  # how many earlier collectives tell what usually follows what
 
 
@@ -41,12 +41,11 @@ def by_text(evidence: Evidence) -> Iterable[Fact]:
     (usual, most), *_ = votes.most_common()
     majority = 2 * most > len(calls)
     sides = {call: named([r for r, one in calls.items() if one == call]) for call in votes}
-    aspect = next(a for i, a in enumerate(ASPECTS) if len({call[i] for call in votes}) > 1)
     yield Fact(
         kind="collective.mismatched",
         text=f"at #{seq} " + ", ".join(f"{who} called {' '.join(what)}" for what, who in sides.items()),
         ranks=sorted(rank for rank, call in calls.items() if call != usual or not majority),
-        data={"aspect": aspect, "majority": majority, "resolved": False},
+        data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": False},
         since=min((e.time for e in events if e.time is not None), default=None),
         events=events,
     )
@@ -65,21 +64,11 @@ def recorded(evidence: Evidence) -> Iterable[Fact]:
         yield from ahead(waits, look, evidence)
 
 
-def first_of_each(waits: Sequence[Waiting]) -> Iterable[Waiting]:
-    """The first wait of each group where calls differ: what follows is its consequence."""
-    seen: set[str] = set()
-    for w in sorted(waits, key=lambda w: w.seq):
-        if w.group.name not in seen and w.seq:
-            yield w
-            if len(w.calls()) > 1 or conflict(w):
-                seen.add(w.group.name)
-
-
 def mismatch(w: Waiting, look: Look, evidence: Evidence) -> Iterable[Fact]:
     calls = w.calls()
     if len(calls) > 1:
         yield from differing(w, calls, look)
-    elif claims := conflict(w):
+    elif claims := roots(w):
         yield other_root(w, claims, look)
     elif len(calls) == 1:
         yield from aborted(w, next(iter(calls.values())), look, evidence)
@@ -99,16 +88,13 @@ def statement(
 
 
 def differing(w: Waiting, calls: dict[str, list[Member]], look: Look) -> Iterable[Fact]:
-    usual = max(calls, key=lambda s: len(calls[s]))
-    majority = 2 * len(calls[usual]) > sum(map(len, calls.values()))
-    suspects = [s for s in calls if s != usual or not majority]
-    peers = [calls[usual][0]] if majority else [who[0] for who in calls.values()]
+    suspects, majority = odd(calls)
+    peers = [who[0] for s, who in calls.items() if s not in suspects or not majority]
     behind = [s for s in suspects if any(left_out(calls[s][0], w.seq, peer) for peer in peers)]
     if len(behind) == len(calls):
         behind = []
     skipped = [m for s in behind for m in calls[s]]
     wrong = [m for s in suspects if s not in behind and (majority or not behind) for m in calls[s]]
-    aspect = next((a for i, a in enumerate(ASPECTS) if len({part(s, i) for s in calls}) > 1), "op")
     sides = (
         f"{named(ranks(who))} called {what.replace('|', ' ').strip()}{sites(look, ranks(who))}"
         for what, who in calls.items()
@@ -116,12 +102,7 @@ def differing(w: Waiting, calls: dict[str, list[Member]], look: Look) -> Iterabl
     text = "; ".join(sides)
     for kind, members in (("collective.skipped", skipped), ("collective.mismatched", wrong)):
         if members:
-            yield statement(kind, w, members, look, text, aspect=aspect, majority=majority)
-
-
-def part(signature: str, index: int) -> str:
-    parts = signature.split("|")
-    return parts[index] if index < len(parts) else ""
+            yield statement(kind, w, members, look, text, aspect=aspect(calls), majority=majority)
 
 
 def left_out(odd: Member, seq: int, peer: Member) -> bool:
@@ -136,12 +117,6 @@ def left_out(odd: Member, seq: int, peer: Member) -> bool:
     return False
 
 
-def conflict(w: Waiting) -> list[Member]:
-    """The members that take themselves for the root of one gather or scatter, where they are several."""
-    claims = [m for m in w.group.members if m.is_root(w.seq)]
-    return claims if len(claims) > 1 else []
-
-
 def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:
     """Several roots: the one that was always the root is right, where there is one."""
     op = w.op()
@@ -151,11 +126,11 @@ def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:
             if row[0] != w.seq and len(row) > 5 and row[5] is True and str(row[1]).startswith(f"{op}|"):
                 before[member.rank] += 1
     known = [m for m in claims if before[m.rank]]
-    odd = [m for m in claims if m.rank != known[0].rank] if len(known) == 1 else claims
+    wrong = [m for m in claims if m.rank != known[0].rank] if len(known) == 1 else claims
     text = f"{named(ranks(claims))} each take themselves for the root of {op}{sites(look, ranks(claims))}"
     if len(known) == 1:
         text += f"; {named(ranks(known))} was the root of the {before[known[0].rank]} before"
-    return statement("collective.mismatched", w, odd, look, text, aspect="root", majority=len(known) == 1)
+    return statement("collective.mismatched", w, wrong, look, text, aspect="root", majority=len(known) == 1)
 
 
 def aborted(w: Waiting, agreed: list[Member], look: Look, evidence: Evidence) -> Iterable[Fact]:
@@ -166,8 +141,8 @@ def aborted(w: Waiting, agreed: list[Member], look: Look, evidence: Evidence) ->
         return
     majority = 2 * len(agreed) > len(w.group.members)
     text = f"{named(ranks(agreed))} agree, and {named(ranks(gone))} was ended by a message of another size"
-    odd = gone if majority else [*gone, *agreed]
-    yield statement("collective.mismatched", w, odd, look, text, aspect="size", majority=majority)
+    wrong = gone if majority else [*gone, *agreed]
+    yield statement("collective.mismatched", w, wrong, look, text, aspect="size", majority=majority)
 
 
 def ahead(waits: Sequence[Waiting], look: Look, evidence: Evidence) -> Iterable[Fact]:
