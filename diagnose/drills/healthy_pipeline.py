@@ -1,4 +1,4 @@
-"""Nothing: of 3 pipeline stages the last one has most of the work, and the others wait for it."""
+"""Nothing: of 3 pipeline stages the first one has most of the work, and the others wait for it."""
 
 import time
 
@@ -18,26 +18,24 @@ DRILL = {
 }
 
 
-def work(rows: torch.Tensor, layer: torch.nn.Module, rank: int) -> torch.Tensor:
-    """This stage's layers; the last stage has the large ones and the loss."""
-    time.sleep(0.12 if rank == 2 else 0.01)
-    return layer(rows)
+def backward(rank: int, out: torch.Tensor, gradient: torch.Tensor | None) -> None:
+    """This stage's share of the gradients; the first stage has the large embedding."""
+    time.sleep(0.12 if rank == 0 else 0.01)
+    (out if gradient is not None else out.square().mean()).backward(gradient)
 
 
-def forward(rank: int, last: int, layer: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
-    """One micro-batch through this stage: from the stage before, to the stage behind."""
+def through(rank: int, last: int, layer: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    """One micro-batch: from the stage before, to the stage behind, and its gradients back."""
     if rank > 0:
         rows = torch.empty(32, training.WIDTH)
         dist.recv(rows, src=rank - 1)
-    rows = rows.requires_grad_()
-    out = work(rows, layer, rank)
+    out: torch.Tensor = layer(rows.requires_grad_())
+    gradient = None
     if rank < last:
         dist.send(out.detach(), dst=rank + 1)
         gradient = torch.empty_like(out)
         dist.recv(gradient, src=rank + 1)
-        out.backward(gradient)
-    else:
-        out.square().mean().backward()
+    backward(rank, out, gradient)
     if rank > 0 and rows.grad is not None:
         dist.send(rows.grad, dst=rank - 1)
     return out
@@ -50,7 +48,7 @@ def main(rank: int) -> None:
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
     for num, (rows, _) in enumerate(training.batches(0, num=60)):
         optimizer.zero_grad()
-        out = forward(rank, num_ranks - 1, layer, rows)
+        out = through(rank, num_ranks - 1, layer, rows)
         norm = layer.weight.grad.norm().detach()
         dist.all_reduce(norm)
         optimizer.step()

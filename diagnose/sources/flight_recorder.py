@@ -24,7 +24,7 @@ EVENTS = {
     "flight.group_read": "one rank in one group; data: group, desc, group_index (order of first use), ranks, "
     " launched, completed, status_launched, num_entries, "
     "entries ([seq, signature, created_s, retired, timeout_s], the newest, oldest first; where it shows also "
-    "whether this rank is the root), "
+    "whether this rank is the root), p2p (only where the group also sends and receives), "
     "pg_id (where the group has no name: TORCH_DISTRIBUTED_DEBUG=DETAIL takes it away)",
     "flight.read": "one dump; data: version, num_entries, library",
     "source.unreadable": "data: reason",
@@ -126,7 +126,7 @@ def by_group(entries: list[Row]) -> dict[tuple[str, str], list[tuple[int, Row]]]
             continue
         seq = integer(row.get("collective_seq_id"))
         if seq is not None and seq >= 0:
-            name = name_of(pair[0]) or f"pg:{integer(row.get('pg_id')) or 0}"
+            name = of(row) or f"pg:{integer(row.get('pg_id')) or 0}"
             key = (name, string(pair[1] if len(pair) > 1 else "", 200))
             found.setdefault(key, []).append((place, row))
     return found
@@ -152,8 +152,25 @@ def group(dump: Row, key: tuple[str, str], mine: list[tuple[int, Row]], index: i
         "status_launched": status,
         "num_entries": len(rows),
         **({"pg_id": integer(rows[-1].get("pg_id"))} if key[0].startswith("pg:") else {}),
+        **({"p2p": True} if sends(dump, key[0], rows) else {}),
         "entries": [entry(seq, row) for seq, row in zip(seqs[-KEEP:], rows[-KEEP:], strict=True)],
     }
+
+
+def sends(dump: Row, name: str, rows: list[Row]) -> bool:
+    """Whether the group also sends and receives. Gloo records none of it, and counts it in `op_id`."""
+    seq, op = integer(rows[-1].get("collective_seq_id")), integer(rows[-1].get("op_id"))
+    if seq is not None and op is not None and op > seq:
+        return True
+    entries = dump.get("entries")
+    listed = entries if isinstance(entries, list | tuple) else ()
+    return any(is_true(row.get("is_p2p")) and of(row) == name for row in listed if isinstance(row, dict))
+
+
+def of(row: Row) -> str:
+    """The name of an entry's group."""
+    pair = row.get("process_group")
+    return name_of(pair[0]) if isinstance(pair, list | tuple) and pair else ""
 
 
 def is_done(row: Row, library: str) -> bool:
