@@ -18,8 +18,8 @@ KINDS = {
         NEEDS,
     ),
     "compile.diverged": FactKind(
-        "ranks still compiled when the others' timeout fired, or compiled other collectives; data: how (timeout, "
-        "graph), resolved",
+        "ranks still compiled when the others' timeout fired, or compiled other collectives; data: how "
+        "(timeout or graph), resolved",
         NEEDS,
     ),
     "compile.everywhere": FactKind("every rank compiles, none waits for another", NEEDS),

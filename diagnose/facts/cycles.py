@@ -1,7 +1,7 @@
 """Ranks that wait for each other in different groups: no machine is at fault, the order of the calls is.
 
 With TORCH_DISTRIBUTED_DEBUG=DETAIL every rank compares its call with the others' before it makes it. That
-check waits for all members, although the call itself (`async_op=True`) would not: then the checks are at fault.
+check waits for all members although the call itself (`async_op=True`) would not: then it is at fault.
 """
 
 from collections.abc import Iterable, Sequence

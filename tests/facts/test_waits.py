@@ -6,39 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagnose.facts import cycles, mismatches, waits
-from diagnose.model import Event, Evidence
-
-OPS = ["all_reduce|[[10]]|Float", "all_gather|[[4]]|Float", "broadcast|[[2]]|Float"]
-
-
-def dump(rank, launched, completed, group="0", desc="default_pg", ops=None, scan="100", ranks=None):
-    """One `flight.group_read`: `ops` are the signatures of collectives 1..launched."""
-    ops = ops or [OPS[0]] * launched
-    rows = [[i + 1, op, 1000.0 + i, i < completed, 60.0] for i, op in enumerate(ops)]
-    return Event(
-        kind="flight.group_read",
-        source="flight_recorder",
-        where=f"attempts/1/flight/{scan}/rank-{rank:05d}.json",
-        rank=rank,
-        data={
-            "group": group,
-            "desc": desc,
-            "launched": launched,
-            "completed": completed,
-            "ranks": ranks or [],
-            "entries": rows,
-        },
-    )
-
-
-def seen(*events, num_ranks=4):
-    ranks = sorted({e.rank for e in events if e.rank is not None})
-    evidence = Evidence(
-        events=list(events), read=frozenset({"flight_recorder"}), ranks=ranks, num_ranks=num_ranks
-    )
-    facts = [f for module in (waits, mismatches, cycles) for f in module.derive(evidence)]
-    return {(f.kind, tuple(f.ranks)) for f in facts if f.kind != "collective.waited"}
+from tests.facts.dumps import OPS, dump, look, say, seen
 
 
 def test_a_rank_that_never_launched_is_awaited_whatever_the_order_of_files():
@@ -124,25 +92,7 @@ def test_odd_entries_are_no_error(junk):
 def test_a_collective_that_timed_out_before_the_look_was_never_completed():
     """Gloo retires what failed: rank 0 looks complete at 7, where rank 1 stands at 6."""
     told = "[gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 8000ms for recv operation to complete"
-    events = [
-        dump(0, 7, 7),
-        dump(1, 6, 6),
-        Event(
-            kind="exception.raised",
-            source="rank_hook",
-            where="x:1",
-            rank=0,
-            time=90.0,
-            data={"message": told},
-        ),
-        Event(
-            kind="evidence.taken",
-            source="agent",
-            where="x:2",
-            time=101.0,
-            data={"cause": "raised", "time_dirs": ["100"]},
-        ),
-    ]
+    events = [dump(0, 7, 7), dump(1, 6, 6), say("exception.raised", 0, 90.0, message=told), look("raised")]
     assert seen(*events, num_ranks=2) == {("collective.awaited", (1,))}
     assert seen(*events[:2], num_ranks=2) == set()
 
@@ -150,7 +100,62 @@ def test_a_collective_that_timed_out_before_the_look_was_never_completed():
 def test_after_a_failure_nobody_is_behind():
     """Gloo retires what failed, so a rank that has not failed yet looks behind those that have."""
     events = [dump(0, 7, 7), dump(1, 7, 7), dump(2, 7, 6)]
-    look = {"cause": "raised", "time_dirs": ["100"]}
-    taken = Event(kind="evidence.taken", source="agent", where="x:2", time=101.0, data=look)
     assert seen(*events, num_ranks=3) == {("collective.behind", (2,))}
-    assert seen(*events, taken, num_ranks=3) == set()
+    assert seen(*events, look("raised"), num_ranks=3) == set()
+
+
+CLOSED = "[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:3. This is typically"
+
+
+def test_after_a_failure_a_rank_that_has_not_arrived_yet_is_not_late():
+    """Rank 1 raised; rank 2 was still on its way, and no time ran out for anybody."""
+    events = [
+        *(dump(0, 10, 9), dump(1, 9, 9), dump(2, 9, 9)),
+        say("exception.raised", 1, 99.0, message="a bad batch"),
+        look("raised"),
+    ]
+    assert seen(*events, num_ranks=3) == set()
+
+
+def test_after_a_failure_a_rank_that_left_no_dump_and_lost_its_peer_was_in_the_collective():
+    events = [
+        *(dump(0, 10, 10), dump(1, 9, 9)),
+        say("exception.raised", 0, 99.0, message="Timed out waiting 5000ms for recv operation"),
+        say("exception.raised", 2, 99.1, message=CLOSED),
+        look("raised"),
+    ]
+    assert seen(*events, num_ranks=3) == {("collective.awaited", (1,))}
+
+
+def test_a_rank_that_sleeps_past_the_others_time_limit_is_late():
+    events = [
+        *(dump(0, 7, 7), dump(1, 7, 7), dump(2, 6, 6)),
+        *(say("exception.raised", r, 99.0, message="Timed out waiting 9ms") for r in (0, 1)),
+        look("raised"),
+        say("exception.raised", 2, 140.0, message=CLOSED),  # it wakes much later
+    ]
+    assert seen(*events, num_ranks=3) == {("collective.awaited", (2,))}
+
+
+def stack(rank, *frames):
+    at = f"attempts/1/stacks/100/rank-{rank:05d}.json"
+    return say("stack.read", rank, source="stack_dump", where=at, main=list(frames), paths=[], active=False)
+
+
+def test_a_wait_that_no_dump_shows_is_read_from_the_stacks():
+    """Gloo records neither a monitored barrier nor send and receive."""
+    inside = "monitored_barrier (distributed_c10d.py:5435)"
+    events = [*(stack(r, inside, "main (train.py:38)") for r in (0, 1)), stack(2, "load (train.py:9)")]
+    assert seen(*events, num_ranks=3) == {("collective.awaited", (2,))}
+    assert seen(*events[:2], num_ranks=3) == set(), "nothing is known of rank 2"
+    assert seen(*events[:2], stack(2, inside), num_ranks=3) == set(), "all wait: for what, no stack tells"
+
+
+def test_members_of_a_group_without_a_name_are_those_of_the_group_it_stands_for():
+    """With DETAIL each group is recorded twice, by number alone."""
+    ranks, group = [0, 1, 2], "pg:3"
+    events = [dump(r, 4 if r else 3, 3, group, "") for r in ranks]
+    for event in events:
+        event.data["pg_id"] = 3
+    made = say("group.created", 0, group="1", desc="norms", ranks=ranks, index=1)
+    assert seen(*events, made, num_ranks=4) == {("collective.awaited", (0,))}

@@ -1,0 +1,122 @@
+"""Calls that do not agree: who is in the minority, by which evidence, and what stays undecided."""
+
+from diagnose.calls import aspect
+from diagnose.facts import mismatches
+from diagnose.model import Evidence
+from tests.facts.dumps import OPS, dump, look, say
+
+
+def told(*events, num_ranks=3):
+    ranks = sorted({e.rank for e in events if e.rank is not None})
+    read = frozenset({"flight_recorder"})
+    evidence = Evidence(events=list(events), read=read, ranks=ranks, num_ranks=num_ranks)
+    return [(f.kind, f.ranks, f.data["aspect"], f.data["majority"]) for f in mismatches.derive(evidence)]
+
+
+def gather(rank, root, launched=3, completed=2, ops=None, roots=(0, 0)):
+    """A dump of gathers: `root` is the one it takes for the root of the last."""
+    event = dump(rank, launched, completed, ops=ops or ["gather|[[4]]|Float"] * launched)
+    for row, who in zip(event.data["entries"], [*roots, root], strict=False):
+        row.append(who == rank)
+    return event
+
+
+def reset(rank):
+    return say(
+        "exception.raised", rank, message="Read error [127.0.0.1]:1: Connection reset by peer", type="E"
+    )
+
+
+def test_the_first_thing_that_differs_is_the_aspect():
+    assert aspect(["all_reduce|[[8]]|Float", "broadcast|[[4]]|Float"]) == "op"
+    assert aspect(["all_reduce|[[8]]|Float", "all_reduce|[[4]]|Double"]) == "size"
+    assert aspect(["barrier||", "barrier||Float"]) == "dtype"
+
+
+def test_an_innocent_rank_that_aborted_is_not_named():
+    """Rank 2 was ended by rank 3's larger message; what is left of the others tells who differs."""
+    double = [*[OPS[0]] * 6, "all_reduce|[[10]]|Double"]
+    events = [dump(0, 7, 6), dump(1, 7, 7), dump(3, 7, 7, ops=double), reset(1), reset(3)]
+    events += [say("gloo.size_mismatched", 2), look("raised")]
+    assert told(*events, num_ranks=4) == [("collective.mismatched", [3], "dtype", True)]
+
+
+def test_a_rank_that_aborted_differs_where_all_others_agree():
+    events = [dump(0, 7, 6), dump(1, 7, 6), say("gloo.size_mismatched", 2), look("crashed")]
+    assert told(*events) == [("collective.mismatched", [2], "size", True)]
+
+
+def test_two_ranks_of_which_one_aborted_are_both_named():
+    events = [dump(0, 7, 6), say("gloo.size_mismatched", 1), look("crashed")]
+    assert told(*events, num_ranks=2) == [("collective.mismatched", [0, 1], "size", False)]
+
+
+def test_a_rank_that_is_gone_for_another_reason_disagrees_with_nobody():
+    assert told(dump(0, 7, 6), dump(1, 7, 6), look("crashed")) == []
+
+
+def test_of_two_roots_the_one_that_always_was_is_right():
+    assert told(gather(0, 0), gather(1, 1)) == [("collective.mismatched", [1], "root", True)]
+
+
+def test_two_roots_without_a_past_are_both_named():
+    events = [gather(r, r, launched=1, completed=0, roots=()) for r in (0, 1)]
+    assert told(*events) == [("collective.mismatched", [0, 1], "root", False)]
+
+
+def test_one_root_that_waits_for_a_late_rank_is_no_mismatch():
+    assert told(gather(0, 0), gather(1, 0), dump(2, 2, 2, ops=["gather|[[4]]|Float"] * 2)) == []
+
+
+def test_only_the_first_place_where_a_group_parts_counts():
+    """Rank 2 was done early with its broadcast and went on: what it waits in now is a consequence."""
+    odd = [*[OPS[0]] * 6, OPS[2], OPS[0]]
+    events = [dump(0, 7, 6), dump(1, 7, 6), dump(2, 8, 7, ops=odd)]
+    assert told(*events) == [("collective.mismatched", [2], "op", True)]
+
+
+def test_without_a_majority_the_rank_that_is_one_ahead_left_one_out():
+    steps = [OPS[0], OPS[1]] * 5
+    events = [dump(0, 11, 10, ops=[*steps, OPS[0]]), dump(1, 11, 10, ops=[*steps, OPS[1]])]
+    assert told(*events, num_ranks=2) == [("collective.skipped", [1], "op", False)]
+
+
+def test_a_job_that_went_on_has_the_word_resolved_in_its_mismatch():
+    odd = [*[OPS[0]] * 6, OPS[2]]
+    events = [dump(0, 7, 6), dump(1, 7, 6), dump(2, 7, 6, ops=odd), look("stalled")]
+    events.append(say("job.progressed", None, 120.0, "agent"))
+    evidence = Evidence(events=events, read=frozenset(), ranks=[0, 1, 2], num_ranks=3)
+    assert [f.data["resolved"] for f in mismatches.derive(evidence)] == [True]
+
+
+FINGERPRINT = (
+    "Detected mismatch between collectives on ranks. Rank {a} is running collective: CollectiveFingerPrint("
+    "SequenceNumber={n}, OpType={op_a}, TensorShape=[4], TensorDtypes=Float, TensorDeviceTypes=TensorOptions("
+    "dtype=float (default), device=cpu)), but Rank {b} is running collective: CollectiveFingerPrint("
+    "SequenceNumber={n}, OpType={op_b}, TensorShape=[4], TensorDtypes=Float, TensorDeviceTypes=TensorOptions("
+    "dtype=float (default), device=cpu)).Collectives differ in the following aspects: Op type"
+)
+
+
+def words(a, b, ops, n=2):
+    text = FINGERPRINT.format(a=a, b=b, op_a=ops[a], op_b=ops[b], n=n)
+    return say("exception.raised", a, message=text, type="RuntimeError")
+
+
+def test_under_detail_all_ranks_words_together_name_the_minority():
+    """Rank 1, the odd one, names rank 0 as the one that differs."""
+    ops = {0: "ALLREDUCE", 1: "BROADCAST", 2: "ALLREDUCE"}
+    events = [words(0, 1, ops), words(1, 0, ops), words(2, 1, ops)]
+    assert told(*events) == [("collective.mismatched", [1], "op", True)]
+
+
+def test_under_detail_two_ranks_alone_are_both_named():
+    ops = {0: "ALLREDUCE", 1: "BROADCAST"}
+    assert told(words(0, 1, ops), words(1, 0, ops)) == [("collective.mismatched", [0, 1], "op", False)]
+
+
+def test_under_detail_the_first_difference_counts():
+    ops = {0: "ALLREDUCE", 1: "BROADCAST", 2: "ALLREDUCE"}
+    later = {0: "BROADCAST", 1: "ALLREDUCE", 2: "BROADCAST"}
+    events = [words(0, 1, later, n=9), words(2, 1, later, n=9), words(0, 1, ops), words(2, 1, ops)]
+    assert told(*events) == [("collective.mismatched", [1], "op", True)]
