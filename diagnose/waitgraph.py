@@ -57,6 +57,7 @@ class Group(Record, frozen=True):
     name: str
     desc: str
     members: list[Member]
+    is_whole: bool = True  # False: only those members are known that recorded something
 
     def title(self) -> str:
         return self.desc if self.desc and self.desc != "undefined" else f"group {self.name or '0'}"
@@ -91,9 +92,8 @@ class Waiting(Record, frozen=True):
     def is_all_there(self) -> bool:
         """Whether every member waits in it with an equal call: nothing of theirs is in the way."""
         claims = sum(m.is_root(self.seq) for m in self.waiting)
-        return (
-            self.seq > 0 and len(self.waiting) == len(self.group.members) and len(self.calls()) < 2 > claims
-        )
+        everybody = self.group.is_whole and len(self.waiting) == len(self.group.members)
+        return self.seq > 0 and everybody and len(self.calls()) < 2 > claims
 
     def said(self) -> str:
         mine = ranks(self.waiting)
@@ -149,7 +149,8 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
         told = creation(name, first, created)
         desc = str((told or first).data.get("desc", ""))
         places = []
-        for rank in membership(desc, first, told, set(mine), evidence):
+        everybody = membership(desc, first, told, set(mine), evidence)
+        for rank in everybody or sorted(mine):
             own = mine.get(rank)
             launched, completed = frontier(own) if own else ((0, 0) if rank in dumped else (-1, -1))
             if (name, rank) in lost:
@@ -157,13 +158,13 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
             places.append(
                 Member(rank, launched, completed, (name, rank) in moved and (name, rank) not in lost, own)
             )
-        found.append(Group(name=name, desc=desc, members=places))
+        found.append(Group(name=name, desc=desc, members=places, is_whole=bool(everybody)))
     return found
 
 
 def failed(look: Look, evidence: Evidence, newest: dict[tuple[str, int], Event]) -> set[tuple[str, int]]:
     """(group, rank) whose newest collective failed before the look was over: gloo retires that one too."""
-    if look.cause not in AFTER:
+    if not (is_after(look, evidence) and retires(evidence)):
         return set()
     told = {e.rank for e in evidence.events if is_loss(e) and not later(e, look)}
     last: dict[int, tuple[float, str]] = {}
@@ -173,6 +174,16 @@ def failed(look: Look, evidence: Evidence, newest: dict[tuple[str, int], Event])
         if rank in told and isinstance(made, int | float):
             last[rank] = max(last.get(rank, (0.0, name)), (float(made), name))
     return {(name, rank) for rank, (_, name) in last.items()}
+
+
+def is_after(look: Look, evidence: Evidence) -> bool:
+    """Whether a look shows what is left after a failure, as far as is known."""
+    return look.cause in AFTER or (look.cause == "foreign" and any(map(is_loss, evidence.events)))
+
+
+def retires(evidence: Evidence) -> bool:
+    """Whether the recorder calls a failed collective done: gloo's does."""
+    return all(e.data.get("library") in ("gloo", "") for e in evidence.of("flight.read"))
 
 
 def later(event: Event, look: Look) -> bool:
@@ -213,12 +224,13 @@ def creation(name: str, event: Event, created: dict[object, Event]) -> Event | N
 
 
 def membership(desc: str, event: Event, told: Event | None, seen: set[int], evidence: Evidence) -> list[int]:
+    """The ranks of a group; none where nothing tells of those that recorded nothing in it."""
     ranks = (told or event).data.get("ranks")
     if isinstance(ranks, list) and ranks:
         return sorted({int(rank) for rank in ranks if isinstance(rank, int)} | seen)
     if desc == "default_pg" or len({e.data.get("group") for e in evidence.of("flight.group_read")}) == 1:
         return sorted(seen | set(evidence.ranks) | set(range(min(evidence.num_ranks or 0, 1 << 17))))
-    return sorted(seen)
+    return []
 
 
 def frontier(event: Event) -> tuple[int, int]:
@@ -244,7 +256,7 @@ def wait_for(found: Iterable[Group]) -> list[Waiting]:
 
 def by_stacks(look: Look, evidence: Evidence) -> list[Waiting]:
     """A wait that no dump shows: some ranks stand in a call of the library, the others elsewhere."""
-    if look.cause in AFTER:
+    if is_after(look, evidence):
         return []
     doing = {rank: a for rank in evidence.ranks if (a := of_rank(look, rank, False)) and a.is_ != "unknown"}
     inside = {rank: a for rank, a in doing.items() if a.is_ == "collective" and a.moving is not True}

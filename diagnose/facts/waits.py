@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from diagnose.looks import Look, decisive
 from diagnose.model import Evidence, Fact, FactKind, named
-from diagnose.waitgraph import AFTER, Member, Waiting, is_loss, is_timeout, later, ranks, stuck
+from diagnose.waitgraph import Member, Waiting, is_after, is_loss, is_timeout, later, ranks, retires, stuck
 
 NEEDS = ("flight_recorder",)
 KINDS = {
@@ -26,6 +26,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     if look is None:
         return
     waits = stuck(look, evidence)
+    blurred = is_after(look, evidence) and retires(evidence)
     blocked = {rank for w in waits for rank in ranks(w.waiting)}
     for w in waits:
         yield waited(w, look)
@@ -33,9 +34,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         if roots := [m for m in absent if is_late(m, w, look, evidence)]:
             yield root("collective.awaited", w, roots, look, "launched it")
         others = {rank for v in waits if v is not w for rank in ranks(v.waiting)}
-        if look.cause not in AFTER and (late := [m for m in w.behind if m.rank not in others]):
+        if not blurred and (late := [m for m in w.behind if m.rank not in others]):
             yield root("collective.behind", w, late, look, "completed it, though launched")
-        if look.cause not in AFTER and w.is_all_there():
+        if not blurred and w.is_all_there():
             yield from arrived(w, waits, look)
 
 
@@ -45,7 +46,7 @@ def is_late(member: Member, w: Waiting, look: Look, evidence: Evidence) -> bool:
     After a failure the others leave one by one: who had not arrived yet is late only where somebody's
     time for it ran out, and no rank that reports a failed collective itself was absent from it.
     """
-    if look.cause not in AFTER:
+    if not is_after(look, evidence):
         return True
     told = [e for e in evidence.events if not later(e, look)]
     waiting = set(ranks(w.waiting))
