@@ -4,7 +4,9 @@ from diagnose.activity import own_frame
 from diagnose.looks import Look
 from diagnose.model import Event
 
-Place = dict[str, object]  # frame, path, line, loops ([first, last], outermost first), call
+# frame, path, line, call, loops ([first, last], outermost first), and arms: the branches it is in
+# ([line of the `if`, whether it holds, whether the branch leads elsewhere])
+Place = dict[str, object]
 
 
 def listed(placed: Event) -> list[Place]:
@@ -31,3 +33,34 @@ def sites(look: Look, ranks: list[int]) -> str:
     """` at ` and the places where ranks stand, each once; empty where no stack tells."""
     found = dict.fromkeys(filter(None, (site(look, rank) for rank in ranks)))
     return f" at {' and '.join(found)}" if found else ""
+
+
+def parting(own: Event, other: Event) -> tuple[Place, Place] | None:
+    """The frames of the outermost function in which two ranks stand at different lines, if there is one."""
+    for mine, theirs in zip(reversed(listed(own)), reversed(listed(other)), strict=False):
+        if (mine.get("path"), function(mine)) != (theirs.get("path"), function(theirs)):
+            return None
+        if mine.get("line") != theirs.get("line"):
+            return mine, theirs
+    return None
+
+
+def function(place: Place) -> str:
+    return str(place.get("frame")).partition(" (")[0]
+
+
+def pairs(value: object) -> list[list[int]]:
+    rows = value if isinstance(value, list) else []
+    return [row for row in rows if isinstance(row, list) and row and all(isinstance(n, int) for n in row)]
+
+
+def are_choices(one: Place, two: Place) -> bool:
+    """Whether a program comes to one of two places or to the other, as far as is known."""
+    if "arms" not in one or "arms" not in two:
+        return True
+    arms = [{arm[0]: arm[1:] for arm in pairs(place.get("arms"))} for place in (one, two)]
+    if any(arms[0][line][:1] != arms[1][line][:1] for line in arms[0].keys() & arms[1].keys()):
+        return True
+    alone = [arms[0][line] for line in arms[0].keys() - arms[1].keys()]
+    alone += [arms[1][line] for line in arms[1].keys() - arms[0].keys()]
+    return any(arm[1:] == [1] for arm in alone)

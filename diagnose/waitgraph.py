@@ -150,20 +150,23 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
         desc = str((told or first).data.get("desc", ""))
         places = []
         everybody = membership(desc, first, told, set(mine), evidence)
+        front = max(frontier(own)[0] for own in mine.values())
         for rank in everybody or sorted(mine):
             own = mine.get(rank)
             launched, completed = frontier(own) if own else ((0, 0) if rank in dumped else (-1, -1))
-            if (name, rank) in lost:
+            did_fail = (name, rank) in lost and (look.cause != "foreign" or launched == front)
+            if did_fail:
                 completed = min(completed, launched - 1)
-            places.append(
-                Member(rank, launched, completed, (name, rank) in moved and (name, rank) not in lost, own)
-            )
+            places.append(Member(rank, launched, completed, (name, rank) in moved and not did_fail, own))
         found.append(Group(name=name, desc=desc, members=places, is_whole=bool(everybody)))
     return found
 
 
 def failed(look: Look, evidence: Evidence, newest: dict[tuple[str, int], Event]) -> set[tuple[str, int]]:
-    """(group, rank) whose newest collective failed before the look was over: gloo retires that one too."""
+    """(group, rank) whose newest collective failed before the look was over: gloo retires that one too.
+
+    Foreign dumps have no such time: there a rank behind the others may have failed long after.
+    """
     if not (is_after(look, evidence) and retires(evidence)):
         return set()
     told = {e.rank for e in evidence.events if is_loss(e) and not later(e, look)}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from diagnose.activity import of_rank
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
-from diagnose.places import Place, listed
+from diagnose.places import Place, pairs, parting
 from diagnose.waitgraph import Waiting, ranks, stuck
 
 KINDS = {
@@ -44,25 +44,12 @@ def in_call(look: Look, rank: int, waits: list[Waiting]) -> bool:
 
 
 def beyond(own: Event, other: Event) -> tuple[Place, Place] | None:
-    """The frames of one function where `own` is behind a loop that `other` is in; None where it is not.
-
-    From the outside in: the first function in which the two part decides.
-    """
-    pairs = zip(reversed(listed(own)), reversed(listed(other)), strict=False)
-    for mine, theirs in pairs:
-        if (mine.get("path"), name(mine)) != (theirs.get("path"), name(theirs)):
-            return None
-        if mine.get("line") == theirs.get("line"):
-            continue
-        line, loops = mine.get("line"), theirs.get("loops")
-        ends = [loop[-1] for loop in loops if isinstance(loop, list)] if isinstance(loops, list) else []
-        is_behind = isinstance(line, int) and any(isinstance(end, int) and end < line for end in ends)
-        return (mine, theirs) if is_behind else None
-    return None
-
-
-def name(place: Place) -> str:
-    return str(place.get("frame")).partition(" (")[0]
+    """The frames where `own` is behind a loop that `other` is in; None where it is not."""
+    found = parting(own, other)
+    if found is None:
+        return None
+    line, loops = found[0].get("line"), pairs(found[1].get("loops"))
+    return found if isinstance(line, int) and any(loop[-1] < line for loop in loops) else None
 
 
 def fact(

@@ -11,7 +11,7 @@ from diagnose import fingerprints
 from diagnose.calls import aspect, first_of_each, odd, roots
 from diagnose.looks import Look, decisive, looks
 from diagnose.model import Evidence, Fact, FactKind, named
-from diagnose.places import sites
+from diagnose.places import are_choices, parting, sites
 from diagnose.waitgraph import Member, Waiting, ranks, stuck
 
 NEEDS = ("flight_recorder",)
@@ -90,7 +90,12 @@ def statement(
 def differing(w: Waiting, calls: dict[str, list[Member]], look: Look) -> Iterable[Fact]:
     suspects, majority = odd(calls)
     peers = [who[0] for s, who in calls.items() if s not in suspects or not majority]
-    behind = [s for s in suspects if any(left_out(calls[s][0], w.seq, peer) for peer in peers)]
+    behind = [
+        s
+        for s in suspects
+        if any(left_out(calls[s][0], w.seq, peer) for peer in peers)
+        or (majority and is_elsewhere(calls[s][0].rank, peers[0].rank, look))
+    ]
     if len(behind) == len(calls):
         behind = []
     skipped = [m for s in behind for m in calls[s]]
@@ -115,6 +120,16 @@ def left_out(odd: Member, seq: int, peer: Member) -> bool:
         if before[i] == usual and (i == 0 or before[i - 1] == before[-1]):
             return before[i + 1] == mine
     return False
+
+
+def is_elsewhere(rank: int, peer: int, look: Look) -> bool:
+    """Whether a rank stands at another place of the same path: it left out the peer's call, or added its own.
+
+    Not where the two are choices: then it took the other branch, and made another call in its stead.
+    """
+    placed = look.last("stack.placed")
+    found = parting(placed[rank], placed[peer]) if rank in placed and peer in placed else None
+    return found is not None and not are_choices(*found)
 
 
 def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:

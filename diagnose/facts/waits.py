@@ -4,12 +4,14 @@ A root is awaited or behind, and waits for nobody. Where all members arrived wit
 does not deliver.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 from diagnose.looks import Look, decisive
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.waitgraph import Member, Waiting, is_after, is_loss, is_timeout, later, ranks, retires, stuck
 
+BARRIER = re.compile(r"\bRanks? (?P<ranks>[\d, ]{1,2000}) failed to pass monitoredBarrier")
 NEEDS = ("flight_recorder",)
 KINDS = {
     "collective.waited": FactKind(
@@ -23,9 +25,10 @@ KINDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     look = decisive(evidence)
-    if look is None:
-        return
     waits = stuck(look, evidence)
+    if look is None or not waits:
+        yield from by_text(evidence)
+        return
     blurred = is_after(look, evidence) and retires(evidence)
     blocked = {rank for w in waits for rank in ranks(w.waiting)}
     for w in waits:
@@ -43,16 +46,38 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 def is_late(member: Member, w: Waiting, look: Look, evidence: Evidence) -> bool:
     """Whether an absent rank was late, and not only on its way when another failed.
 
-    After a failure the others leave one by one: who had not arrived yet is late only where somebody's
-    time for it ran out, and no rank that reports a failed collective itself was absent from it.
+    After a failure the others leave one by one: who had not arrived yet is late only where somebody's time
+    for it ran out. One that left no dump, and reports a failed collective itself, may have been in this one.
     """
     if not is_after(look, evidence):
         return True
     told = [e for e in evidence.events if not later(e, look)]
-    waiting = set(ranks(w.waiting))
-    return any(e.rank in waiting and is_timeout(e) for e in told) and not any(
-        e.rank == member.rank and is_loss(e) for e in told
-    )
+    waiting = {None, *ranks(w.waiting)}
+    may_be_in = member.launched < 0 and any(e.rank == member.rank and is_loss(e) for e in told)
+    return not may_be_in and any(e.rank in waiting and is_timeout(e) for e in told)
+
+
+def by_text(evidence: Evidence) -> Iterable[Fact]:
+    """Ranks that rank 0 says did not pass its monitored barrier, and that do not say they were in one.
+
+    With DETAIL every call begins with such a barrier: two groups in opposite order name an innocent rank.
+    """
+    named_by = [e for e in evidence.events if e.kind == "gloo.barrier_failed" or is_timeout(e)]
+    reached = {e.rank for e in evidence.events if is_loss(e)}
+    for event in named_by:
+        found = BARRIER.search(str(event.data.get("message", "")))
+        told = event.data.get("ranks") if found is None else re.findall(r"\d+", found["ranks"])
+        late = sorted({int(str(rank)) for rank in told} - reached) if isinstance(told, list) else []
+        if late:
+            yield Fact(
+                kind="collective.awaited",
+                text=f"{named(late)} did not pass the monitored barrier, says rank 0",
+                ranks=late,
+                data={"op": "monitored_barrier", "waiting": [], "awaited": late, "resolved": False},
+                since=event.time,
+                events=[event],
+            )
+            return
 
 
 def waited(w: Waiting, look: Look) -> Fact:

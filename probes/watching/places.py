@@ -15,6 +15,7 @@ _LARGEST, _TEXT, _FRAMES = 1 << 20, 200, 24
 _LIBRARY = ("site-packages", "dist-packages", f"{os.sep}lib{os.sep}python", "<frozen")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 Frame = dict[str, Any]
 
 
@@ -37,9 +38,9 @@ def of_frames(frames: Sequence[Frame], folder: str) -> list[dict[str, Any]]:
         tree = parsed(os.path.join(folder, path)) if isinstance(line, int) else None
         if tree is None or not isinstance(line, int):
             continue
-        call, loops = place(tree, line)
+        call, loops, arms = place(tree, line)
         short = f"{name} ({os.path.basename(path)}:{line})"
-        found.append({"frame": short, "path": path, "line": line, "loops": loops, "call": call})
+        found.append({"frame": short, "path": path, "line": line, "loops": loops, "arms": arms, "call": call})
     return found
 
 
@@ -52,25 +53,31 @@ def parsed(path: str) -> ast.Module | None:
         return None
 
 
-def place(tree: ast.AST, line: int) -> tuple[str, list[list[int]]]:
-    """The call at a line, and the loops of its function around it, outermost first, as [first, last].
+def place(tree: ast.AST, line: int) -> tuple[str, list[list[int]], list[list[int]]]:
+    """The call at a line; the loops of its function around it, outermost first, as [first, last]; and the
+    branches it is in, as [line of the `if`, 1 where it holds, else 0, 1 where the branch leads elsewhere].
 
     >>> place(ast.parse("for n in range(9):\\n    step(n)\\nsave()"), 2)
-    ('step(n)', [[1, 2]])
-    >>> place(ast.parse("for n in range(9):\\n    step(n)\\nsave()"), 3)
-    ('save()', [])
+    ('step(n)', [[1, 2]], [])
+    >>> place(ast.parse("if n:\\n    step(n)\\nelse:\\n    save()"), 4)
+    ('save()', [], [[1, 0, 0]])
     """
     loops: list[list[int]] = []
+    arms: list[list[int]] = []
     calls: list[ast.Call] = []
     for node in around(tree, line):
         if isinstance(node, _FUNCTIONS):
-            loops, calls = [], []
+            loops, arms, calls = [], [], []
         elif isinstance(node, _LOOPS):
             loops.append([node.lineno, node.end_lineno or node.lineno])
+        elif isinstance(node, ast.If) and line >= node.body[0].lineno:
+            holds = line <= (node.body[-1].end_lineno or 0)
+            last = (node.body if holds else node.orelse or node.body)[-1]
+            arms.append([node.lineno, int(holds), int(isinstance(last, _LEAVES))])
         elif isinstance(node, ast.Call):
             calls.append(node)
     begun = [call for call in calls if call.lineno == line] or calls[-1:]
-    return redact(ast.unparse(begun[0]))[:_TEXT] if begun else "", loops
+    return redact(ast.unparse(begun[0]))[:_TEXT] if begun else "", loops, arms
 
 
 def around(tree: ast.AST, line: int) -> Iterator[ast.AST]:

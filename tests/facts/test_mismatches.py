@@ -1,5 +1,7 @@
 """Calls that do not agree: who is in the minority, by which evidence, and what stays undecided."""
 
+import pytest
+
 from diagnose.calls import aspect
 from diagnose.facts import mismatches
 from diagnose.model import Evidence
@@ -87,6 +89,38 @@ def test_a_job_that_went_on_has_the_word_resolved_in_its_mismatch():
     events.append(say("job.progressed", None, 120.0, "agent"))
     evidence = Evidence(events=events, read=frozenset(), ranks=[0, 1, 2], num_ranks=3)
     assert [f.data["resolved"] for f in mismatches.derive(evidence)] == [True]
+
+
+def placed(rank, line, *arms):
+    row = {"frame": f"main (train.py:{line})", "path": "/srv/train.py", "line": line, "loops": [[3, 90]]}
+    return say("stack.placed", rank, source="agent", dir="100", places=[{**row, "arms": list(arms)}])
+
+
+def aside(line, *arms):
+    """Rank 2 gathers where the others reduce, at another line."""
+    odd = [*[OPS[0]] * 6, OPS[1]]
+    calls = [dump(0, 7, 6), dump(1, 7, 6), dump(2, 7, 6, ops=odd)]
+    return [
+        *calls,
+        placed(0, 20, [19, 1, 0]),
+        placed(1, 20, [19, 1, 0]),
+        placed(2, line, *arms),
+        look("stalled"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "arms", "kind"),
+    [
+        (20, [[19, 1, 0]], "mismatched"),  # one call, of which the data decides what it is
+        (22, [[19, 0, 0]], "mismatched"),  # the other branch of the same `if`
+        (30, [], "skipped"),  # further on: it left out what is at 20
+        (10, [[9, 1, 0]], "skipped"),  # not there yet: a call of its own
+        (12, [[9, 1, 1]], "mismatched"),  # a branch that returns: it never comes to 20
+    ],
+)
+def test_the_place_tells_another_call_from_one_more_or_one_less(line, arms, kind):
+    assert told(*aside(line, *arms)) == [(f"collective.{kind}", [2], "op", True)]
 
 
 FINGERPRINT = (

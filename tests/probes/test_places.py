@@ -49,7 +49,7 @@ TREE = ast.parse(PROGRAM)
     ],
 )
 def test_a_line_has_its_call_and_the_loops_of_its_own_function(line, call, loops):
-    assert places.place(TREE, line) == (call, loops)
+    assert places.place(TREE, line)[:2] == (call, loops)
 
 
 def test_a_secret_in_a_call_is_hidden():
@@ -74,3 +74,32 @@ def test_a_source_that_is_no_program_tells_nothing(tmp_path, text):
     (tmp_path / "train.py").write_text(text)
     frames = [{"name": "main", "filename": str(tmp_path / "train.py"), "line": 1}]
     assert [one["call"] for one in places.of_frames(frames, "/")] in ([], [""])
+
+
+BRANCHES = ast.parse("""\
+if early:
+    share()
+    return_ = 1
+elif late:
+    gather()
+else:
+    for x in y:
+        if stop:
+            save()
+            break
+        go()
+""")
+
+
+@pytest.mark.parametrize(
+    ("line", "arms"),
+    [
+        (2, [[1, 1, 0]]),
+        (5, [[1, 0, 0], [4, 1, 0]]),
+        (9, [[1, 0, 0], [4, 0, 0], [8, 1, 1]]),
+        (11, [[1, 0, 0], [4, 0, 0]]),
+        (4, [[1, 0, 0]]),
+    ],
+)
+def test_a_line_has_the_branches_it_is_in(line, arms):
+    assert places.place(BRANCHES, line)[2] == arms
