@@ -159,3 +159,49 @@ def test_members_of_a_group_without_a_name_are_those_of_the_group_it_stands_for(
         event.data["pg_id"] = 3
     made = say("group.created", 0, group="1", desc="norms", ranks=ranks, index=1)
     assert seen(*events, made, num_ranks=4) == {("collective.awaited", (0,))}
+
+
+REACHED = "Rank 1 successfully reached monitoredBarrier, but received errors while waiting for send/recv"
+BARRIER = "[Rank 0]: Rank{s} {who} failed to pass monitoredBarrier in 2500 ms"
+
+
+def test_a_monitored_barriers_own_words_name_who_did_not_pass():
+    """No look was taken in time, and the recorder does not know this barrier."""
+    events = [
+        say("exception.raised", 0, message=BARRIER.format(s="s", who="2, 3")),
+        say("exception.raised", 1, message=REACHED),
+        say("exception.raised", 2, 140.0, message="its own, much later"),
+    ]
+    assert seen(*events) == {("collective.awaited", (2, 3))}
+
+
+def test_a_rank_that_was_in_another_monitored_barrier_is_not_the_late_one():
+    """With DETAIL two groups in opposite order end so: rank 1 waited as rank 0 did."""
+    events = [
+        say("exception.raised", 0, message=BARRIER.format(s="", who="1")),
+        say("exception.raised", 1, message=REACHED),
+    ]
+    assert seen(*events, num_ranks=2) == set()
+
+
+def test_a_late_rank_whose_own_error_is_in_the_foreign_logs_is_still_late():
+    """Dumps of the hang, logs of the whole: rank 2 woke up after the others had given up."""
+    events = [
+        *(dump(0, 7, 6), dump(1, 7, 6), dump(2, 6, 6)),
+        *(say("exception.raised", r, None, message="Timed out waiting 9ms") for r in (0, 1)),
+        say("exception.raised", 2, None, message=CLOSED),
+    ]
+    assert seen(*events, num_ranks=3) == {("collective.awaited", (2,))}
+
+
+def test_a_recorder_that_tells_failed_from_done_is_believed_after_a_failure():
+    """NCCL's dumps are written when the watchdog fires."""
+    told = say("flight.read", 0, source="flight_recorder", library="nccl")
+    fired = say("nccl.watchdog_timed_out", None, None, source="rank_log")
+    events = [dump(0, 7, 7), dump(1, 7, 6), dump(2, 7, 7)]
+    assert seen(*events, told, fired, num_ranks=3) == {("collective.behind", (1,))}
+    assert seen(*(dump(r, 7, 6) for r in range(3)), told, fired, num_ranks=3) == {
+        ("collective.arrived", (0, 1, 2))
+    }
+    late = [dump(0, 7, 6), dump(1, 6, 6), dump(2, 7, 6)]
+    assert seen(*late, told, fired, num_ranks=3) == {("collective.awaited", (1,))}
