@@ -108,7 +108,7 @@ class Waiting(Record, frozen=True):
         rows = [row for m in self.waiting if (row := m.entry(self.seq)) is not None and len(row) > 4]
         limits = [float(row[4]) for row in rows if isinstance(row[4], int | float) and row[4] > 0]
         return {
-            "group": self.group.title(),
+            "group": self.group.title() if self.seq else "",
             "op": self.op(),
             "seq": self.seq or None,
             "waiting": ranks(self.waiting),
@@ -151,10 +151,12 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
         places = []
         everybody = membership(desc, first, told, set(mine), evidence)
         front = max(frontier(own)[0] for own in mine.values())
+        done = max((frontier(own)[1] for r, own in mine.items() if (name, r) not in lost), default=-1)
         for rank in everybody or sorted(mine):
             own = mine.get(rank)
             launched, completed = frontier(own) if own else ((0, 0) if rank in dumped else (-1, -1))
-            did_fail = (name, rank) in lost and (look.cause != "foreign" or launched == front)
+            did_fail = (name, rank) in lost and launched > done
+            did_fail = did_fail and (look.cause != "foreign" or launched == front)
             if did_fail:
                 completed = min(completed, launched - 1)
             places.append(Member(rank, launched, completed, (name, rank) in moved and not did_fail, own))

@@ -26,9 +26,13 @@ KINDS = {
 def derive(evidence: Evidence) -> Iterable[Fact]:
     look = decisive(evidence)
     waits = stuck(look, evidence)
-    if look is None or not waits:
+    facts = list(of_look(look, waits, evidence)) if look else []
+    yield from facts
+    if not any(fact.kind == "collective.awaited" for fact in facts):
         yield from by_text(evidence)
-        return
+
+
+def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterable[Fact]:
     blurred = is_after(look, evidence) and retires(evidence)
     blocked = {rank for w in waits for rank in ranks(w.waiting)}
     for w in waits:
