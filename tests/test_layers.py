@@ -12,10 +12,8 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-READINGS = {
-    f"diagnose.{name}"
-    for name in ("activity", "calls", "circles", "fingerprints", "graphs", "looks", "places", "waitgraph")
-}
+SHAPES = ("activity", "calls", "circles", "fingerprints", "graphs", "looks", "losses", "places", "waitgraph")
+READINGS = {f"diagnose.{name}" for name in SHAPES}  # readings of the evidence that several facts share
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -37,8 +35,9 @@ MAY: dict[str, set[str]] = {
     },
     "diagnose.story": {"diagnose.model"},
     "diagnose.sources": {"diagnose.model", *LINES},
-    "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
-    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
+    "diagnose.looks": {"diagnose.model"},
+    "diagnose.losses": {"diagnose.model", "diagnose.looks"},
+    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.losses", "diagnose.activity"},
     "diagnose.calls": {"diagnose.waitgraph"},
     "diagnose.circles": {"diagnose.waitgraph"},
     "diagnose.graphs": {"diagnose.model", *READINGS},

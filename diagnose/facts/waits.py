@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from diagnose.looks import Look, decisive
+from diagnose.losses import is_after, is_loss, is_timeout, later, retires
 from diagnose.model import Evidence, Fact, FactKind, named
-from diagnose.waitgraph import Member, Waiting, is_after, is_loss, is_timeout, later, ranks, retires, stuck
+from diagnose.waitgraph import Member, Waiting, ranks, stuck
 
 BARRIER = re.compile(r"\bRanks? (?P<ranks>[\d, ]{1,2000}) failed to pass monitoredBarrier")
 NEEDS = ("flight_recorder",)
