@@ -7,10 +7,10 @@ import re
 
 from diagnose.model import Event, Evidence
 
-PRINT = re.compile(
-    r"Rank (?P<rank>\d{1,7}) is running collective: CollectiveFingerPrint\(SequenceNumber=(?P<seq>\d{1,18}), "
-    r"OpType=(?P<op>\w{1,40})(?:, TensorShape=\[(?P<shape>[^\]]{0,400})\])?"
-    r"(?:, TensorDtypes=(?P<dtype>[\w, ]{1,200}),)?"
+PRINT = re.compile(  # older ones have no number, or nothing between it and the operation
+    r"Rank (?P<rank>\d{1,7}) is running collective: CollectiveFingerPrint\("
+    r"(?:SequenceNumber=(?P<seq>\d{1,18})(?:, )?)?OpType=(?P<op>[A-Z_]{1,40})"
+    r"(?:, TensorShape=\[(?P<shape>[^\]]{0,400})\])?(?:, TensorDtypes=(?P<dtype>[\w, ]{1,200}),)?"
 )
 Call = tuple[str, str, str]  # operation, shape, dtype
 
@@ -22,7 +22,10 @@ def calls(evidence: Evidence) -> tuple[int, dict[int, Call], list[Event]]:
     for event in evidence.of("exception.raised"):
         found = list(PRINT.finditer(str(event.data.get("message"))))
         for part in found if len(found) > 1 else ():
-            seq, call = int(part["seq"]), (part["op"], part["shape"] or "", (part["dtype"] or "").strip())
+            seq, call = (
+                int(part["seq"] or 0),
+                (part["op"], part["shape"] or "", (part["dtype"] or "").strip()),
+            )
             seen.setdefault(seq, {})[int(part["rank"])] = call
             events.setdefault(seq, []).append(event)
     first = min(seen, default=0)

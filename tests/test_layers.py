@@ -12,8 +12,8 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-SHAPES = ("activity", "calls", "circles", "fingerprints", "graphs", "looks", "losses", "places", "waitgraph")
-READINGS = {f"diagnose.{name}" for name in SHAPES}  # readings of the evidence that several facts share
+SHARED_BY_FACTS = "activity calls circles fingerprints graphs looks losses places waitgraph"
+READINGS = {f"diagnose.{name}" for name in SHARED_BY_FACTS.split()}  # of the evidence, for several facts
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.

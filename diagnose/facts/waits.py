@@ -7,6 +7,7 @@ does not deliver.
 import re
 from collections.abc import Iterable, Sequence
 
+from diagnose.activity import of_rank
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_after, is_loss, is_timeout, later, retires
 from diagnose.model import Evidence, Fact, FactKind, named
@@ -39,6 +40,7 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
     for w in waits:
         yield waited(w, look)
         absent = [m for m in w.awaited if m.rank not in blocked and not m.moved]
+        absent = [m for m in absent if not is_inside(m.rank, look)] or absent
         if roots := [m for m in absent if is_late(m, w, look, evidence)]:
             yield root("collective.awaited", w, roots, look, "launched it")
         others = {rank for v in waits if v is not w for rank in ranks(v.waiting)}
@@ -46,6 +48,12 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
             yield root("collective.behind", w, late, look, "completed it, though launched")
         if not blurred and w.is_all_there():
             yield from arrived(w, waits, look)
+
+
+def is_inside(rank: int, look: Look) -> bool:
+    """Whether a rank stands in a call of the library that no dump shows (gloo: send and receive)."""
+    activity = of_rank(look, rank, False)
+    return activity is not None and activity.is_ == "collective" and activity.moving is not True
 
 
 def is_late(member: Member, w: Waiting, look: Look, evidence: Evidence) -> bool:

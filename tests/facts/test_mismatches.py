@@ -154,3 +154,25 @@ def test_under_detail_the_first_difference_counts():
     later = {0: "BROADCAST", 1: "ALLREDUCE", 2: "BROADCAST"}
     events = [words(0, 1, later, n=9), words(2, 1, later, n=9), words(0, 1, ops), words(2, 1, ops)]
     assert told(*events) == [("collective.mismatched", [1], "op", True)]
+
+
+@pytest.mark.parametrize("old", ["", "SequenceNumber=2"])
+def test_under_detail_older_words_are_read_too(old):
+    """Without a number, or without a separator behind it; and a barrier has no tensors."""
+    texts = {
+        a: f"Detected mismatch between collectives on ranks. Rank {a} is running collective: "
+        f"CollectiveFingerPrint({old}OpType={mine}), but Rank {b} is running collective: "
+        f"CollectiveFingerPrint({old}OpType={theirs})."
+        for a, mine, b, theirs in ((0, "BARRIER", 2, "ALLGATHER"), (1, "BARRIER", 2, "ALLGATHER"))
+    }
+    events = [say("exception.raised", a, message=text) for a, text in texts.items()]
+    assert told(*events) == [("collective.mismatched", [2], "op", True)]
+
+
+def test_under_detail_a_number_alone_that_differs_is_an_artefact_of_the_checks():
+    text = (
+        "Detected mismatch between collectives on ranks. Rank 0 is running collective: CollectiveFingerPrint("
+        "SequenceNumber=1OpType=BARRIER), but Rank 1 is running collective: CollectiveFingerPrint("
+        "SequenceNumber=0OpType=BARRIER)."
+    )
+    assert told(say("exception.raised", 0, message=text)) == []

@@ -151,6 +151,15 @@ def test_a_wait_that_no_dump_shows_is_read_from_the_stacks():
     assert seen(*events[:2], stack(2, inside), num_ranks=3) == set(), "all wait: for what, no stack tells"
 
 
+def test_a_rank_that_receives_from_another_is_not_blamed_for_what_it_does_not_join():
+    """Rank 2 is a step ahead; rank 0 receives from rank 1, which works on."""
+    dumps = [dump(0, 6, 6), dump(1, 6, 6), dump(2, 7, 6)]
+    received, works = stack(0, "recv (distributed_c10d.py:2799)"), stack(1, "load (train.py:9)")
+    assert seen(*dumps, received, works, num_ranks=3) == {("collective.awaited", (1,))}
+    both = [received, stack(1, "recv (distributed_c10d.py:2799)")]
+    assert seen(*dumps, *both, num_ranks=3) == {("collective.awaited", (0, 1))}, "whose fault, nobody can say"
+
+
 def test_members_of_a_group_without_a_name_are_those_of_the_group_it_stands_for():
     """With DETAIL each group is recorded twice, by number alone."""
     ranks, group = [0, 1, 2], "pg:3"
