@@ -12,7 +12,7 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-SHARED_BY_FACTS = "activity calls circles fingerprints graphs looks losses places waitgraph"
+SHARED_BY_FACTS = "activity calls circles fingerprints graphs looks losses places waitgraph watchdogs"
 READINGS = {f"diagnose.{name}" for name in SHARED_BY_FACTS.split()}  # of the evidence, for several facts
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
@@ -41,7 +41,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.calls": {"diagnose.waitgraph"},
     "diagnose.circles": {"diagnose.waitgraph"},
     "diagnose.graphs": {"diagnose.model", *READINGS},
-    "diagnose.fingerprints": {"diagnose.model"},
+    **{f"diagnose.{name}": {"diagnose.model"} for name in ("fingerprints", "watchdogs")},
     "diagnose.places": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.activity": {"diagnose.model", "diagnose.looks"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},

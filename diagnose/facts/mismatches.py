@@ -7,10 +7,10 @@ itself for the root. The recorder shows no root of a broadcast or a reduce.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from diagnose import fingerprints
+from diagnose import fingerprints, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, roots
 from diagnose.looks import Look, decisive, looks
-from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
 from diagnose.waitgraph import Member, Waiting, ranks, stuck
 
@@ -28,27 +28,29 @@ BACK = 256  # how many earlier collectives tell what usually follows what
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    told = list(by_text(evidence))
-    yield from told or recorded(evidence)
+    told = by_text(*fingerprints.calls(evidence))  # first: with DETAIL the recorder is full of its checks
+    yield from told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence))
 
 
-def by_text(evidence: Evidence) -> Iterable[Fact]:
-    """What the ranks say themselves: with DETAIL the recorder is full of its checks."""
-    seq, calls, events = fingerprints.calls(evidence)
+def by_text(seq: int, calls: dict[int, tuple[str, str, str]], events: list[Event]) -> list[Fact]:
+    """What the ranks say themselves that they called."""
     votes = Counter(calls.values())
     if len(votes) < 2:
-        return
+        return []
     (usual, most), *_ = votes.most_common()
     majority = 2 * most > len(calls)
     sides = {call: named([r for r, one in calls.items() if one == call]) for call in votes}
-    yield Fact(
-        kind="collective.mismatched",
-        text=f"at #{seq} " + ", ".join(f"{who} called {' '.join(what)}" for what, who in sides.items()),
-        ranks=sorted(rank for rank, call in calls.items() if call != usual or not majority),
-        data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": False},
-        since=min((e.time for e in events if e.time is not None), default=None),
-        events=events,
-    )
+    text = ", ".join(f"{who} called {' '.join(what).strip()}" for what, who in sides.items())
+    return [
+        Fact(
+            kind="collective.mismatched",
+            text=f"at #{seq} {text}",
+            ranks=sorted(rank for rank, call in calls.items() if call != usual or not majority),
+            data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": False},
+            since=min((e.time for e in events if e.time is not None), default=None),
+            events=events,
+        )
+    ]
 
 
 def recorded(evidence: Evidence) -> Iterable[Fact]:

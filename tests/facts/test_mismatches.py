@@ -176,3 +176,25 @@ def test_under_detail_a_number_alone_that_differs_is_an_artefact_of_the_checks()
         "SequenceNumber=0OpType=BARRIER)."
     )
     assert told(say("exception.raised", 0, message=text)) == []
+
+
+def fired(rank, op, numel=8, seq=3, group="0"):
+    data = {"seq": seq, "op": op, "numel_in": numel, "numel_out": numel, "group": group, "group_rank": rank}
+    return say("nccl.watchdog_timed_out", rank, source="rank_log", **data)
+
+
+def test_watchdogs_that_gave_up_different_calls_at_one_place_name_the_minority():
+    others = [fired(r, "ALLREDUCE") for r in range(3)]
+    assert told(*others, fired(3, "BROADCAST")) == [("collective.mismatched", [3], "op", True)]
+    assert told(*others, fired(3, "ALLREDUCE", 4)) == [("collective.mismatched", [3], "size", True)]
+    assert told(*others, fired(3, "ALLREDUCE")) == []
+
+
+def test_watchdogs_of_different_groups_or_places_do_not_contradict_each_other():
+    assert told(fired(0, "ALLREDUCE"), fired(1, "BROADCAST", group="7")) == []
+    assert told(fired(0, "ALLREDUCE"), fired(1, "BROADCAST", seq=4)) == []
+
+
+def test_watchdogs_sizes_that_may_differ_are_not_compared():
+    assert told(fired(0, "ALLTOALL_BASE", 8), fired(1, "ALLTOALL_BASE", 4)) == []
+    assert told(fired(0, "COALESCED", 8), fired(1, "ALLREDUCE", 4)) == []
