@@ -20,6 +20,7 @@ class Schedule:
         self.attempt, self.started, self.next_s = "", 0.0, _FIRST_S
         self.last: dict[int, dict[str, flight.Frontier]] = {}
         self.kept: list[str] = []
+        self.crashed = ""  # the newest attempt in which a rank crashed
 
     def start(self, attempt: str, now: float) -> None:
         """A group was made; the first one of an attempt starts the clock."""
@@ -39,8 +40,10 @@ class Schedule:
             self._drop(self.kept.pop(0))
 
     def at_crash(self, ranks: list[Rank], say: Say) -> None:
-        """What the others were at when one crashed: the launcher ends them within a tenth of a second."""
-        self._dump(ranks, say, "crashed")
+        """What the others were at when the first one crashed: they are ended within a tenth of a second."""
+        if self.attempt != self.crashed:
+            self.crashed = self.attempt
+            self._dump(ranks, say, "crashed")
 
     def _dump(self, ranks: list[Rank], say: Say, cause: str) -> str:
         """Ask all, and keep what they answer; the folder's name, empty where nothing was new."""
