@@ -66,11 +66,11 @@ class Waiting(Record, frozen=True):
     waiting: list[Member]
     awaited: list[Member]
     behind: list[Member]
-    called: str = ""  # what they call, where no dump tells
+    call: str = ""  # what they stand in, where the stacks alone show it
 
     def op(self) -> str:
         signatures = Counter(s for m in self.waiting if (s := m.signature(self.seq)))
-        return signatures.most_common(1)[0][0].split("|")[0] if signatures else self.called or "collective"
+        return signatures.most_common(1)[0][0].split("|")[0] if signatures else self.call or "collective"
 
     def place(self) -> str:
         """`all_reduce #12 (default_pg)`."""
@@ -227,19 +227,19 @@ def wait_for(found: Iterable[Group]) -> list[Waiting]:
 
 
 def by_stacks(look: Look, evidence: Evidence) -> list[Waiting]:
-    """A wait that no dump shows: some ranks stand in a call of the library, the others elsewhere."""
-    if is_after(look, evidence):
+    """A wait that the dumps there are do not show: some stand in a call of the library, some elsewhere."""
+    if is_after(look, evidence) or not look.last("flight.read", "flight.group_read"):
         return []
     doing = {rank: a for rank in evidence.ranks if (a := of_rank(look, rank, False)) and a.is_ != "unknown"}
     inside = {rank: a for rank, a in doing.items() if a.is_ == "collective" and a.moving is not True}
     if not inside or not all(rank in doing for rank in range(evidence.num_ranks or 0)):
         return []
-    called = Counter(a.frame.partition(" ")[0] for a in inside.values()).most_common(1)[0][0]
+    call = Counter(a.frame.partition(" ")[0] for a in inside.values()).most_common(1)[0][0]
     group = Group(
         name="", desc="", members=[Member(r, 0, 0, event=a.event) for r, a in sorted(doing.items())]
     )
     waiting = [m for m in group.members if m.rank in inside]
-    return [Waiting(group, 0, waiting, [m for m in group.members if m not in waiting], [], called)]
+    return [Waiting(group, 0, waiting, [m for m in group.members if m not in waiting], [], call)]
 
 
 def ranks(members: Iterable[Member]) -> list[int]:

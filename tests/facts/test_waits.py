@@ -145,10 +145,11 @@ def stack(rank, *frames):
 def test_a_wait_that_no_dump_shows_is_read_from_the_stacks():
     """Gloo records neither a monitored barrier nor send and receive."""
     inside = "monitored_barrier (distributed_c10d.py:5435)"
-    events = [*(stack(r, inside, "main (train.py:38)") for r in (0, 1)), stack(2, "load (train.py:9)")]
-    assert seen(*events, num_ranks=3) == {("collective.awaited", (2,))}
-    assert seen(*events[:2], num_ranks=3) == set(), "nothing is known of rank 2"
-    assert seen(*events[:2], stack(2, inside), num_ranks=3) == set(), "all wait: for what, no stack tells"
+    dumps = [dump(rank, 9, 9) for rank in range(3)]
+    both = [stack(rank, inside, "main (train.py:38)") for rank in (0, 1)]
+    assert seen(*dumps, *both, stack(2, "load (train.py:9)"), num_ranks=3) == {("collective.awaited", (2,))}
+    assert seen(*dumps, *both, num_ranks=3) == set(), "nothing is known of rank 2"
+    assert seen(*dumps, *both, stack(2, inside), num_ranks=3) == set(), "all wait: for what, no stack tells"
 
 
 def test_a_rank_that_receives_from_another_is_not_blamed_for_what_it_does_not_join():
