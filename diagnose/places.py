@@ -54,13 +54,20 @@ def pairs(value: object) -> list[list[int]]:
     return [row for row in rows if isinstance(row, list) and row and all(isinstance(n, int) for n in row)]
 
 
+def arms(place: Place) -> dict[int, list[int]]:
+    return {arm[0]: arm[1:] for arm in pairs(place.get("arms"))}
+
+
+def are_branches(one: Place, two: Place) -> bool:
+    """Whether two places are in different branches of one `if`."""
+    mine, theirs = arms(one), arms(two)
+    return any(mine[line][:1] != theirs[line][:1] for line in mine.keys() & theirs.keys())
+
+
 def are_choices(one: Place, two: Place) -> bool:
     """Whether a program comes to one of two places or to the other, as far as is known."""
-    if "arms" not in one or "arms" not in two:
+    if "arms" not in one or "arms" not in two or are_branches(one, two):
         return True
-    arms = [{arm[0]: arm[1:] for arm in pairs(place.get("arms"))} for place in (one, two)]
-    if any(arms[0][line][:1] != arms[1][line][:1] for line in arms[0].keys() & arms[1].keys()):
-        return True
-    alone = [arms[0][line] for line in arms[0].keys() - arms[1].keys()]
-    alone += [arms[1][line] for line in arms[1].keys() - arms[0].keys()]
+    mine, theirs = arms(one), arms(two)
+    alone = [arm for line, arm in {**mine, **theirs}.items() if line not in mine or line not in theirs]
     return any(arm[1:] == [1] for arm in alone)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from diagnose.activity import of_rank
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
-from diagnose.places import Place, pairs, parting
+from diagnose.places import Place, are_branches, pairs, parting
 from diagnose.waitgraph import Waiting, ranks, stuck
 
 KINDS = {
@@ -46,8 +46,8 @@ def in_call(look: Look, rank: int, waits: list[Waiting]) -> bool:
 def beyond(own: Event, other: Event) -> tuple[Place, Place] | None:
     """The frames where `own` is behind a loop that `other` is in; None where it is not."""
     found = parting(own, other)
-    if found is None:
-        return None
+    if found is None or are_branches(*found):
+        return None  # ranks of another role run another part of the program
     line, loops = found[0].get("line"), pairs(found[1].get("loops"))
     return found if isinstance(line, int) and any(loop[-1] < line for loop in loops) else None
 

@@ -27,6 +27,14 @@ def stands(rank, *places, inside="all_reduce (distributed_c10d.py:3252)"):
     ]
 
 
+def arm(events, *arms):
+    """The same, in these branches of the program."""
+    for event in events:
+        for row in event.data.get("places", []):
+            row["arms"] = list(arms)
+    return events
+
+
 def left(*events, num_ranks=3):
     ranks = sorted({e.rank for e in events if e.rank is not None})
     taken = say("evidence.taken", None, 101.0, "agent", cause="stalled", time_dirs=["100"])
@@ -85,3 +93,10 @@ def test_a_later_call_in_another_group_counts_as_well():
         *(dump(0, 3, 3, "1", "end", ranks=ranks), dump(1, 4, 3, "1", "end", ranks=ranks)),
     ]
     assert [r for r, _, _ in left(*dumps, *events, num_ranks=2)] == [[1]]
+
+
+def test_a_rank_of_another_role_is_none():
+    """`if rank < 2: train() else: serve()`, in one function."""
+    trains = [*arm(stands(0, *IN_STEP), [38, 1, 0]), *arm(stands(1, *IN_STEP), [38, 1, 0])]
+    assert left(*waits(), *trains, *arm(stands(2, ("main", 53, [])), [38, 0, 0])) == []
+    assert left(*waits(), *trains, *stands(2, ("main", 53, []))) != []
