@@ -69,7 +69,7 @@ def recorded(evidence: Evidence) -> Iterable[Fact]:
 def mismatch(w: Waiting, look: Look, evidence: Evidence) -> Iterable[Fact]:
     calls = w.calls()
     if len(calls) > 1:
-        yield from differing(w, calls, look)
+        yield from differing(w, calls, look, len(aborted_in(w, evidence)))
     elif claims := roots(w):
         yield other_root(w, claims, look)
     elif len(calls) == 1:
@@ -89,8 +89,8 @@ def statement(
     )
 
 
-def differing(w: Waiting, calls: dict[str, list[Member]], look: Look) -> Iterable[Fact]:
-    suspects, majority = odd(calls)
+def differing(w: Waiting, calls: dict[str, list[Member]], look: Look, unseen: int) -> Iterable[Fact]:
+    suspects, majority = odd(calls, unseen)
     peers = [who[0] for s, who in calls.items() if s not in suspects or not majority]
     behind = [
         s
@@ -152,14 +152,18 @@ def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:
 
 def aborted(w: Waiting, agreed: list[Member], look: Look, evidence: Evidence) -> Iterable[Fact]:
     """A rank that a message of another size ended, while all that is left of the others agrees."""
-    told = {e.rank for e in evidence.of("gloo.size_mismatched")}
-    gone = [m for m in w.awaited if m.launched < 0 and m.rank in told]
+    gone = aborted_in(w, evidence)
     if not gone:
         return
     majority = 2 * len(agreed) > len(w.group.members)
     text = f"{named(ranks(agreed))} agree, and {named(ranks(gone))} was ended by a message of another size"
     wrong = gone if majority else [*gone, *agreed]
     yield statement("collective.mismatched", w, wrong, look, text, aspect="size", majority=majority)
+
+
+def aborted_in(w: Waiting, evidence: Evidence) -> list[Member]:
+    told = {e.rank for e in evidence.of("gloo.size_mismatched")}
+    return [m for m in w.awaited if m.launched < 0 and m.rank in told]
 
 
 def ahead(waits: Sequence[Waiting], look: Look, evidence: Evidence) -> Iterable[Fact]:

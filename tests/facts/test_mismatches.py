@@ -43,6 +43,15 @@ def test_an_innocent_rank_that_aborted_is_not_named():
     assert told(*events, num_ranks=4) == [("collective.mismatched", [3], "dtype", True)]
 
 
+def test_a_rank_that_aborted_had_no_more_room_than_the_smaller_call():
+    """Of 3 ranks rank 2 sums in double; rank 1 was ended by that, so it is on rank 0's side."""
+    double = [*[OPS[0]] * 6, "all_reduce|[[10]]|Double"]
+    events = [dump(0, 7, 6), dump(2, 7, 6, ops=double), say("gloo.size_mismatched", 1), look("crashed")]
+    assert told(*events) == [("collective.mismatched", [2], "dtype", True)]
+    events[1] = dump(2, 7, 6, ops=[*[OPS[0]] * 6, "all_reduce|[[10]]|Strange"])
+    assert told(*events) == [("collective.mismatched", [0, 2], "dtype", False)]
+
+
 def test_a_rank_that_aborted_differs_where_all_others_agree():
     events = [dump(0, 7, 6), dump(1, 7, 6), say("gloo.size_mismatched", 2), look("crashed")]
     assert told(*events) == [("collective.mismatched", [2], "size", True)]
