@@ -21,6 +21,11 @@ def retires(evidence: Evidence) -> bool:
     return all(e.data.get("library") in ("gloo", "") for e in evidence.of("flight.read"))
 
 
+def ended_well(evidence: Evidence) -> bool:
+    """Whether the command did, whatever ranks said on the way."""
+    return any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended"))
+
+
 def later(event: Event, look: Look) -> bool:
     return event.time is not None and look.time is not None and event.time > look.time + SLACK_S
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from diagnose import fingerprints, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, roots
 from diagnose.looks import Look, decisive, looks
+from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
 from diagnose.waitgraph import Member, Waiting, ranks, stuck
@@ -28,11 +29,14 @@ BACK = 256  # how many earlier collectives tell what usually follows what
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    told = by_text(*fingerprints.calls(evidence))  # first: with DETAIL the recorder is full of its checks
-    yield from told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence))
+    well = ended_well(evidence)
+    told = by_text(*fingerprints.calls(evidence), well)  # with DETAIL the recorder is full of its checks
+    yield from told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
 
 
-def by_text(seq: int, calls: dict[int, tuple[str, str, str]], events: list[Event]) -> list[Fact]:
+def by_text(
+    seq: int, calls: dict[int, tuple[str, str, str]], events: list[Event], resolved: bool
+) -> list[Fact]:
     """What the ranks say themselves that they called."""
     votes = Counter(calls.values())
     if len(votes) < 2:
@@ -46,7 +50,7 @@ def by_text(seq: int, calls: dict[int, tuple[str, str, str]], events: list[Event
             kind="collective.mismatched",
             text=f"at #{seq} {text}",
             ranks=sorted(rank for rank, call in calls.items() if call != usual or not majority),
-            data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": False},
+            data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": resolved},
             since=min((e.time for e in events if e.time is not None), default=None),
             events=events,
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from diagnose.activity import of_rank
 from diagnose.looks import Look, decisive
-from diagnose.losses import is_after, is_loss, is_timeout, later, retires
+from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.waitgraph import Member, Waiting, ranks, stuck
 
@@ -86,7 +86,7 @@ def by_text(evidence: Evidence) -> Iterable[Fact]:
                 kind="collective.awaited",
                 text=f"{named(late)} did not pass the monitored barrier, says rank 0",
                 ranks=late,
-                data={"op": "monitored_barrier", "waiting": [], "awaited": late, "resolved": False},
+                data={"op": "monitored_barrier", "awaited": late, "resolved": ended_well(evidence)},
                 since=event.time,
                 events=[event],
             )

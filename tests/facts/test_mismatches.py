@@ -153,6 +153,14 @@ def test_under_detail_all_ranks_words_together_name_the_minority():
     assert told(*events) == [("collective.mismatched", [1], "op", True)]
 
 
+def test_a_mismatch_that_the_program_lived_through_is_resolved():
+    ops = {0: "ALLREDUCE", 1: "BROADCAST", 2: "ALLREDUCE"}
+    ended = say("command.ended", None, source="run", exit_code=0)
+    events = [words(0, 1, ops), words(1, 0, ops), words(2, 1, ops), ended]
+    evidence = Evidence(events=events, read=frozenset(), ranks=[0, 1, 2], num_ranks=3)
+    assert [f.data["resolved"] for f in mismatches.derive(evidence)] == [True]
+
+
 def test_under_detail_two_ranks_alone_are_both_named():
     ops = {0: "ALLREDUCE", 1: "BROADCAST"}
     assert told(words(0, 1, ops), words(1, 0, ops)) == [("collective.mismatched", [0, 1], "op", False)]
