@@ -6,26 +6,37 @@ Signatures are function and file names of torch's and Python's own code, as they
 import sys
 from collections.abc import Sequence
 
+import msgspec
+
 from diagnose.looks import Look
 from diagnose.model import Event, Record
+from diagnose.scans import IDLE_CPU_S, STOPPED, deep, spent, without_main, works
 
 # A warm compiled model shows the wrappers' frames while it merely runs; these two only while it compiles.
 COMPILE_FILES = {"convert_frame.py", "compile_fx.py"}
 COMPILE_PATHS = ("/triton/compiler/", "/triton/backends/")
-LOADER_FUNCTIONS = {"_try_get_data", "_next_data", "_get_data", "_process_next_batch"}
+LOADER_FUNCTIONS = {"_try_get_data", "_next_data", "_get_data", "_process_next_batch", "_shutdown_workers"}
+SAVE_FUNCTIONS = {"save_checkpoint", "_save_checkpoint", "save_pretrained", "save_file"}
+AT_EXIT = {("_shutdown", "threading.py"), ("_python_exit", "thread.py"), ("_exit_function", "util.py")}
 LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
 FUTEX = {202, 98}  # x86-64, arm64
 SLEEPS = {35, 230, 101, 115}  # nanosleep, clock_nanosleep on both
 INSTALLED = ("site-packages/", "dist-packages/", "/lib/python")
 PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers", "accelerate", "deepspeed"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
+WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
+TEAMS = {("_worker_loop", "worker.py"), ("worker", "pool.py"), ("_process_worker", "process.py")}
+SEEN_BARE = {"D", *STOPPED}  # states that tell of a worker although it gave no stack: others may be idle
+PARENTS = {"loader", "lock", "blocked", "checkpoint"}  # they may wait for threads or processes of their own
+NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage", "exit"}
 
 
 class Activity(Record, frozen=True):
-    """What a rank does.
+    """What a rank, or a worker process of it, does.
 
-    `is_`: compile, import, collective, rendezvous, loader, checkpoint, storage, lock, sleep, busy, stopped,
-    blocked or unknown. `moving`: whether anything differed between the two scans (None: one scan).
+    `is_`: compile, import, collective, rendezvous, loader, checkpoint, storage, lock, gil, device, sleep,
+    busy (in Python), native (busy in C code), stopped, exit, blocked or unknown. `moving`: whether anything
+    differed between the two scans (None: one scan).
     """
 
     is_: str
@@ -33,6 +44,12 @@ class Activity(Record, frozen=True):
     caller: str  # the program's own innermost frame
     moving: bool | None
     event: Event
+    state: str = ""  # the kernel's letter, where both scans agree
+    file: str = ""  # what it reads or writes at this moment
+    thread: int | None = None  # whose state and file these are, where not the main thread's
+    worker: int | None = None  # the pid of a process below the rank
+    in_team: bool = False  # of a loader or a pool: its rank may wait for what it does
+    proofs: list[Event] = []  # what else shows it
 
 
 def frames(event: Event) -> list[str]:
@@ -41,41 +58,59 @@ def frames(event: Event) -> list[str]:
 
 
 def paths(event: Event) -> list[str]:
+    """The frames' files, as many as there are frames."""
     value = event.data.get("paths")
-    return [str(path) for path in value][:KEEP] if isinstance(value, list) else []
+    found = [str(path) for path in value][:KEEP] if isinstance(value, list) else []
+    return found + [""] * (len(frames(event)) - len(found))
 
 
 def split(frame: str) -> tuple[str, str]:
-    """`func (file.py:12)` -> (`func`, `file.py`).
+    """`Class.func (file.py:12)` -> (`func`, `file.py`). From Python 3.11 on names are qualified.
 
-    >>> split("all_reduce (distributed_c10d.py:3252)")
-    ('all_reduce', 'distributed_c10d.py')
+    >>> split("all_reduce (distributed_c10d.py:3252)"), split("Queue.get (queues.py:113)")
+    (('all_reduce', 'distributed_c10d.py'), ('get', 'queues.py'))
     """
     function, _, rest = frame.partition(" (")
-    return function, rest.rstrip(")").rpartition(":")[0].rpartition("/")[2]
+    return function.rpartition(".")[2], rest.rstrip(")").rpartition(":")[0].rpartition("/")[2]
 
 
 def by_stack(event: Event) -> tuple[str, str] | None:
     """The activity that the frames alone settle, with the frame that does."""
     stack = frames(event)
     pairs = [split(frame) for frame in stack]
-    for (function, file), path, frame in zip(pairs, paths(event) or [""] * len(pairs), stack, strict=False):
+    for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
         if function != "<module>" and (file in COMPILE_FILES or any(part in path for part in COMPILE_PATHS)):
             return "compile", frame
-    if any(function == "_find_and_load" for function, _ in pairs):
-        return "import", stack[0]
-    for (function, file), frame in zip(pairs, stack, strict=True):
-        if file in {"rendezvous.py"} or function in {"_store_based_barrier", "init_process_group"}:
-            return "rendezvous", frame
-        if file in {"distributed_c10d.py", "_functional_collectives.py"}:
-            return "collective", frame
-        if file == "dataloader.py" and function in LOADER_FUNCTIONS:
-            return "loader", frame
-        if (file == "serialization.py" and function in {"save", "_save"}) or file == "filesystem.py":
-            return "checkpoint", frame
+    for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
+        if named := by_frame(function, file, path):
+            return named, frame
     if pairs and pairs[0][1] in LOCK_FILES:
         return "lock", stack[0]
-    return None
+    saves = next((f for f, (function, _) in zip(stack, pairs, strict=True) if function in SAVE_FUNCTIONS), "")
+    return ("checkpoint", saves) if saves else None
+
+
+def by_frame(function: str, file: str, path: str) -> str:
+    """What one frame of a library settles; empty where it settles nothing."""
+    if function == "_find_and_load":
+        return "import"
+    if (function, file) in AT_EXIT:
+        return "exit"
+    if file == "rendezvous.py" or function in {"_store_based_barrier", "init_process_group"}:
+        return "rendezvous"
+    if file in {"distributed_c10d.py", "_functional_collectives.py"}:
+        return "collective"
+    if path.endswith("torch/utils/data/dataloader.py"):
+        return "loader"
+    if file == "dataloader.py" and function in LOADER_FUNCTIONS:
+        return "loader"
+    if "torch/distributed/checkpoint/" in path or file == "filesystem.py":
+        return "checkpoint"
+    if file == "serialization.py" and function in {"save", "_save"}:
+        return "checkpoint"
+    if function == "synchronize" and (file == "streams.py" or path.endswith("/cuda/__init__.py")):
+        return "device"
+    return ""
 
 
 def is_library(path: str) -> bool:
@@ -91,41 +126,126 @@ def is_library(path: str) -> bool:
     return path.partition("/")[0].removesuffix(".py") in PACKAGES
 
 
+def own_frames(event: Event) -> list[str]:
+    """The frames of the program itself: not in an installed package or the standard library."""
+    return [f for f, path in zip(frames(event), paths(event), strict=False) if not is_library(path)]
+
+
 def own_frame(event: Event) -> str:
-    """The innermost frame of the program itself: not in an installed package or the standard library."""
-    for frame, path in zip(frames(event), paths(event), strict=False):
-        if not is_library(path):
-            return frame
-    return next(iter(frames(event)), "")
+    """The innermost frame of the program itself, else the innermost one."""
+    return next(iter(own_frames(event) or frames(event)), "")
 
 
 def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
     """What a rank does at a look; `waits`: the flight recorder has it waiting in a collective."""
-    stacks = look.each(rank, "stack.read")
-    procs = look.each(rank, "proc.dumped")
-    newest = (stacks or procs)[-1:] or None
-    if newest is None:
+    asked = look.each(rank, "interpreter.asked")
+    held = bool(asked[-1].data.get("held")) if asked else None
+    found = of_process(look.each(rank, "stack.read"), look.each(rank, "proc.dumped"), waits, held)
+    if found and found.is_ == "gil":
+        return msgspec.structs.replace(found, proofs=asked[-1:])
+    if found and found.is_ in PARENTS and any(w.moving and w.in_team for w in of_workers(look, rank)):
+        return msgspec.structs.replace(found, moving=True)  # slow: its workers are at work
+    return found
+
+
+def stands_still(look: Look, rank: int, doing: Activity) -> bool:
+    """Whether no thread of a rank did anything between the two scans."""
+    used = spent(look.each(rank, "proc.dumped"), "cpu_s")
+    return doing.moving is False and used is not None and used <= IDLE_CPU_S
+
+
+def of_workers(look: Look, rank: int) -> list[Activity]:
+    """What the processes below a rank do, those without work left out."""
+    by_pid: dict[int, list[Event]] = {}
+    for event in look.each(rank, "worker.stack_read", "worker.dumped"):
+        if isinstance(pid := event.data.get("worker"), int):
+            by_pid.setdefault(pid, []).append(event)
+    found = []
+    for pid, events in sorted(by_pid.items()):
+        stacks = [own_part(e) for e in events if e.kind == "worker.stack_read"]
+        activity = of_process(stacks, [e for e in events if e.kind == "worker.dumped"], False, None)
+        settled = not is_idle(stacks[-1]) if stacks else activity is not None and activity.state in SEEN_BARE
+        if activity and settled:
+            in_team = bool(stacks) and any(split(frame) in TEAMS for frame in frames(stacks[-1]))
+            found.append(msgspec.structs.replace(activity, worker=pid, in_team=in_team))
+    return found
+
+
+def own_part(event: Event) -> Event:
+    """A worker's stack without what it inherited from the thread that forked it."""
+    stack = frames(event)
+    born = next(
+        (i for i, frame in enumerate(stack) if split(frame) == ("_bootstrap", "process.py")), len(stack)
+    )
+    data = {**event.data, "main": stack[:born], "paths": paths(event)[:born]}
+    return msgspec.structs.replace(event, data=data)
+
+
+def is_idle(event: Event) -> bool:
+    """Whether a worker waits for something to do."""
+    functions = [split(frame) for frame in frames(event)]
+    return ("get", "queues.py") in functions and not any(file == "fetch.py" for _, file in functions)
+
+
+def of_process(
+    stacks: Sequence[Event], procs: Sequence[Event], waits: bool, held: bool | None
+) -> Activity | None:
+    """What a process does by its scans; `held`: whether its interpreter (GIL) was asked for in vain."""
+    if not stacks and not procs:
         return None
-    event = newest[0]
-    moving = moved(stacks, procs)
-    if procs and all(p.data.get("state") in {"T", "t"} for p in procs):
-        return Activity("stopped", "", own_frame(event), False, procs[-1])
+    stacks = [acting(event) for event in stacks]
+    if stacks and "thread" in stacks[-1].data:
+        procs = [without_main(event) for event in procs]
+    event = (stacks or procs)[-1]
+    states = {str(p.data.get("state")) for p in procs}
+    state = next(iter(states)) if len(states) == 1 else ""
+    file = str(procs[-1].data.get("file") or "") if procs else ""
+    caller = own_frame(event)
+    if procs and states <= STOPPED:
+        return Activity("stopped", "", caller, False, procs[-1], "T")
+    is_, frame = decide(stacks, procs, state, waits)
+    if is_ not in NAMED and holds_interpreter(stacks, held):
+        is_ = "gil"
+        if (thread := event.data.get("gil_thread")) and not event.data.get("gil_is_main"):
+            frame = caller = f"{next(iter(gil_stack(event)), '?')} in the thread {thread}"
+    moving = False if is_ == "gil" else moved(stacks, procs, is_)
+    found = Activity(is_, frame, caller, moving, event, state, file)
+    below = deep(procs) if is_ in PARENTS else None
+    return msgspec.structs.replace(found, state="D", thread=below[0], file=below[1]) if below else found
+
+
+def acting(event: Event) -> Event:
+    """The stack of the thread that acts: another one, where the main thread waits for just that one's end."""
+    told = event.data.get("others")
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    each = [msgspec.structs.replace(event, data={**event.data, **row}) for row in rows]
+    able = [
+        one for one in each if own_frames(one) or (by_stack(one) or ("",))[0] in {"checkpoint", "collective"}
+    ]
+    return able[0] if len(able) == 1 else event
+
+
+def decide(stacks: Sequence[Event], procs: Sequence[Event], state: str, waits: bool) -> tuple[str, str]:
+    """The activity and the frame that shows it: the stack's word first, else the kernel's."""
     settled = by_stack(stacks[-1]) if stacks else None
-    if settled and (settled[0] != "lock" or not waits):
-        return Activity(settled[0], settled[1], own_frame(event), moving, event)
-    top = next(iter(frames(event)), "")
-    if waits:
-        return Activity("collective", top, own_frame(event), moving, event)
-    return Activity(by_process(stacks, procs), top, own_frame(event), moving, event)
+    top = next(iter(frames(stacks[-1])), "") if stacks else ""
+    if waits and (settled is None or settled[0] == "lock"):
+        return "collective", top
+    kernel = by_process(stacks, procs, state)
+    if settled and settled[0] == "loader" and not is_library(paths(stacks[-1])[0]):
+        return (kernel, top) if kernel in {"lock", "busy"} else settled  # a loader without workers
+    return settled or (kernel, top)
 
 
-def by_process(stacks: Sequence[Event], procs: Sequence[Event]) -> str:
+def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> str:
     """What the kernel says of a thread whose stack shows the program's own code only."""
-    if procs and procs[-1].data.get("state") == "D":
+    if state == "D":
         return "storage"
-    calls = {p.data.get("syscall") for p in procs}
+    if stacks and not any(map(frames, stacks)):
+        return "unknown"  # no Python at all: the interpreter begins, or ends
+    calls = {call if isinstance(call := p.data.get("syscall"), int) else None for p in procs}
     if stacks and stacks[-1].data.get("active"):
-        return "busy"
+        return "native" if is_native(stacks) else "busy"
     if calls and calls <= FUTEX:
         return "lock"
     if calls and calls <= SLEEPS:
@@ -135,11 +255,31 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event]) -> str:
     return "blocked" if procs or stacks else "unknown"
 
 
-def moved(stacks: Sequence[Event], procs: Sequence[Event]) -> bool | None:
-    """Whether two scans of one rank differ in frames or in more than idle CPU time."""
-    if len(stacks) > 1 and frames(stacks[0]) != frames(stacks[-1]):
+def is_native(stacks: Sequence[Event]) -> bool:
+    """Whether it runs at one place without the GIL: in C code, as one that spins until its device is done."""
+    return all(e.data.get("owns_gil") is False and frames(e) == frames(stacks[0]) for e in stacks)
+
+
+def holds_interpreter(stacks: Sequence[Event], held: bool | None) -> bool:
+    """Whether one thread keeps the GIL: nobody else got it, or its owner slept with it in both scans."""
+    if held is not None:
+        return held
+    owners = [gil_stack(event) for event in stacks]
+    asleep = all(event.data.get("gil_active") is False for event in stacks)
+    return len(stacks) > 1 and asleep and bool(owners[0]) and all(owner == owners[0] for owner in owners)
+
+
+def gil_stack(event: Event) -> list[str]:
+    """The frames of the thread that owned the GIL, if one did."""
+    value = event.data.get("gil_stack")
+    return [str(frame) for frame in value] if isinstance(value, list) else []
+
+
+def moved(stacks: Sequence[Event], procs: Sequence[Event], is_: str) -> bool | None:
+    """Whether two scans of one process differ in frames, or in more than idle CPU time or bytes."""
+    places = own_frames if is_ in WAITS else frames
+    if len(stacks) > 1 and places(stacks[0]) != places(stacks[-1]):
         return True
-    spent = [c for p in procs if isinstance(c := p.data.get("cpu_s"), int | float)]
-    if len(spent) > 1 and spent[-1] - spent[0] > 0.5:
+    if len(procs) > 1 and works(procs):
         return True
-    return False if len(stacks) > 1 or len(spent) > 1 else None
+    return False if len(stacks) > 1 or len(procs) > 1 else None

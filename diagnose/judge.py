@@ -131,12 +131,13 @@ def effects(name: str, playbook: Playbook) -> set[str]:
 def reach(cause: Finding, effect: Finding, playbook: Playbook, evidence: Evidence) -> set[int] | None:
     """The ranks of `effect` that `cause` accounts for; None: the whole of it.
 
-    An effect that begins before its cause (beyond the clocks' skew) is not accounted for.
+    An effect that begins before its cause (beyond the clocks' skew) is not accounted for. On the cause's own
+    ranks it may: others can wait for a rank long before that fails.
     """
     skew = playbook.limits.clock_skew_s
-    if cause.since is not None and effect.since is not None and effect.since < cause.since - skew:
-        return set()
     failure = playbook.failures[effect.failure]
+    if cause.since is not None and effect.since is not None and effect.since < cause.since - skew:
+        return set(cause.ranks) if failure.role == "root" and failure.scope == "rank" else set()
     scope = playbook.failures[cause.failure].scope
     if failure.role != "root" or failure.scope == "job" or scope == "job":
         return None

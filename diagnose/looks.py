@@ -9,7 +9,16 @@ from collections.abc import Iterable
 
 from diagnose.model import Event, Evidence, Record
 
-STATES = ("flight.group_read", "flight.read", "stack.read", "stack.placed", "proc.dumped")
+STATES = (
+    "flight.group_read",
+    "flight.read",
+    "stack.read",
+    "stack.placed",
+    "proc.dumped",
+    "worker.stack_read",
+    "worker.dumped",
+    "interpreter.asked",
+)
 DECISIVE = ("stalled", "asked", "raised", "died", "ended")  # a scheduled dump alone proves no wait
 
 
@@ -52,16 +61,25 @@ def looks(evidence: Evidence) -> list[Look]:
         told = event.data.get("time_dirs")
         dirs = [str(name) for name in told] if isinstance(told, list) else []
         scans = [[s for s in states if folder(s) == name] for name in dirs]
-        after = next((t for t in moved if event.time is not None and t >= event.time), None)
+        begun = begin(event)
+        after = next((t for t in moved if begun is not None and t >= begun), None)
         found.append(
             Look(
                 cause=str(event.data.get("cause", "")),
                 time=event.time,
                 scans=[scan for scan in scans if scan],
-                resolved_after_s=None if after is None or event.time is None else after - event.time,
+                resolved_after_s=None
+                if after is None or event.time is None
+                else max(0.0, after - event.time),
             )
         )
     return found
+
+
+def begin(taken: Event) -> float | None:
+    """When a look began: what moves from then on was not part of a hang."""
+    seconds = taken.data.get("seconds")
+    return taken.time and taken.time - (seconds if isinstance(seconds, int | float) else 0.0)
 
 
 def scans_of(states: Iterable[Event]) -> list[list[Event]]:

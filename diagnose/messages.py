@@ -20,6 +20,9 @@ EVENTS = {
     "gloo.barrier_failed": "rank 0 names the ranks late for monitored_barrier; data: ranks, wait_ms",
     "nccl.watchdog_timed_out": "data: seq, op, numel_in, numel_out, timeout_ms, group_rank, group (its name)",
     "process.aborted": "the C++ or Python runtime ended the process; data: text",
+    "nccl.took_down": "NCCL's watchdog or heartbeat monitor ends its own process; data: text",
+    "scheduler.oom_told": "Slurm saw the kernel kill for memory in its cgroup; data: num_kills",
+    "resource.refused": "the system had no more to give; data: text",
     "source.unreadable": "a place that could not be read; data: reason",
 }
 # What marks a text as a log of ranks or of their launcher.
@@ -139,6 +142,46 @@ RANK_LINES = (
         "Fatal Python error",
         re.compile(r"^Fatal Python error: .{1,300}"),
         lambda found: {"text": found[0]},
+    ),
+    *(
+        Pattern(
+            "resource.refused", word, re.compile(rf".{{0,300}}{word}.{{0,100}}"), lambda f: {"text": f[0]}
+        )
+        for word in (
+            "No space left on device",
+            "oo many open files",
+            "Disk quota exceeded",
+            "Cannot allocate memory",
+            "out of shared memory",
+        )
+    ),
+    *(
+        Pattern("nccl.took_down", word, re.compile(rf"{word}{rest}.{{0,200}}"), lambda f: {"text": f[0]})
+        for word, rest in (
+            ("taking the entire process down", ""),
+            ("due to ProcessGroupNCCL watchdog hang", ""),
+            ("watchdog thread terminated with exception", "(?!.{0,300}CUDA error)"),
+        )
+    ),
+    Pattern(
+        "scheduler.oom_told",
+        "oom",
+        re.compile(r"Detected (?P<num_kills>\d{1,6}) oom[-_ ]kill event"),
+        whole("num_kills"),
+    ),
+    *(  # the C library's own words before it aborts
+        Pattern("process.aborted", word, re.compile(rf"{regex}.{{0,200}}"), lambda f: {"text": f[0]})
+        for word, regex in (
+            ("free(): ", r"free\(\): "),
+            ("alloc(): ", r"(?:m|re|c)alloc\(\): "),
+            ("double free", r"double free or corruption"),
+            ("corrupted ", r"corrupted (?:size vs\. prev_size|double-linked list)"),
+            ("munmap_chunk", r"munmap_chunk\(\): "),
+            ("malloc_consolidate", r"malloc_consolidate\(\): "),
+            ("stack smashing", r"stack smashing detected"),
+            ("pure virtual", r"pure virtual method called"),
+            ("Fatal glibc error", r"Fatal glibc error: "),
+        )
     ),
 )
 

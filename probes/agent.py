@@ -18,6 +18,7 @@ from probes.emit import Log, open_log
 from probes.files import atomic_write
 from probes.watching import death, strays
 from probes.watching.followed import Followed
+from probes.watching.host import Host
 from probes.watching.looks import Looks
 from probes.watching.rank import Rank
 from probes.watching.sampler import SAMPLE_S, Sampler
@@ -44,6 +45,7 @@ class Agent:
         self.table = Table(given.mark)
         self.followed = Followed(self.spool, given.attempt, self.table, self._say_of)
         self.sampler = Sampler(self.spool, self.table)
+        self.host = Host(self.spool)
         self.schedule = Schedule(self.spool)
         self.looks = Looks(self.spool, self._say)
         self.stalls = Stalls(given.attempt, given.stall_after, given.stall_after_first, self._say)
@@ -118,6 +120,7 @@ class Agent:
             stall_after_first_s=self.given.stall_after_first,
             on_stall=self.given.on_stall,
             py_spy=stacks.find_py_spy(),
+            kernel_log=self.host.kernel.reason or "open",
             version=VERSION,
         )
 
@@ -131,6 +134,7 @@ class Agent:
         self.stalls.follow(self.followed.current())
         for one in list(self.followed.ranks.values()):
             self._update(one)
+        self.host.listen(self.stalls.attempt)
         self._bury(set())
         ranks = self.followed.current()
         if self.stalls.watch(ranks, now):
@@ -147,6 +151,7 @@ class Agent:
                 self.schedule.start(str(event.get("attempt")), now)
             elif event.get("event") == "exception.raised" and (one := self.followed.get(event)):
                 one.is_ending = one.is_ending or event.get("thread") == "MainThread"
+                self._sample(one)  # what it had open, and took, when it failed
                 self.looks.want("raised", now)
         if "raised" in self.looks.due:
             self.looks.begin(self.followed.current(), now)
@@ -167,6 +172,7 @@ class Agent:
         data = self.sampler.sample(one, self.stalls.silence.silent_s(one.rank, time.time()))
         if data is not None:
             self._say_of(one, "rank.sampled", **data)
+            self.host.read(one)
 
     def _bury(self, ready: set[int]) -> None:
         for one in list(self.followed.ranks.values()):
@@ -180,6 +186,8 @@ class Agent:
             data = {**told._asdict(), "after_signal_by_us": by_us, "num_steps": one.num_steps}
             self._say_of(one, "rank.died", pid=one.pid, **data)
             self.sampler.forget(one.pid)
+            self.host.read(one, is_dead=True)
+            self.host.listen(one.attempt)
             if one.attempt == self.stalls.attempt:
                 self.stalls.silence.drop(one.rank)
             wait = AFTER_EXIT_S if told.exit_code == 0 else AFTER_DEATH_S
@@ -199,6 +207,7 @@ class Agent:
             self._update(one)
             self._sample(one)
         self._bury({one.pidfd for one in self.followed.ranks.values()})
+        self.host.listen(self.stalls.attempt)
         me = os.times()
         cpu_s = round(me.user + me.system + me.children_user + me.children_system, 2)
         self._say(self.given.attempt, None, "agent.ended", reason=reason, cpu_s=cpu_s)

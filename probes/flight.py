@@ -90,6 +90,11 @@ def progress_s(before: Mapping[str, Frontier], after: Mapping[str, Frontier], no
     return max(moved, default=None)
 
 
+def has_launched(before: Mapping[str, Frontier], after: Mapping[str, Frontier]) -> bool:
+    """Whether a collective was launched between two dumps of a rank: one that only ended may have failed."""
+    return any(new.launched > before.get(group, Frontier(0, 0, 0.0)).launched for group, new in after.items())
+
+
 def ask(sockets: Mapping[int, str], limit_s: float) -> dict[int, control.Reply]:
     """The dumps of many ranks at once; a reply that is no dump becomes an error."""
     replies = control.post_many({rank: (path, HANDLER) for rank, path in sockets.items()}, limit_s)

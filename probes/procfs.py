@@ -163,6 +163,40 @@ def fd_links(pid: int) -> dict[int, str]:
     return links
 
 
+def num_fds(pid: int) -> int | None:
+    """How many descriptors a process has open; None where that is refused."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return None
+
+
+def max_fds(pid: int) -> int | None:
+    """How many it may have open; None where there is no such limit, or no such line."""
+    for line in (read(f"/proc/{pid}/limits") or b"").splitlines():
+        if line.startswith(b"Max open files") and len(words := line.split()) > 3 and words[3].isdigit():
+            return int(words[3])
+    return None
+
+
+def io_bytes(pid: int, thread: int | None = None) -> int | None:
+    """Bytes that a process, or one thread, has read and written through system calls; None where refused."""
+    raw = read(f"/proc/{pid}/io" if thread is None else f"/proc/{pid}/task/{thread}/io") or b""
+    counts = dict(line.split(b": ", 1) for line in raw.splitlines() if b": " in line)
+    try:
+        return int(counts[b"rchar"]) + int(counts[b"wchar"])
+    except (KeyError, ValueError):
+        return None
+
+
+def program(pid: int) -> str:
+    """The name of the file it runs; empty where refused."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+
+
 def tells_exit_codes() -> bool:
     """Does stat carry real exit codes here? (gVisor prints zeros for the whole tail of the line.)"""
     raw = (read("/proc/self/stat") or b"").rpartition(b")")[2].split()

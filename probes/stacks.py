@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from probes import control, deadline, procfs
+from probes import control, deadline, handlers, procfs
 from probes.emit import open_log
 from probes.files import atomic_write
 
@@ -132,6 +132,7 @@ def main(argv: list[str] | None = None) -> int:
             threads = from_outside({0: given.pid}, given.limit)[0]
         elif given.socket:
             threads = from_inside({0: given.socket}, given.limit)[0]
+        handlers.mark({name: threads}, {name: given.pid})
         if not isinstance(threads, str):
             path = os.path.join(given.out, f"rank-{name:05d}.json")
             os.makedirs(given.out, exist_ok=True)

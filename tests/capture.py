@@ -16,7 +16,13 @@ SKIP = {"verdict.json", "record.json", "manifest.json"}
 
 def neutral(text: str, here: str) -> str:
     """The text without this machine's names."""
-    text = text.replace(here, "/srv/project").replace(str(Path.home()), "/home/user")
+    text = (
+        text.replace(sys.prefix, "/srv/project/.venv")
+        .replace(here, "/srv/project")
+        .replace(str(Path.home()), "/home/user")
+    )
+    for group in re.findall(r"(?m):(/.+)$", Path("/proc/self/cgroup").read_text()):
+        text = text.replace(group, "/job")
     text = re.sub(r"/tmp/[A-Za-z0-9_.-]+/job-\d+", "/srv/job", text)
     text = re.sub(r"/tmp/(?:[A-Za-z0-9_.-]+/)*dg-[A-Za-z0-9_]+", "/tmp/dg-0", text)
     text = re.sub(r"/tmp/(?!dg-0)[A-Za-z0-9_.-]+", "/tmp/work", text)

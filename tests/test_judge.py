@@ -116,6 +116,14 @@ def test_an_effect_that_began_before_its_cause_is_not_explained():
     assert [f.failure for f in skewed] == ["cause"]
 
 
+def test_others_may_wait_for_a_rank_long_before_it_fails():
+    playbook = book(cause=failure(explains=["effect"]), effect=failure())
+    left = unexplained(
+        [finding("cause", 1, since=100), finding("effect", 1, 2, since=50)], playbook, evidence()
+    )
+    assert [(f.failure, f.ranks) for f in left] == [("effect", [2]), ("cause", [1])]
+
+
 def test_explaining_goes_through_others_that_are_absent():
     playbook = book(
         a=failure(explains=["b"]), b=failure(explains=["c"]), c=failure(role="aftermath", scope="job")

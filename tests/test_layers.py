@@ -12,8 +12,13 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-SHARED_BY_FACTS = "activity calls circles fingerprints graphs looks losses places waitgraph watchdogs"
-READINGS = {f"diagnose.{name}" for name in SHARED_BY_FACTS.split()}  # of the evidence, for several facts
+READINGS = {  # of the evidence, for several facts
+    f"diagnose.{name}"
+    for name in (
+        *("activity", "calls", "circles", "endings", "fingerprints", "graphs", "leaving", "looks", "losses"),
+        *("places", "raisings", "scans", "waitgraph", "watchdogs"),
+    )
+}
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -41,9 +46,11 @@ MAY: dict[str, set[str]] = {
     "diagnose.calls": {"diagnose.waitgraph"},
     "diagnose.circles": {"diagnose.waitgraph"},
     "diagnose.graphs": {"diagnose.model", *READINGS},
-    **{f"diagnose.{name}": {"diagnose.model"} for name in ("fingerprints", "watchdogs")},
+    **{f"diagnose.{name}": {"diagnose.model"} for name in ("fingerprints", "watchdogs", "scans", "endings")},
     "diagnose.places": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
-    "diagnose.activity": {"diagnose.model", "diagnose.looks"},
+    "diagnose.raisings": {"diagnose.model", "diagnose.endings"},
+    "diagnose.leaving": {"diagnose.model", *READINGS},
+    "diagnose.activity": {"diagnose.model", "diagnose.looks", "diagnose.scans"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.facts": {"diagnose.model", *READINGS},
     "diagnose.render": {*READER, "diagnose.render.*"},

@@ -1,21 +1,36 @@
 """What each rank does at the look that shows the fault: one statement a rank."""
 
+import re
 from collections.abc import Iterable
 
-from diagnose.activity import of_rank
+from diagnose.activity import PARENTS, SEEN_BARE, Activity, of_rank, of_workers, stands_still
 from diagnose.looks import Look, decisive
+from diagnose.losses import is_timeout
 from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.raisings import parted
 from diagnose.waitgraph import ranks, stuck
 
 KINDS = {
     "rank.activity": FactKind(
-        "what the main thread does; data: is, frame, moving, awaited (others wait for this rank), resolved",
+        "what the main thread does, or a worker process that it waits for; data: is, frame, moving, still "
+        "(no move was seen; a foreign dump may be the only one), awaited (others wait for this rank, or the "
+        "whole job stands still), alone (nobody waits), resolved, state (the kernel's letter), file, "
+        "worker (its pid)",
         ("stack_dump", "agent"),
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
-AFTER = ("raised", "died", "ended", "foreign")
+FAILED = ("raised", "died", "ended")
+AFTER = (*FAILED, "foreign")
+STUCK = {"lock", "loader", "storage", "checkpoint", "gil"}
+MEETS = {"collective", "rendezvous"}  # waits for other ranks, though no dump says in what
 SWEPT = {9, 15}  # a rank that others end this way does what it did until then
+LOST = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))? (?P<pid>\d+)[^)]{0,200}\) "
+    r"(?:is killed by signal: (?P<signal>[A-Z][\w ]{2,30})|exited unexpectedly)|"
+    r"DataLoader timed out after [\d.]+ seconds"
+)
+TIDY = {"Terminated", "Interrupt"}  # how launchers and people end workers
 WORDS = {
     "compile": "is compiling",
     "import": "is importing modules",
@@ -26,51 +41,121 @@ WORDS = {
     "lock": "waits for a lock in the program's own code",
     "sleep": "sleeps in the program's own code",
     "busy": "is busy in the program's own code",
-    "storage": "waits for storage (D state)",
+    "native": "is busy in native code",
+    "storage": "waits for storage",
+    "gil": "holds the interpreter's lock (GIL) in a C call",
+    "device": "waits for its device",
     "stopped": "is stopped",
+    "exit": "has come to its end, and waits for its threads or processes",
     "blocked": "is blocked outside any collective",
 }
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
+    yield from lost_workers(evidence)
     look = decisive(evidence)
     if look is None:
         return
     waits = stuck(look, evidence)
     waiting = {rank for w in waits for rank in ranks(w.waiting)}
-    awaited = {rank for w in waits for rank in ranks(w.awaited)} - waiting
-    failing = leaving(look, evidence) if look.cause in AFTER else set()
-    for rank in evidence.ranks:
-        if rank in failing:
-            continue  # on its way out: what it does then says nothing of what it did
-        activity = of_rank(look, rank, rank in waiting)
-        if activity is None:
+    awaited = (
+        {rank for w in waits for rank in ranks(w.awaited)} - waiting if had_time(look, evidence) else set()
+    )
+    failing = leaving(look, evidence)
+    found = {rank: of_rank(look, rank, rank in waiting) for rank in evidence.ranks if rank not in failing}
+    doing = {rank: activity for rank, activity in found.items() if activity is not None}
+    nobody = not waiting and nothing_moves(look, doing, evidence)
+    for rank, main in doing.items():
+        for one in [main, *held_up(look, rank, main)]:
+            data: dict[str, object] = {
+                "is": one.is_,
+                "frame": one.frame,
+                "moving": one.moving,
+                "still": one.moving is False or (one.moving is None and look.cause == "foreign"),
+                "awaited": rank in awaited or (nobody and main.is_ in STUCK),
+                "alone": len(waiting) == 0,
+                "resolved": look.resolved_after_s is not None,
+                "state": one.state,
+                "file": one.file,
+                "worker": one.worker,
+            }
+            yield Fact(
+                kind="process.stopped" if one.is_ == "stopped" and one.worker is None else "rank.activity",
+                text=describe(rank, one),
+                ranks=[rank],
+                data=data,
+                events=[one.event, *one.proofs],
+            )
+
+
+def held_up(look: Look, rank: int, main: Activity) -> list[Activity]:
+    """Workers that do not move, below a rank that may wait for one; a loader waits for its own alone."""
+    below = of_workers(look, rank) if main.is_ in PARENTS else []
+    mine = [one for one in below if one.in_team or one.state in SEEN_BARE or main.is_ != "loader"]
+    return [one for one in mine if one.moving is False]
+
+
+def had_time(look: Look, evidence: Evidence) -> bool:
+    """Whether an absent rank had time to come: at a failure only where somebody's time for it ran out."""
+    return look.cause not in FAILED or any(
+        is_timeout(e) for e in evidence.events if e.time is None or look.time is None or e.time <= look.time
+    )
+
+
+def nothing_moves(look: Look, doing: dict[int, Activity], evidence: Evidence) -> bool:
+    """Whether a silent job stands still as a whole, each rank by itself: then the job waits for them all."""
+    return (
+        look.cause == "stalled"
+        and len(doing) == max(len(evidence.ranks), evidence.num_ranks or 0)
+        and all(one.is_ not in MEETS and stands_still(look, rank, one) for rank, one in doing.items())
+    )
+
+
+def describe(rank: int, doing: Activity) -> str:
+    who = named([rank]) if doing.worker is None else f"worker {doing.worker} of {named([rank])}"
+    place = doing.caller or doing.frame
+    thread = "" if doing.thread is None else f"its thread {doing.thread} in "
+    state = f" ({thread}D state)" if doing.state == "D" else ""
+    return (
+        f"{who} {WORDS.get(doing.is_, 'is somewhere')}{state}"
+        + (f", on {doing.file}," if doing.file.startswith("/") else "")
+        + (f" at {place}" if place else "")
+        + {True: ", moving", False: ", not moving", None: ""}[doing.moving]
+    )
+
+
+def lost_workers(evidence: Evidence) -> Iterable[Fact]:
+    """What a rank's loader said of a worker that is gone or gives nothing: no look shows that any more."""
+    survived = {e.rank for e in evidence.of("rank.died") if e.data.get("exit_code") == 0}
+    for event in evidence.of("exception.raised"):
+        found = LOST.search(str(event.data.get("message")))
+        if found is None or event.rank is None or event.rank in survived or found["signal"] in TIDY:
             continue
-        still = {True: ", moving", False: ", not moving", None: ""}[activity.moving]
-        place = activity.caller or activity.frame
-        words = WORDS.get(activity.is_, "is somewhere") + (f" at {place}" if place else "")
-        data: dict[str, object] = {
-            "is": activity.is_,
-            "frame": activity.frame,
-            "moving": activity.moving,
-            "awaited": rank in awaited,
-            "alone": len(waiting) == 0,
-            "resolved": look.resolved_after_s is not None,
-        }
-        kind = "process.stopped" if activity.is_ == "stopped" else "rank.activity"
         yield Fact(
-            kind=kind,
-            text=f"{named([rank])} {words}{still}",
-            ranks=[rank],
-            data=data,
-            events=[activity.event],
+            kind="rank.activity",
+            text=f"{named([event.rank])} lost its data loader: {found[0]}",
+            ranks=[event.rank],
+            data={
+                "is": "loader",
+                "frame": "",
+                "moving": False,
+                "still": True,
+                "awaited": True,
+                "alone": False,
+                "resolved": False,
+                "state": "",
+                "file": "",
+                "worker": int(found["pid"]) if found["pid"] else None,
+            },
+            events=[event],
         )
 
 
 def leaving(look: Look, evidence: Evidence) -> set[int | None]:
     """Ranks that raised, or went by themselves, by the end of the look."""
+    raised = [e for chains in parted(evidence)[0].values() for chain in chains for e in chain]
     return {
         e.rank
-        for e in evidence.of("exception.raised", "rank.died")
+        for e in [*raised, *evidence.of("rank.died")]
         if e.data.get("signal") not in SWEPT and (look.time is None or e.time is None or e.time <= look.time)
     }

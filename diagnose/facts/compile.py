@@ -8,13 +8,15 @@ from diagnose.activity import of_rank
 from diagnose.graphs import parting
 from diagnose.looks import Look, decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
+from diagnose.scans import IDLE_CPU_S, spent
 from diagnose.waitgraph import Waiting, ranks, stuck
 
 NEEDS = ("rank_hook", "stack_dump")
 KINDS = {
     "compile.alone": FactKind(
         "ranks compile while others wait for them in a collective; data: timed_out (the others' timeout "
-        "fired first), finished, compile_s, estimate_s, timeout_left_s, cache_files, cache_files_others",
+        "fired first), finished, moving, compile_s, estimate_s, timeout_left_s, cache_files, "
+        "cache_files_others",
         NEEDS,
     ),
     "compile.diverged": FactKind(
@@ -26,6 +28,7 @@ KINDS = {
     "compile.cache_behind": FactKind("a compiling rank has fewer cache entries than the others", ("agent",)),
     "compile.child_running": FactKind("a compiler child of the rank is alive and uses CPU", ("agent",)),
 }
+NEAR_S = 15.0  # samples of a quiet rank are 10 s apart
 COMPILE_PHASES = {"compile", "backward_compile", "cudagraph"}
 
 
@@ -170,6 +173,7 @@ def alone(
             "cache_files": own,
             "cache_files_others": others,
             "finished": not unfinished,
+            "moving": over or any(moves(rank, look, evidence) for rank in late),
         },
         since=since,
         events=[compiling[r] for r in late]
@@ -219,6 +223,21 @@ def remaining(elapsed: float | None, own: int | None, others: int | None) -> flo
     if not elapsed or not own or not others or own >= others:
         return None
     return elapsed * (others - own) / own
+
+
+def moves(rank: int, look: Look, evidence: Evidence) -> bool:
+    """Whether a compile was seen at work about the time of a look: its stack, its compilers, its cache."""
+    activity = of_rank(look, rank, False)
+    near = [
+        e
+        for e in evidence.of("rank.sampled")
+        if e.rank == rank
+        and e.time is not None
+        and look.time is not None
+        and abs(e.time - look.time) < NEAR_S
+    ]
+    used = [spent(near, key) or 0 for key in ("cpu_s", "children_cpu_s", "cache_files")]
+    return bool(activity and activity.moving) or max(used) > IDLE_CPU_S
 
 
 def timeout_left(wait: Waiting, now: float | None) -> float | None:

@@ -4,17 +4,17 @@ Sources: the agent's pidfds, the launcher's log, the command's own status. A lau
 failure with SIGTERM and, 30 s later, SIGKILL: those ends prove nothing about the ranks they hit.
 """
 
-import math
+import re
 import signal
 from collections.abc import Iterable
 
-from diagnose.looks import decisive
-from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
-from diagnose.waitgraph import ranks, stuck
+from diagnose.endings import End, ended, number, workers_killed
+from diagnose.leaving import Leaving, closings
+from diagnose.model import Event, Evidence, Fact, FactKind, named
 
 NEEDS = ("agent", "launcher_log", "run")
 KINDS = {
-    "process.killed": FactKind("SIGKILL; data: by (unknown, launcher, us), first", NEEDS),
+    "process.killed": FactKind("SIGKILL; data: by (unknown, launcher, us), first, worker", NEEDS),
     "process.crashed": FactKind("a signal of its own fault; data: signal, name, in_collective, first", NEEDS),
     "process.terminated": FactKind(
         "SIGTERM, SIGINT or SIGHUP; data: by (unknown, launcher, operator, us)", NEEDS
@@ -27,21 +27,10 @@ KINDS = {
         "somebody sent the run a signal; data: signal, while_stalled", ("run", "launcher_log")
     ),
 }
+LIBRARY = re.compile(r"'(?:gloo::\w+|c10::Dist\w*Error|c10d::\w+)'")
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
 ENDINGS = {1, 2, 3, 15}
 AT_ONCE_S = 0.05  # ends within this of each other have no order
-TOGETHER_S = 1.0  # ranks that leave within this of each other leave together
-
-
-class End(Record, frozen=True):
-    """One rank's end. `code` is an exit code, `sig` a signal's number; both None: unknown."""
-
-    rank: int
-    time: float | None
-    code: int | None
-    sig: int | None
-    event: Event
-    by_us: bool = False
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -59,12 +48,16 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     closed = closings(evidence)
     failures = [e for e in ends if (e.sig or e.code) and e.rank not in closed and not e.by_us]
     first = min((e.time for e in failures if e.time is not None), default=None)
+    leaving = Leaving(evidence, ends)
     for end in ends:
-        yield from fact(end, evidence, first, end.rank in closed, asked, ends)
+        yield from fact(end, evidence, first, end.rank in closed, asked, leaving)
+    for end in workers_killed(evidence):
+        words = f"a loader worker of {named([end.rank])} was ended by SIGKILL"
+        yield statement("process.killed", words, end, {"by": "unknown", "worker": True, "first": False})
 
 
 def fact(
-    end: End, evidence: Evidence, first: float | None, closed: bool, asked: list[Event], ends: list[End]
+    end: End, evidence: Evidence, first: float | None, closed: bool, asked: list[Event], leaving: Leaving
 ) -> Iterable[Fact]:
     later = first is not None and end.time is not None and end.time > first + AT_ONCE_S
     operator = bool(asked) and (end.time is None or asked[0].time is None or end.time >= asked[0].time)
@@ -75,25 +68,55 @@ def fact(
             data["by"] = "operator"
         yield statement("process.killed", f"{named([end.rank])} was ended by SIGKILL", end, data)
     elif end.sig in CRASHES:
-        text = f"{named([end.rank])} crashed with {signal_name(end.sig)}"
-        mismatch = any(e.rank in (None, end.rank) for e in evidence.of("gloo.size_mismatched"))
-        yield statement("process.crashed", text, end, {**data, "signal": end.sig, "in_collective": mismatch})
+        said = last_words(end, evidence)
+        text = f"{named([end.rank])} crashed with {signal_name(end.sig)}" + (f": {said[1]}" if said else "")
+        data |= {"signal": end.sig, "in_collective": took_itself_down(end, evidence)}
+        yield statement("process.crashed", text, end, data, *([said[0]] if said else []))
     elif end.sig in ENDINGS:
-        swept = closed or later or follows(end, ends)
+        swept = closed or later or follows(end, leaving.ends)
         data["by"] = "us" if end.by_us else "operator" if operator else "launcher" if swept else "unknown"
         yield statement(
             "process.terminated", f"{named([end.rank])} was ended by {signal_name(end.sig)}", end, data
         )
     elif end.code is not None:
-        raised = any(e.rank == end.rank for e in evidence.of("exception.raised"))
-        data |= {"raised": raised, "early": early(end, evidence, ends), "operator": operator}
-        yield statement("process.exited", f"{named([end.rank])} exited with code {end.code}", end, data)
+        is_early, text = leaving.early(end), f"{named([end.rank])} exited with code {end.code}"
+        data |= {"raised": end.rank in leaving.raised, "early": is_early, "operator": operator}
+        if is_early and (line := last_line(end.rank, evidence)):
+            text += f"; its last line: {line}"
+        yield statement("process.exited", text, end, data)
 
 
-def statement(kind: str, text: str, end: End, data: dict[str, object]) -> Fact:
+def statement(kind: str, text: str, end: End, data: dict[str, object], *more: Event) -> Fact:
     if data.get("by") == "launcher":
         kind, text = "process.cleaned_up", f"{text}, by the launcher"
-    return Fact(kind=kind, text=text, ranks=[end.rank], data=data, since=end.time, events=[end.event])
+    events = [*more, end.event]
+    return Fact(kind=kind, text=text, ranks=[end.rank], data=data, since=end.time, events=events)
+
+
+def last_line(rank: int, evidence: Evidence) -> str:
+    """The last thing that a rank printed."""
+    logs = (e for e in evidence.of("log.read") if e.rank == rank and e.data.get("last_line"))
+    return next((str(e.data["last_line"])[:160] for e in logs), "")
+
+
+def took_itself_down(end: End, evidence: Evidence) -> bool:
+    """Whether the communication library ended the process: for a peer that is lost, late or different."""
+    if any(e.rank in (None, end.rank) for e in evidence.of("gloo.size_mismatched")):
+        return True
+    said = [e for e in evidence.of("nccl.took_down", "process.aborted") if e.rank == end.rank]
+    return end.sig == signal.SIGABRT and any(
+        e.kind == "nccl.took_down" or LIBRARY.search(str(e.data.get("text", ""))) for e in said
+    )
+
+
+def last_words(end: End, evidence: Evidence) -> tuple[Event, str] | None:
+    """What the kernel or the C runtime said of a crash, and where."""
+    told = [*evidence.of("kernel.crashed"), *evidence.of("process.aborted")]
+    for event in sorted(told, key=lambda e: e.source == "launcher_log"):
+        mine = end.pid is not None and event.data.get("pid") == end.pid
+        if mine or event.rank == end.rank:
+            return event, str(event.data.get("text", ""))[:200]
+    return None
 
 
 def stalled_at(time: float | None, evidence: Evidence) -> bool:
@@ -122,113 +145,10 @@ def after_grace(end: End, first: float | None) -> bool:
     return first is not None and end.time is not None and end.time - first > 25
 
 
-def early(end: End, evidence: Evidence, ends: list[End]) -> bool:
-    """Whether others went on without this rank, and needed it.
-
-    Code 0 needs a sign of that: an error of theirs, or a stall in which they wait for it. Another code
-    needs only that they went on.
-    """
-    if end.time is None:
-        return False
-    gone = {e.rank for e in ends if e.time is not None and e.time <= end.time}
-    still = set(evidence.ranks) - gone - {end.rank}
-    victims = {e.rank for e in losses(evidence, end.time - 0.5) if e.rank in still}
-    if end.code:
-        soon = {e.rank for e in ends if e.code and e.time is not None and e.time <= end.time + TOGETHER_S}
-        return bool(still - (soon - victims))
-    if any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended")):
-        return False
-    waits = stuck(decisive(evidence), evidence)
-    if waits and not any(end.rank in ranks([*w.awaited, *w.behind]) for w in waits):
-        return False
-    calls = [e for e in evidence.of("job.stalled", "job.progressed") if (e.time or 0.0) > end.time]
-    stalled = bool(still and waits and calls) and calls[-1].kind == "job.stalled"
-    return bool(victims) or stalled
-
-
-def losses(evidence: Evidence, since: float) -> Iterable[Event]:
-    """What ranks said, from then on, of a peer or a collective that they lost."""
-    kinds = ("gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised")
-    return (e for e in evidence.of(*kinds) if is_loss(e) and (e.time is None or e.time >= since))
-
-
-def is_loss(event: Event) -> bool:
-    text = str(event.data.get("message", ""))
-    return event.kind != "exception.raised" or any(
-        part in text for part in ("Connection closed by peer", "Connection reset", "imed out waiting")
-    )
-
-
-def ended(evidence: Evidence) -> dict[int, End]:
-    """rank -> its end: the agent's word first, then the launcher's table, then the launcher's lines."""
-    found: dict[int, End] = {}
-    locals_ = {e.data.get("local_rank"): e.rank for e in evidence.of("rank.claimed", "rank.found")}
-    pids = {e.data.get("pid"): e.rank for e in evidence.of("rank.claimed", "rank.found")}
-    for event in [
-        *evidence.of("spawn.child_failed"),
-        *evidence.of("launcher.rank_failed"),
-        *evidence.of("launcher.failure_listed"),
-        *evidence.of("rank.died"),
-    ]:
-        rank = event.rank
-        if rank is None:
-            keys = (pids.get(event.data.get("pid")), locals_.get(event.data.get("local_rank")))
-            told = event.data.get("process", event.data.get("local_rank"))
-            rank = next((k for k in keys if k is not None), number(told))
-        if rank is None:
-            continue
-        code, sig = status(event)
-        if code is None and sig is None and rank in found:
-            code, sig = found[rank].code, found[rank].sig
-        time = event.time if event.time is not None or rank not in found else found[rank].time
-        us = bool(event.data.get("after_signal_by_us")) or (
-            sig is not None and stopped_at(evidence) <= (time or 0.0)
-        )
-        found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us)
-    found.update(whole(evidence, found))
-    return found
-
-
-def stopped_at(evidence: Evidence) -> float:
-    """When the run itself began to end its command; infinity where it did not."""
-    return min((e.time for e in evidence.of("command.stopped") if e.time is not None), default=math.inf)
-
-
-def whole(evidence: Evidence, found: dict[int, End]) -> dict[int, End]:
-    """The command itself where it is the one rank."""
-    if len(evidence.ranks) != 1 or evidence.num_ranks not in (None, 1):
-        return {}
-    rank = evidence.ranks[0]
-    known = found.get(rank)
-    for event in evidence.of("command.ended"):
-        if known is None or (known.code is None and known.sig is None):
-            code, sig = status(event)
-            return {rank: End(rank=rank, time=event.time, code=code, sig=sig, event=event)}
-    return {}
-
-
-def closings(evidence: Evidence) -> set[int]:
-    """Ranks that the launcher says it ended itself."""
-    told = evidence.of("rank.claimed", "rank.found", "launcher.failure_listed")
-    pids = {e.data.get("pid"): e.rank for e in told if e.rank is not None}
-    sent = (pids.get(e.data.get("pid")) for e in evidence.of("launcher.closing_sent"))
-    return {rank for rank in sent if rank is not None}
-
-
 def signals(evidence: Evidence) -> list[Event]:
     """Signals that people or platforms sent to the run; not those that the run sent its own command."""
     own = any(evidence.of("command.stopped", "signal.sent"))
     return [*evidence.of("signal.received"), *(() if own else evidence.of("launcher.interrupted"))]
-
-
-def status(event: Event) -> tuple[int | None, int | None]:
-    """Exit code and signal; launchers write a signal as a negative code."""
-    code, sig = number(event.data.get("exit_code")), number(event.data.get("signal"))
-    return (None, -code) if code is not None and code < 0 else (code, sig)
-
-
-def number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def signal_name(value: int | None) -> str:

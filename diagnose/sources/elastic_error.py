@@ -9,7 +9,7 @@
 
 from collections.abc import Iterator
 
-from diagnose.logs import LAUNCHERS_OWN, MAX_TEXT
+from diagnose.logs import LAUNCHERS_OWN, MAX_TEXT, exception
 from diagnose.model import Event, Member
 from diagnose.text import rank_of, steps
 from diagnose.tracebacks import EXCEPTION, read
@@ -60,17 +60,17 @@ def parse(member: Member) -> Iterator[Event]:
     if name.rpartition(".")[2] in LAUNCHERS_OWN:
         return
     own = integer(found.get("rank"))
-    yield Event(
-        "exception.raised",
-        "elastic_error",
-        member.where,
-        time=next(
-            (t for d in (extra, body, found) if (t := number(d.get("timestamp")) or number(d.get("time")))),
-            None,
-        ),
-        rank=rank if rank is not None else own if own is not None and own >= 0 else None,
-        data={"type": name, "message": message[:MAX_TEXT], "frames": frames[-20:], "end": True},
-    )
+    rank = rank if rank is not None else own if own is not None and own >= 0 else None
+    stamps = (number(d.get("timestamp")) or number(d.get("time")) for d in (extra, body, found))
+    time = next((stamp for stamp in stamps if stamp), None)
+    end: dict[str, object] = {
+        "type": name,
+        "message": message[:MAX_TEXT],
+        "frames": frames[-20:],
+        "end": True,
+    }
+    for data in [*(exception(one) for one in raised if not one.is_end), end]:
+        yield Event("exception.raised", "elastic_error", member.where, time=time, rank=rank, data=data)
 
 
 def split(text: str) -> tuple[str, str]:

@@ -16,12 +16,17 @@ from diagnose.values import integer, json_value, number, string
 
 EVENTS = {
     "stack.read": "data: via, main (innermost first: `func (file.py:12)`), paths (same order), "
-    "active, owns_gil, num_threads, threads (`name: innermost frame`)",
+    "active, owns_gil, num_threads, threads (`name: innermost frame`); where a thread owned the GIL: "
+    "gil_thread, gil_is_main, gil_active, gil_stack (innermost first); where the main thread waits for "
+    "another to end: others (each with thread, main, paths, active)",
+    "worker.stack_read": "the same of a process below the rank, with its pid in data: worker",
     "source.unreadable": "data: reason",
 }
 LIMIT = 16 << 20
 KEEP = 256  # frames of the main thread; a compile has 60 to 70
 KEEP_THREADS = 64
+KEEP_GIL = 64
+JOINS = {("join", "threading.py"), ("result", "_base.py"), ("main_loop", "worker.py")}  # the last is Ray's
 PROCESS = re.compile(r"Process \d{1,10}: ")
 THREAD = re.compile(r'Thread (?P<id>\w{1,20}) \((?P<state>[\w+ ]{1,40})\)(?:: "(?P<name>.{0,200})")?')
 FRAME = re.compile(r"    (?P<func>\S.{0,300}) \((?P<path>[^()]{1,400}):(?P<line>\d{1,9})\)")
@@ -35,6 +40,7 @@ class Frame(Record, frozen=True):
     func: str
     path: str
     line: int | None
+    caught: str = ""  # what the exception handler catches in which it stands
 
     def short(self) -> str:
         return f"{self.func} ({self.path.rpartition('/')[2]}:{self.line if self.line is not None else '?'})"
@@ -62,7 +68,7 @@ def recognises(where: str, head: bytes) -> bool:
 
 def parse(member: Member) -> Iterator[Event]:
     data, rank, time = member.read(LIMIT), rank_of(member.where, trailing=True), time_of(member.where)
-    via = ""
+    via, worker = "", None
     if data.lstrip()[:1] in (b"[", b"{"):
         try:
             found = json_value(data)
@@ -74,6 +80,7 @@ def parse(member: Member) -> Iterator[Event]:
             time = number(found.get("time")) or time
             told = integer(found.get("rank"))
             rank = told if rank is None and told is not None and told >= 0 else rank
+            worker = integer(found.get("pid")) if found.get("worker") is True else None
             found = found.get("threads")
         threads = of_json(found)
     else:
@@ -83,8 +90,9 @@ def parse(member: Member) -> Iterator[Event]:
         return
     main = next((t for t in threads if t.is_main), threads[0])
     frames = main.frames[:KEEP]
+    handlers = [[frame.short(), frame.caught] for frame in frames if frame.caught]
     yield Event(
-        "stack.read",
+        "stack.read" if worker is None else "worker.stack_read",
         "stack_dump",
         member.where,
         time=time,
@@ -100,8 +108,44 @@ def parse(member: Member) -> Iterator[Event]:
                 f"{t.name}: {t.frames[0].short() if t.frames else 'no Python frame'}"
                 for t in threads[:KEEP_THREADS]
             ],
+            **({"handlers": handlers} if handlers else {}),
+            **gil(threads),
+            **others(main, threads),
+            **({} if worker is None else {"worker": worker}),
         },
     )
+
+
+def gil(threads: list[Thread]) -> dict[str, object]:
+    """Who owned the interpreter's lock, and where."""
+    owner = next((t for t in threads if t.owns_gil), None)
+    if owner is None:
+        return {}
+    stack = [frame.short() for frame in owner.frames[:KEEP_GIL]]
+    return {
+        "gil_thread": owner.name,
+        "gil_is_main": owner.is_main,
+        "gil_active": owner.active,
+        "gil_stack": stack,
+    }
+
+
+def others(main: Thread, threads: list[Thread]) -> dict[str, object]:
+    """The other threads, where the main one only waits for one of them."""
+    inner = {(f.func.rpartition(".")[2], f.path.rpartition("/")[2]) for f in main.frames[:4]}
+    if not inner & JOINS:
+        return {}
+    told = [
+        {
+            "thread": t.name,
+            "main": [frame.short() for frame in t.frames[:KEEP]],
+            "paths": [frame.path for frame in t.frames[:KEEP]],
+            "active": t.active,
+        }
+        for t in threads[:KEEP_THREADS]
+        if t is not main and t.frames
+    ]
+    return {"others": told}
 
 
 def unreadable(member: Member, rank: int | None, reason: str) -> Event:
@@ -135,7 +179,8 @@ def of_json(found: object) -> list[Thread]:
 
 def frame(row: dict[str, object]) -> Frame:
     path = string(row.get("filename"), 400) or string(row.get("short_filename"), 400)
-    return Frame(string(row.get("name"), 300) or "?", path, integer(row.get("line")))
+    caught = string(row.get("caught"), 200)
+    return Frame(string(row.get("name"), 300) or "?", path, integer(row.get("line")), caught)
 
 
 def of_text(text: str) -> tuple[list[Thread], str]:

@@ -7,11 +7,11 @@ import json
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
-from probes import control, deadline, flight, procfs, stacks
+from probes import control, deadline, flight, handlers, procfs, stacks
 from probes.files import atomic_write
-from probes.watching import places
+from probes.watching import places, process
+from probes.watching.deeper import Deeper
 from probes.watching.rank import Rank
 
 FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S, PLACES_S = 1.5, 2.0, 1.0, 2.0, 1.5
@@ -36,6 +36,7 @@ class Look:
         self.ranks, self.spool, self.cause, self.say = ranks, spool, cause, say
         self.folder = ranks[0].folder(spool)
         self.dumb: set[tuple[int, str]] = set()  # (rank, rung) that was refused in the first scan
+        self.deeper = Deeper(say, self._write)
         self.time_dir = ""
         self.scan = 0
         self.is_hurried = False
@@ -88,6 +89,10 @@ class Look:
             self._proc(one)
         if self.scan == 1:
             self._places(there)
+        self.deeper.workers(there, self.scan, self.time_dir)
+        if self.scan == 2:
+            still = self.deeper.may_hold(there)
+            self.deeper.interpreters(self._reachable(still, "gil"), self.time_dir)
         return True
 
     def _refuse_all(self, one: Rank, reason: str) -> None:
@@ -146,12 +151,14 @@ class Look:
                 self._by_signal(one)
 
     def _keep(self, via: str, left: dict[int, Rank], got: dict[int, stacks.Threads | str]) -> None:
+        handlers.mark(got, {rank: left[rank].pid for rank in got})
         for rank, answer in got.items():
             if isinstance(answer, str):
                 self.dumb.add((rank, via))
                 self.say("stack.refused", rank, via=via, reason=answer, scan=self.scan)
                 continue
             one = left.pop(rank)
+            self.deeper.note(rank, answer, self.scan)
             path = self._write("stacks", one, "json", stacks.document(via, one.pid, rank, answer))
             self.say("stack.dumped", rank, path=path, dir=self.time_dir, via=via, scan=self.scan)
             self.standing[rank] = places.main_frames(answer)
@@ -176,8 +183,8 @@ class Look:
         """What the programs' source says of the places where the ranks stand."""
 
         def read() -> bytes:
-            folders = {one.rank: f"/proc/{one.pid}/cwd" for one in ranks}
-            told = {r: places.of_frames(frames, folders[r]) for r, frames in self.standing.items()}
+            pids = {one.rank: one.pid for one in ranks}
+            told = {r: places.of_frames(frames, pids[r]) for r, frames in self.standing.items()}
             return json.dumps(told).encode()
 
         for rank, told in json.loads(deadline.call(read, PLACES_S) or b"{}").items():
@@ -185,22 +192,5 @@ class Look:
                 self.say("stack.placed", int(rank), dir=self.time_dir, places=told)
 
     def _proc(self, one: Rank) -> None:
-        now, threads = procfs.stat(one.pid), procfs.threads(one.pid)
-        if now is None:
-            return
-        busiest = sorted(threads, key=lambda thread: -thread.cpu_s)[:8]
-        data: dict[str, Any] = {
-            "state": now.state,
-            "wchan": (procfs.word(one.pid, "wchan") or "").strip("0"),
-            "syscall": _number(procfs.word(one.pid, "syscall")),
-            "cpu_s": round(now.cpu_s, 2),
-            "num_threads": len(threads),
-            "busiest": [[t.pid, t.comm, t.state, round(t.cpu_s, 2)] for t in busiest],
-        }
-        self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)
-
-
-def _number(syscall: str | None) -> int | None:
-    """The number in `/proc/PID/syscall`; None while running or where it is refused."""
-    first = (syscall or "").partition(" ")[0]
-    return int(first) if first.isdigit() else None
+        if (data := process.describe(one.pid)) is not None:
+            self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from probes import deadline
+from probes import deadline, disks
 from probes.watching.look import Look
 from probes.watching.rank import Rank
 
@@ -100,4 +100,5 @@ def _look(fd: int, ranks: list[Rank], spool: str, cause: str) -> None:
 
     look = Look(ranks, spool, cause, say)
     signal.signal(signal.SIGTERM, lambda *_: look.hurry())
+    say("disks.read", None, full=disks.look())
     look.take()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from probes import handlers
 from probes.redact import redact
 
 _LARGEST, _TEXT, _FRAMES = 1 << 20, 200, 24
@@ -30,12 +31,13 @@ def is_own(path: str) -> bool:
     return path.endswith(".py") and not any(part in path for part in _LIBRARY)
 
 
-def of_frames(frames: Sequence[Frame], folder: str) -> list[dict[str, Any]]:
-    """One entry a frame whose source could be read; relative names are looked up in `folder`."""
+def of_frames(frames: Sequence[Frame], pid: int) -> list[dict[str, Any]]:
+    """One entry a frame of a process whose source could be read."""
     found = []
     for frame in frames:
         name, path, line = str(frame.get("name")), str(frame.get("filename")), frame.get("line")
-        tree = parsed(os.path.join(folder, path)) if isinstance(line, int) else None
+        trees = (tree for where in handlers.places(path, pid) if (tree := parsed(where)))
+        tree = next(trees, None)
         if tree is None or not isinstance(line, int):
             continue
         call, loops, arms = place(tree, line)

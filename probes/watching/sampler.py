@@ -60,6 +60,8 @@ class Sampler:
             "cpu_s": round(stat.cpu_s, 2),
             "rss": stat.rss,
             "num_threads": stat.num_threads,
+            "num_fds": procfs.num_fds(one.pid),
+            "max_fds": procfs.max_fds(one.pid),
             "busy_s": round(stat.cpu_s - one.cpu_s, 2) if one.sampled else 0.0,
             "interval_s": round(interval, 3),
             "num_steps": one.num_steps,

@@ -8,6 +8,7 @@ from probes.watching.progress import Progress, Silence, Stall
 from probes.watching.rank import Rank
 
 _QUERY_S, _LONGEST_PAUSE_S, _SHORTEST_PAUSE_S = 1.0, 15.0, 2.0
+_SURE_S = 1.0  # by then a rank whose collective failed has said so
 
 Say = Callable[..., None]  # say(attempt, rank, kind, **data)
 
@@ -21,6 +22,9 @@ class Stalls:
         self.shortest_s = max(_SHORTEST_PAUSE_S, after_s / 4)
         self.pause_s, self.due, self.asked = self.shortest_s, 0.0, 0.0
         self.is_unwatched = False
+        self.unsure: dict[
+            int, tuple[float, float]
+        ] = {}  # rank: when its collective ended, and when to believe it
 
     def follow(self, ranks: list[Rank]) -> None:
         """Take up new ranks, drop gone ones; a new attempt starts from nothing."""
@@ -40,10 +44,13 @@ class Stalls:
 
     def watch(self, ranks: list[Rank], now: float) -> bool:
         """Ask what must be asked, say what is to be said; True where a look is wanted. `now` is monotonic."""
+        self._believe(ranks, now)
         longest, silence = self.silence.longest_s(time.time()), self.silence
         is_near = bool(silence.signals) and not silence.stalled and longest >= silence.threshold_s
         if longest >= self.shortest_s and (now >= self.due or (is_near and now - self.asked >= 1.0)):
             self._ask(ranks, now)
+        if self.unsure and not silence.stalled:
+            return False  # it may have gone on
         told = silence.check(time.time())
         if isinstance(told, Stall):
             self.say(
@@ -66,6 +73,16 @@ class Stalls:
             self.say(self.attempt, None, "job.unwatched", missing=["step", "collective", "phase"])
         return False
 
+    def _believe(self, ranks: list[Rank], now: float) -> None:
+        """A collective that ended was a move, unless its rank raises at once: then it had failed."""
+        for one in ranks:
+            when, due = self.unsure.get(one.rank, (0.0, now + 1.0))
+            if one.is_ending or now >= due:
+                self.unsure.pop(one.rank, None)
+                if not one.is_ending:
+                    self.silence.moved(one.rank, when, "collective")
+        self.unsure = {rank: told for rank, told in self.unsure.items() if rank in self.silence.last}
+
     def _ask(self, ranks: list[Rank], now: float) -> None:
         """Has a collective moved? Asked ever more rarely while none has."""
         sockets = {one.rank: one.socket for one in ranks if one.socket and one.state not in "TtZX"}
@@ -76,9 +93,13 @@ class Stalls:
             dump = flight.parse(replies[one.rank].body) or {}
             far, one.waiting = flight.frontiers(dump), flight.waiting_in(dump)
             when = flight.progress_s(one.frontiers, far, time.time())
+            launched = flight.has_launched(one.frontiers, far)
             one.frontiers = far
             if when is not None and not one.is_ending:  # gloo calls a failed collective retired, too
-                self.silence.moved(one.rank, when, "collective")
+                if launched:
+                    self.silence.moved(one.rank, when, "collective")
+                else:
+                    self.unsure[one.rank] = when, now + _SURE_S
                 did_move = True
         longer = min(self.pause_s * 1.5, max(_LONGEST_PAUSE_S, self.shortest_s))
         self.pause_s = self.shortest_s if did_move else longer

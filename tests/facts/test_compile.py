@@ -19,7 +19,7 @@ def event(kind, rank=None, time=None, source="agent", where="attempts/1/events/x
     return Event(kind=kind, source=source, where=where, rank=rank, time=time, data=data)
 
 
-def look(late, num_ranks=4, frames=COMPILE):
+def look(late, num_ranks=4, frames=COMPILE, grows=True):
     """A stall at 20.0 with two scans: `late` compile since 8.0, the others wait in all_reduce #2."""
     events = [
         event("rank.claimed", r, 1.0, "rank_hook", pid=10 + r, world_size=num_ranks) for r in range(num_ranks)
@@ -57,6 +57,8 @@ def look(late, num_ranks=4, frames=COMPILE):
                 ),
             ]
             count = 11 if rank in late else 24
+            before = count - 4 if grows and rank in late else count
+            events.append(event("rank.sampled", rank, 12.0, cache_files=before, children=[], num_steps=0))
             events.append(event("rank.sampled", rank, 19.0, cache_files=count, children=[], num_steps=0))
     stall = event("job.stalled", None, 20.0, silent_s=6.0, ranks=list(range(num_ranks)))
     return [*events, stall, event("evidence.taken", None, 22.5, cause="stalled", time_dirs=["20", "22"])]
@@ -148,3 +150,8 @@ def test_a_stopped_process_is_named():
         event("proc.dumped", 3, float(d), state="T", syscall=None, cpu_s=4.0, dir=d) for d in ("20", "22")
     ]
     assert [(c.failure, c.ranks) for c in verdict(*events, *stopped).causes] == [("rank_frozen", [3])]
+
+
+def test_a_compile_of_which_nothing_moves_is_only_likely_to_end():
+    [cause] = judge("run", look([3], grows=False), BOOK).causes
+    assert (cause.failure, cause.ranks, cause.grade) == ("compile_skew", [3], "likely")

@@ -277,3 +277,60 @@ def test_a_stall_that_ended_does_not_hide_the_look_at_the_failure():
     ]  # fmt: skip
     look = decisive(Evidence(events=events, ranks=[0, 1], num_ranks=2))
     assert look is not None and look.cause == "raised"
+
+
+def test_what_a_victim_raises_long_after_another_rank_failed_follows_from_that():
+    events = [raised(1, "bad", 10.0, "ValueError"), raised(0, "step failed", 30.0)]
+    assert causes(*events) == [("rank_exception", [1])]
+    assert causes(raised(1, "bad", 10.0, "ValueError"), raised(0, "bad", 11.0)) == [
+        ("rank_exception", [0, 1])
+    ]
+
+
+def test_a_thread_that_dies_while_its_rank_trains_on_is_no_failure():
+    def thread(rank, time):
+        return event(
+            "exception.raised", rank, time, "rank_hook", type="OSError", message="no board", thread="Writer"
+        )
+
+    went_on = [event("rank.sampled", 0, 12.0, num_steps=5), event("rank.sampled", 0, 22.0, num_steps=25)]
+    stood = [event("rank.sampled", 0, 12.0, num_steps=5), event("rank.sampled", 0, 22.0, num_steps=5)]
+    failed = [raised(1, "bad", 40.0, "ValueError"), event("rank.died", 1, 41.0, exit_code=1)]
+    assert causes(thread(0, 10.0), *went_on, *failed) == [("rank_exception", [1])]
+    assert causes(thread(0, 10.0), *stood, event("job.stalled", None, 30.0, silent_s=8.0)) == [
+        ("rank_exception", [0])
+    ]
+
+
+def test_an_abort_by_the_librarys_own_watchdog_is_no_crash_of_the_rank():
+    line = "To avoid data inconsistency, we are taking the entire process down."
+    down = event("nccl.took_down", 0, None, "rank_log", text=line)
+    thrown = event(
+        "process.aborted",
+        0,
+        None,
+        "rank_log",
+        text="terminate called after throwing an instance of 'gloo::IoException'",
+    )
+    own = event("process.aborted", 0, None, "rank_log", text="free(): invalid pointer")
+    crash = event("rank.died", 0, 10.0, signal=6)
+    assert causes(down, crash) == causes(thrown, crash) == []
+    assert causes(own, crash) == causes(crash) == [("rank_crashed", [0])]
+
+
+def test_a_launchers_table_alone_tells_who_left_with_a_code():
+    table = [
+        event("launcher.failure_listed", 1, None, "launcher_log", exit_code=3, pid=101),
+        event("launcher.failure_listed", 0, None, "launcher_log", exit_code=1, pid=100, root=True),
+        event("exception.raised", 0, None, "launcher_log", type="RuntimeError", message=CLOSED, frames=["a"]),
+    ]
+    found = judge("run", table, BOOK)
+    assert [(c.failure, c.ranks) for c in found.causes] == [("rank_exited_early", [1])]
+
+
+def test_a_shell_between_launcher_and_rank_adds_128_to_a_signal():
+    def listed(code):
+        return judge("run", [event("launcher.rank_failed", 1, None, "launcher_log", exit_code=code)], BOOK)
+
+    assert [c.failure for c in listed(139).causes] == ["rank_crashed"]
+    assert [c.failure for c in listed(137).causes] == ["rank_killed"]

@@ -1,6 +1,7 @@
 """What a program's source says of the places on a stack."""
 
 import ast
+import os
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_a_secret_in_a_call_is_hidden():
     assert "0123456789" not in places.place(TREE, 21)[0]
 
 
-def test_frames_of_the_program_alone_are_looked_up(tmp_path):
+def test_frames_of_the_program_alone_are_looked_up(tmp_path, monkeypatch):
     (tmp_path / "train.py").write_text(PROGRAM)
     frames = [
         {"name": "wait", "filename": "/x/site-packages/torch/distributed/c10d.py", "line": 9},
@@ -65,7 +66,8 @@ def test_frames_of_the_program_alone_are_looked_up(tmp_path):
         {"name": "<module>", "filename": "train.py", "line": None},
     ]
     threads = [{"thread_name": "T", "frames": []}, {"thread_name": "MainThread", "frames": frames}]
-    (told,) = places.of_frames(places.main_frames(threads), str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (told,) = places.of_frames(places.main_frames(threads), os.getpid())
     assert told["frame"] == "main (train.py:10)" and told["loops"] == [[4, 10]]
 
 
@@ -73,7 +75,7 @@ def test_frames_of_the_program_alone_are_looked_up(tmp_path):
 def test_a_source_that_is_no_program_tells_nothing(tmp_path, text):
     (tmp_path / "train.py").write_text(text)
     frames = [{"name": "main", "filename": str(tmp_path / "train.py"), "line": 1}]
-    assert [one["call"] for one in places.of_frames(frames, "/")] in ([], [""])
+    assert [one["call"] for one in places.of_frames(frames, os.getpid())] in ([], [""])
 
 
 BRANCHES = ast.parse("""\

@@ -1,0 +1,95 @@
+"""How each rank ended, by its best witness: agent, launcher's log, the command's own status. Pure."""
+
+import math
+import re
+
+from diagnose.model import Event, Evidence, Record
+
+SHELL_SIGNALS = {4, 6, 7, 8, 9, 11, 15}
+WORKER = re.compile(r"DataLoader worker \(pid (\d{1,10})\) is killed by signal: Killed")
+
+
+class End(Record, frozen=True):
+    """One rank's end. `code` is an exit code, `sig` a signal's number; both None: unknown."""
+
+    rank: int
+    time: float | None
+    code: int | None
+    sig: int | None
+    event: Event
+    by_us: bool = False
+    pid: int | None = None
+
+
+def ended(evidence: Evidence) -> dict[int, End]:
+    """rank -> its end: the agent's word first, then the launcher's table, then the launcher's lines."""
+    found: dict[int, End] = {}
+    claims = list(evidence.of("rank.claimed", "rank.found"))
+    places = {n: e.rank for e in claims if (n := number(e.data.get("local_rank"))) is not None}
+    pids = {n: e.rank for e in claims if (n := number(e.data.get("pid"))) is not None}
+    for event in [
+        *evidence.of("spawn.child_failed"),
+        *evidence.of("launcher.rank_failed"),
+        *evidence.of("launcher.failure_listed"),
+        *evidence.of("rank.died"),
+    ]:
+        rank, pid = event.rank, number(event.data.get("pid"))
+        if rank is None:
+            place = number(event.data.get("local_rank"))
+            known = [pids.get(-1 if pid is None else pid), places.get(-1 if place is None else place)]
+            rank = next((k for k in known if k is not None), number(event.data.get("process", place)))
+        if rank is None:
+            continue
+        code, sig = status(event)
+        if code is None and sig is None and rank in found:
+            code, sig = found[rank].code, found[rank].sig
+        time = event.time if event.time is not None or rank not in found else found[rank].time
+        us = bool(event.data.get("after_signal_by_us")) or (
+            sig is not None and stopped_at(evidence) <= (time or 0.0)
+        )
+        pid = pid if pid is not None or rank not in found else found[rank].pid
+        found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us, pid=pid)
+    found.update(whole(evidence, found))
+    return found
+
+
+def stopped_at(evidence: Evidence) -> float:
+    """When the run itself began to end its command; infinity where it did not."""
+    return min((e.time for e in evidence.of("command.stopped") if e.time is not None), default=math.inf)
+
+
+def whole(evidence: Evidence, found: dict[int, End]) -> dict[int, End]:
+    """The command itself where it is the one rank."""
+    if len(evidence.ranks) != 1 or evidence.num_ranks not in (None, 1):
+        return {}
+    rank = evidence.ranks[0]
+    known = found.get(rank)
+    for event in evidence.of("command.ended"):
+        if known is None or (known.code is None and known.sig is None):
+            code, sig = status(event)
+            pid = known.pid if known else None
+            return {rank: End(rank=rank, time=event.time, code=code, sig=sig, event=event, pid=pid)}
+    return {}
+
+
+def status(event: Event) -> tuple[int | None, int | None]:
+    """Exit code and signal; launchers write a signal as a negative code, shells as 128 more."""
+    code, sig = number(event.data.get("exit_code")), number(event.data.get("signal"))
+    if code is not None and event.source == "launcher_log" and code - 128 in SHELL_SIGNALS:
+        code = 128 - code
+    return (None, -code) if code is not None and code < 0 else (code, sig)
+
+
+def workers_killed(evidence: Evidence) -> list[End]:
+    """Loader workers that SIGKILL ended, as their ranks' exceptions tell: the rank, and the worker's pid."""
+    told = [
+        (event, found)
+        for event in evidence.of("exception.raised")
+        if event.rank is not None and (found := WORKER.search(str(event.data.get("message", ""))))
+    ]
+    ends = (End(e.rank or 0, e.time, None, 9, e, pid=int(found[1])) for e, found in told)
+    return list({(end.rank, end.pid): end for end in ends}.values())
+
+
+def number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,103 @@
+"""Ranks that the kernel killed for memory. Exit code 137 proves nothing; the kernel's own word does.
+
+Two witnesses: the kernel's log names the process, and the `oom_kill` count of the rank's memory cgroup rises.
+A scheduler passes its word on.
+The log's pids are the host's. In a container they differ from ours: then time and number have to do.
+"""
+
+import signal
+from collections.abc import Iterable, Sequence
+
+from diagnose.endings import End, ended, number, workers_killed
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+
+NEEDS = ("cgroup", "kernel_log")
+KINDS = {
+    "process.oom_killed": FactKind(
+        "the kernel killed the rank for memory; data: by (kernel_log, cgroup), limited (cgroup, host)",
+        NEEDS,
+    )
+}
+NEAR_S = 5.0  # the kernel's word and the death; its clock and ours are of one machine
+WORKER_S = 15.0  # a loader notices the death of a worker this late
+REUSE_S = 600.0  # a pid names the same process for this long, where only one of the two has a time zone
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    ends = [*ended(evidence).values(), *workers_killed(evidence)]
+    killed = [end for end in ends if end.sig in (signal.SIGKILL, None) and not end.code]
+    ours = {end.pid for end in ends} | {e.data.get("pid") for e in evidence.of("rank.claimed", "rank.found")}
+    reports = list(evidence.of("kernel.oom_killed"))
+    strange = [report for report in reports if report.data.get("pid") not in ours]
+    scheduled = list(evidence.of("scheduler.oom_told"))
+    if sum(number(e.data.get("num_kills")) or 0 for e in scheduled) < sum(
+        end.sig is not None for end in killed
+    ):
+        scheduled = []  # whom of them it means, it does not say
+    for end in killed:
+        named_it = [r for r in reports if end.pid is not None and r.data.get("pid") == end.pid]
+        told = [r for r in named_it if near(r, end, REUSE_S)] or alone(end, killed, strange)
+        counted = risen(end, killed, evidence)
+        if told:
+            where = str(told[0].data.get("limited", "cgroup"))
+            text = f"the kernel says that it killed {named([end.rank])} for memory, {WORDS[where]}"
+            yield statement(end, told[:1], text + room(told[0]))
+        if not told and not counted and scheduled and end.sig:
+            text = f"the scheduler says that the kernel killed for memory; SIGKILL ended {named([end.rank])}"
+            yield statement(end, scheduled, text)
+        if counted:
+            text = f"oom_kill of the memory cgroup of {named([end.rank])} rose at its death"
+            yield statement(end, counted[::-1], f"{text} to {count(counted[1])}{room(counted[1])}")
+
+
+def statement(end: End, events: list[Event], text: str) -> Fact:
+    data: dict[str, object] = {"by": events[0].source, "limited": events[0].data.get("limited", "cgroup")}
+    return Fact(
+        kind="process.oom_killed", text=text, ranks=[end.rank], data=data, since=end.time, events=events
+    )
+
+
+def room(event: Event) -> str:
+    """The group's limit in words, where there is one."""
+    limit = number(event.data.get("limit"))
+    return f"; its limit is {limit / 2**30:.2f} GiB" if limit else ""
+
+
+WORDS = {"cgroup": "its cgroup being full", "host": "the whole host being full"}
+
+
+def near(report: Event, end: End, within_s: float) -> bool:
+    return report.time is None or end.time is None or abs(report.time - end.time) <= within_s
+
+
+def alone(end: End, killed: Sequence[End], strange: Sequence[Event]) -> list[Event]:
+    """Reports of processes with pids we do not know, at the time of this rank's end: as many as such ends."""
+    if end.sig is None or end.time is None:
+        return []
+    then = [r for r in strange if r.time is not None and near(r, end, NEAR_S)]
+    others = [e for e in killed if e.sig and e.time is not None and abs(e.time - end.time) <= NEAR_S]
+    return then if len(then) >= len(others) else []
+
+
+def risen(end: End, killed: Sequence[End], evidence: Evidence) -> list[Event]:
+    """The readings of a rank's group around its death, where the count rose for every rank killed between."""
+    if end.sig is None or end.time is None:
+        return []
+    mine = [e for e in evidence.of("cgroup.read") if e.rank == end.rank]
+    lag = WORKER_S if end.event.kind == "exception.raised" else 0.0
+    before = next((e for e in reversed(mine) if (e.time or 0.0) <= end.time - lag), None)
+    after = next((e for e in mine if (e.time or 0.0) >= end.time), None)
+    if before is None or after is None or before.data.get("group") != after.data.get("group"):
+        return []
+    group = after.data.get("group")
+    groups = {e.rank: e.data.get("group") for e in evidence.of("cgroup.read")}
+    between = [e for e in killed if e.sig and groups.get(e.rank) == group and within(e.time, before, after)]
+    return [before, after] if count(after) - count(before) >= max(1, len(between)) else []
+
+
+def within(time: float | None, before: Event, after: Event) -> bool:
+    return None in (time, before.time, after.time) or (before.time or 0) <= (time or 0) <= (after.time or 0)
+
+
+def count(event: Event) -> int:
+    return number(event.data.get("oom_kill")) or 0

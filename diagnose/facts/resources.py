@@ -1,0 +1,179 @@
+"""What a machine had no more of: a rank's failure that names a full disk, the last descriptor, no memory.
+
+Also compile caches that ranks spoil for each other: a file that was there is gone, stale or in use.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from diagnose.endings import ended, number
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.raisings import kinds, parted
+
+NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
+KINDS = {
+    "resource.exhausted": FactKind(
+        "a rank failed: there was no more; data: kind (disk, shm, fds, memlock, memory), path, free, cached",
+        NEEDS,
+    ),
+    "cache.spoiled": FactKind("a rank failed on a compile cache's file; data: how, path", NEEDS),
+}
+# The first that fits counts: one error number has several meanings.
+EXHAUSTED = (
+    (
+        "memlock",
+        re.compile(r"ibv_(?:reg_mr|create_)\w*.{0,80}(?:failed|Cannot allocate)|RLIMIT_MEMLOCK|memlock"),
+    ),
+    (
+        "shm",
+        re.compile(
+            r"(?s)/dev/shm.{0,200}(?:No space left|\(28\))|No space left on device.{0,100}/dev/shm"
+            r"|unable to (?:write to file|allocate shared memory|mmap).{0,200}(?:No space left|\(28\)|\(12\))"
+            r"|out of shared memory|insufficient shared memory"
+        ),
+    ),
+    ("disk", re.compile(r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]")),
+    ("fds", re.compile(r"[Tt]oo many open files|\[Errno 2[34]\]|received 0 items of ancdata")),
+    (
+        "memory",
+        re.compile(
+            r"Cannot allocate memory|\[Errno 12\]|(?<!OutOf)MemoryError: |std::bad_alloc"
+            r"|Unable to allocate [\d.]+ .iB|DefaultCPUAllocator: (?:can't allocate|not enough) memory"
+        ),
+    ),
+)
+# What a library says of a write that failed, without the system's reason.
+WRITE_FAILED = re.compile(
+    r"inline_container\.cc|PytorchStreamWriter failed|basic_ios::clear|iostream error"
+    r"|[Ww]rite failed|[Ss]hort write"
+)
+SIGBUS = 7
+NEAR_S = 30.0  # a look at the disks and the failure
+WORDS = {
+    "disk": "found no space left on a disk",
+    "shm": "found no shared memory left",
+    "fds": "could open no more files",
+    "memlock": "could lock no more memory",
+    "memory": "got no more memory from the system",
+}
+SPOILED = (
+    ("stale", re.compile(r"Stale file handle|\[Errno 116\]")),
+    ("busy", re.compile(r"Device or resource busy|\[Errno 16\]|Text file busy|\[Errno 26\]")),
+    ("quota", re.compile(r"Disk quota exceeded|\[Errno 122\]")),
+    ("gone", re.compile(r"FileNotFoundError|No such file or directory|\[Errno 2\]")),
+    ("in the way", re.compile(r"FileExistsError|\[Errno 17\]|Directory not empty|\[Errno 39\]")),
+    (
+        "torn",
+        re.compile(r"file too short|invalid ELF header|JSONDecodeError|EOFError|UnpicklingError|truncated"),
+    ),
+)
+# A path below a compiler's cache, or a frame of the code that keeps one.
+CACHED = re.compile(
+    r"torchinductor|/inductor[-_/]?cache|\.triton/|triton[-_/]cache|torch_?compile[-_/]?cache", re.I
+)
+KEEPERS = re.compile(
+    r"torch/_inductor/(?:codecache|cpp_builder|runtime/\w*cach\w*|remote_cache|async_compile)\w*\.py"
+    r"|triton/runtime/cache\.py|torch/_functorch/_aot_autograd/autograd_cache\.py"
+)
+FILE_ERROR = re.compile(
+    r"(?:[\w.]+: )?(?:[\w.]*\.)?(?:FileNotFound|FileExists|OS|JSONDecode|EOF|Unpickling)Error\b"
+)
+PATH = re.compile(r"['\"](/[^'\"\n]{1,500})['\"]|(?:\s|^)(/[^\s:'\"]{1,500})(?=: )")
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    caches = [str(e.data[key]) for e in evidence.of("phase.started") for key in CACHE_KEYS if e.data.get(key)]
+    for rank, events in sorted(failures(evidence).items()):
+        told: dict[str, Fact] = {}
+        for event in sorted(events, key=lambda e: e.time is None):
+            for found in facts(rank, event, caches):
+                told.setdefault(found.kind + str(found.data.get("kind")), found)
+        yield from (counted(found, rank, evidence) for found in told.values())
+        if not told:
+            yield from witnessed(rank, events[0], evidence)
+
+
+def counted(fact: Fact, rank: int, evidence: Evidence) -> Fact:
+    """With what the agent counted: the descriptors that the rank had open when it failed."""
+    samples = [e for e in evidence.of("rank.sampled") if e.rank == rank and e.data.get("max_fds")]
+    if fact.data.get("kind") != "fds" or not samples:
+        return fact
+    most = max(samples, key=lambda e: number(e.data.get("num_fds")) or 0)
+    text = f"{fact.text}; it had {most.data['num_fds']} of {most.data['max_fds']} open"
+    return msgspec.structs.replace(fact, text=text, events=[*fact.events, most])
+
+
+CACHE_KEYS = ("inductor_cache", "triton_cache")
+
+
+def failures(evidence: Evidence) -> dict[int, list[Event]]:
+    """What each rank failed of: its own exceptions, else the system's words before an end of its own."""
+    found = {
+        rank: mine
+        for rank, chains in parted(evidence)[0].items()
+        if (mine := [e for chain in chains for kind, e in kinds(chain) if kind == "exception.raised"])
+    }
+    ends = ended(evidence)
+    for event in evidence.of("resource.refused"):
+        end = ends.get(event.rank) if event.rank is not None else None
+        if end is not None and end.rank not in found and (end.code or end.sig == SIGBUS):
+            found.setdefault(end.rank, []).append(event)
+    for end in ends.values():
+        if end.sig == SIGBUS:
+            found.setdefault(end.rank, [end.event])
+    return found
+
+
+def witnessed(rank: int, event: Event, evidence: Evidence) -> Iterator[Fact]:
+    """A write that failed without a reason given, while the agent found a file system without room."""
+    text = f"{event.data.get('type', '')}: {event.data.get('message', '')}"
+    if event.kind != "rank.died" and not WRITE_FAILED.search(text):
+        return
+    rows = [
+        (number(row.get("free")), str(row.get("point")), str(row.get("spent")), look)
+        for look in evidence.of("disks.read")
+        if None in (look.time, event.time) or abs((look.time or 0) - (event.time or 0)) < NEAR_S
+        for row in rows_of(look)
+    ]
+    for free, point, spent, look in sorted(rows, key=lambda row: row[0] or 0)[:1]:
+        kind = "shm" if point.startswith("/dev/shm") else "disk"
+        words = f"{named([rank])} failed to write ({text[:200]}); {point} had no {spent} left"
+        data: dict[str, object] = {"kind": kind, "path": point, "free": free, "cached": False}
+        fact = statement("resource.exhausted", words, rank, event, data)
+        yield msgspec.structs.replace(fact, events=[look, event])
+
+
+def rows_of(look: Event) -> list[dict[str, object]]:
+    rows = look.data.get("full")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def facts(rank: int, event: Event, caches: list[str]) -> Iterator[Fact]:
+    text = f"{event.data.get('type', '')}: {event.data.get('message', event.data.get('text', ''))}"
+    path = next((a or b for a, b in PATH.findall(text)), "")
+    cached = is_cached(event, text, path, caches)
+    how = next((name for name, words in SPOILED if words.search(text)), "") if cached else ""
+    kind = next((name for name, words in EXHAUSTED if words.search(text)), "")
+    line = next((part for part in text.split("\n") if path and path in part), text.split("\n")[0])[:300]
+    if how:
+        words = f"{named([rank])} failed on a compile cache: {line}"
+        yield statement("cache.spoiled", words, rank, event, {"how": how, "path": path})
+    elif kind:
+        words = f"{named([rank])} {WORDS[kind]}: {line}"
+        data: dict[str, object] = {"kind": kind, "path": path, "free": 0, "cached": cached}
+        yield statement("resource.exhausted", words, rank, event, data)
+
+
+def is_cached(event: Event, text: str, path: str, caches: list[str]) -> bool:
+    """Whether it failed on a file of a compile cache: by the file's path, or by the code that keeps it."""
+    if any(path.startswith(cache.rstrip("/") + "/") for cache in caches) or CACHED.search(path):
+        return True
+    frames = event.data.get("frames")
+    inner = frames[-4:] if isinstance(frames, list) else []
+    return bool(FILE_ERROR.match(text)) and any(KEEPERS.search(str(frame)) for frame in inner)
+
+
+def statement(kind: str, text: str, rank: int, event: Event, data: dict[str, object]) -> Fact:
+    return Fact(kind=kind, text=text, ranks=[rank], data=data, since=event.time, events=[event])

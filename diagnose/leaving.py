@@ -1,0 +1,89 @@
+"""Whether others went on without a rank that left by itself, and needed it. Pure."""
+
+from functools import cached_property
+
+from diagnose.endings import End
+from diagnose.looks import decisive
+from diagnose.model import Event, Evidence
+from diagnose.raisings import parted
+from diagnose.waitgraph import ranks, stuck
+
+ENDING_S = 5.0  # a rank's connections may close this long before its process is gone
+TOGETHER_S = 1.0  # ranks that leave within this of each other leave together
+LOSSES = ("gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised")
+
+
+class Leaving:
+    """One job's ends, and what each of them is held against; everything is read once."""
+
+    def __init__(self, evidence: Evidence, ends: list[End]) -> None:
+        self.evidence, self.ends = evidence, ends
+
+    @cached_property
+    def raised(self) -> set[int]:
+        """Ranks that an exception of their own ended."""
+        return set(parted(self.evidence)[0])
+
+    @cached_property
+    def losses(self) -> list[Event]:
+        """What ranks said of a peer or a collective that they lost."""
+        return [event for event in self.evidence.of(*LOSSES) if is_loss(event)]
+
+    @cached_property
+    def swept(self) -> set[int]:
+        return closings(self.evidence)
+
+    @cached_property
+    def is_well(self) -> bool:
+        """Whether the command as a whole ended well."""
+        return any(e.data.get("exit_code") == 0 for e in self.evidence.of("command.ended"))
+
+    @cached_property
+    def awaited(self) -> set[int] | None:
+        """Whom the others wait for, as the decisive look has it; None where it shows no wait."""
+        waits = stuck(decisive(self.evidence), self.evidence)
+        return {rank for w in waits for rank in ranks([*w.awaited, *w.behind])} if waits else None
+
+    @cached_property
+    def calls(self) -> list[Event]:
+        return list(self.evidence.of("job.stalled", "job.progressed"))
+
+    def early(self, end: End) -> bool:
+        """Whether others went on without this rank, and needed it.
+
+        Code 0 needs a sign of that: an error of theirs, or a stall in which they wait for it. Another code
+        needs only that they went on.
+        """
+        if (
+            end.time is None
+        ):  # a launcher's table alone: the code of a rank that lost nobody, while others did
+            losers = {e.rank for e in self.losses} | self.swept
+            return bool(end.code and losers - {end.rank}) and end.rank not in losers
+        gone = {e.rank for e in self.ends if e.time is not None and e.time <= end.time}
+        still = set(self.evidence.ranks) - gone - {end.rank}
+        since = end.time - ENDING_S
+        victims = {e.rank for e in self.losses if e.rank in still and (e.time is None or e.time >= since)}
+        if end.code:
+            near = end.time + TOGETHER_S
+            soon = {e.rank for e in self.ends if e.code and e.time is not None and e.time <= near}
+            return bool(still - (soon - victims))
+        if self.is_well or (self.awaited is not None and end.rank not in self.awaited):
+            return False
+        calls = [e for e in self.calls if (e.time or 0.0) > end.time]
+        stalled = bool(still and self.awaited and calls) and calls[-1].kind == "job.stalled"
+        return bool(victims) or stalled
+
+
+def is_loss(event: Event) -> bool:
+    text = str(event.data.get("message", ""))
+    return event.kind != "exception.raised" or any(
+        part in text for part in ("Connection closed by peer", "Connection reset", "imed out waiting")
+    )
+
+
+def closings(evidence: Evidence) -> set[int]:
+    """Ranks that the launcher says it ended itself."""
+    told = evidence.of("rank.claimed", "rank.found", "launcher.failure_listed")
+    pids = {e.data.get("pid"): e.rank for e in told if e.rank is not None}
+    sent = (pids.get(e.data.get("pid")) for e in evidence.of("launcher.closing_sent"))
+    return {rank for rank in sent if rank is not None}

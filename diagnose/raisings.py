@@ -1,0 +1,127 @@
+"""Exceptions as the evidence has them: what kind each is, and which of them ended their rank. Pure.
+
+A log shows every traceback that was printed; the rank hook and torchelastic's error files tell of those that
+nobody caught. A traceback that they do not know was caught, printed and survived; so was one of a rank whose
+main thread is still inside its program.
+"""
+
+import re
+from collections.abc import Iterable
+
+from diagnose.endings import ended
+from diagnose.model import Event, Evidence
+
+TIMED_OUT = re.compile(
+    r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
+    r"failed to pass monitoredBarrier"
+)
+LOST = re.compile(
+    r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
+    r"NCCL communicator was aborted|remote process exited|connection was likely closed|"
+    r"failed to recv, got 0 bytes|successfully reached monitoredBarrier",
+    re.IGNORECASE,
+)
+DIFFERS = "Detected mismatch between collectives"
+STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}
+OWN = {"rank_hook", "elastic_error"}  # who only tells of what nobody caught
+
+
+def kind_of(event: Event) -> str | None:
+    """The fact an exception amounts to; None for a stop that somebody asked for."""
+    name, message = str(event.data.get("type", "")), str(event.data.get("message", ""))
+    if name.rpartition(".")[2] in STOPS:
+        return None
+    if TIMED_OUT.search(message):
+        return "collective.timed_out"
+    if DIFFERS in message:
+        return "collective.refused"
+    return "peer.connection_lost" if LOST.search(message) else "exception.raised"
+
+
+def identity(event: Event) -> tuple[str, str]:
+    """What makes two tellings one exception: a log and a file quote types and long messages differently."""
+    name, message = str(event.data.get("type", "")), str(event.data.get("message", ""))
+    return name.rpartition(".")[2], message.split("\n")[0].strip()[:120]
+
+
+def chains(events: Iterable[Event]) -> list[list[Event]]:
+    """Exceptions of one rank by chain, the one that came last at the end of each."""
+    found: list[list[Event]] = [[]]
+    for event in events:
+        found[-1].append(event)
+        if is_end(event):
+            found.append([])
+    return [chain for chain in found if chain]
+
+
+def is_end(event: Event) -> bool:
+    """Whether an exception is the one that its chain ends in."""
+    return event.data.get("end") is not False
+
+
+def merged(found: Iterable[list[Event]]) -> list[list[Event]]:
+    """Tellings of one chain in one, what it began with first."""
+    groups: dict[tuple[str, str], list[Event]] = {}
+    for chain in found:
+        groups.setdefault(identity(chain[-1]), []).extend(chain)
+    return [sorted(chain, key=is_end) for chain in groups.values()]
+
+
+def kinds(chain: list[Event]) -> list[tuple[str, Event]]:
+    """Each exception of a chain with its kind; what follows on a lost peer is no cause of its own."""
+    told = [(kind, event) for event in chain if (kind := kind_of(event))]
+    first = told[0][0] if told else ""
+    return [(kind if first == "exception.raised" else first, event) for kind, event in told]
+
+
+def is_in_program(stack: Event) -> bool:
+    """Whether a main thread is inside its program's file: what nobody catches unwinds all of it."""
+    frames, paths = stack.data.get("main"), stack.data.get("paths")
+    if not isinstance(frames, list) or not isinstance(paths, list):
+        return False
+    pairs = zip(map(str, frames), map(str, paths), strict=False)
+    return any(frame.startswith("<module> (") and not path.startswith("<") for frame, path in pairs)
+
+
+def outlived(event: Event, evidence: Evidence) -> bool:
+    """Whether a thread died of an exception and its rank went on training without it."""
+    if event.time is None or event.data.get("thread") in (None, "MainThread"):
+        return False
+    told = [
+        e
+        for e in evidence.of("rank.sampled", "rank.died")
+        if e.rank == event.rank and (e.time or 0) > event.time
+    ]
+    steps = [n for e in told if isinstance(n := e.data.get("num_steps"), int)]
+    return bool(steps) and max(steps) > min(steps)
+
+
+def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, list[list[Event]]]]:
+    """Chains of exceptions by rank: those that nobody caught, and those that were caught and printed."""
+    by_rank: dict[int, list[Event]] = {}
+    for event in evidence.of("exception.raised"):
+        if event.rank is not None:
+            by_rank.setdefault(event.rank, []).append(event)
+    hooked = {e.rank for e in evidence.of("rank.claimed") if e.source == "rank_hook"}
+    inside = {e.rank for e in evidence.of("stack.read") if is_in_program(e)}
+    ends = ended(evidence)
+    uncaught: dict[int, list[list[Event]]] = {}
+    caught: dict[int, list[list[Event]]] = {}
+    for rank, events in by_rank.items():
+        own = chains(e for e in events if e.source in OWN and not outlived(e, evidence))
+        logged = chains(e for e in events if e.source not in OWN)
+        names = {identity(chain[-1]) for chain in own}
+        end = ends.get(rank)
+        if end is not None and end.code == 0:
+            own, kept = [], list[list[Event]]()
+        elif own:
+            kept = [chain for chain in logged if identity(chain[-1]) in names]
+        elif rank in hooked or rank in inside:  # it left past the hook (os._exit), or it lives on
+            kept = logged[-1:] if end is not None and end.code else []
+        else:
+            kept = logged
+        if found := merged([*kept, *own]):
+            uncaught[rank] = found
+        if rest := [chain for chain in logged if chain not in kept]:
+            caught[rank] = rest
+    return uncaught, caught
