@@ -180,7 +180,7 @@ class Agent:
             if not is_gone or (told := self.followed.bury(one)) is None:
                 continue
             by_us = one.pid in self.looks.signalled and told.signal == one.stack_signal
-            if told.signal in CRASHES and not by_us and self.looks.fd < 0:
+            if told.signal in CRASHES and not by_us:  # a look under way may come too late for it
                 self.schedule.at_crash(self.followed.current(), self._say_newest)
             self.sampler.update(one)  # its page outlives it
             data = {**told._asdict(), "after_signal_by_us": by_us, "num_steps": one.num_steps}
