@@ -13,7 +13,7 @@ from probes import handlers
 from probes.redact import redact
 
 _LARGEST, _TEXT, _FRAMES = 1 << 20, 200, 24
-_LIBRARY = ("site-packages", "dist-packages", f"{os.sep}lib{os.sep}python", "<frozen")
+_LIBRARY = ("site-packages", "dist-packages", "/lib/python", "/diagnose_rank/", "<")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
