@@ -167,6 +167,8 @@ def failed(look: Look, evidence: Evidence, newest: dict[tuple[str, int], Event])
     if not (is_after(look, evidence) and retires(evidence)):
         return set()
     told = {e.rank for e in evidence.events if is_loss(e) and not later(e, look)}
+    if look.cause == "crashed" and any(evidence.of("gloo.size_mismatched")):
+        told |= {rank for _, rank in newest}  # it ended what all were in; they had no time to say so
     last: dict[int, tuple[float, str]] = {}
     for (name, rank), event in newest.items():
         rows = Member(rank, 0, 0, event=event).rows()

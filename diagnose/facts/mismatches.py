@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from diagnose import fingerprints, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, roots
 from diagnose.looks import Look, decisive, looks
-from diagnose.losses import ended_well
+from diagnose.losses import AFTER, ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
 from diagnose.waitgraph import Member, Waiting, ranks, stuck
@@ -58,8 +58,10 @@ def by_text(
 
 
 def recorded(evidence: Evidence) -> Iterable[Fact]:
-    crashed = [look for look in looks(evidence) if look.cause == "crashed"]
-    for look in [decisive(evidence), *crashed]:
+    best = decisive(evidence)
+    first = [look for look in looks(evidence) if look.cause == "crashed"]  # as close to the failure as can be
+    is_clear = best is not None and best.cause not in AFTER and best.resolved_after_s is None
+    for look in [best, *first] if is_clear else [*first, best]:
         if look is None:
             continue
         waits = stuck(look, evidence)

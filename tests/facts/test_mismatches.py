@@ -57,6 +57,18 @@ def test_a_rank_that_aborted_differs_where_all_others_agree():
     assert told(*events) == [("collective.mismatched", [2], "size", True)]
 
 
+def test_what_an_abort_ended_was_not_completed_by_those_that_had_no_time_to_say_so():
+    """Gloo has retired it on ranks that the launcher ended before they could raise."""
+    events = [dump(0, 7, 7), dump(1, 7, 7), say("gloo.size_mismatched", 2), look("crashed")]
+    assert told(*events) == [("collective.mismatched", [2], "size", True)]
+
+
+def test_the_dumps_at_the_crash_are_preferred_to_what_is_left_later():
+    events = [dump(0, 7, 6), dump(1, 7, 6), say("gloo.size_mismatched", 2), look("crashed")]
+    events += [dump(1, 7, 6, scan="103"), reset(1), look("raised", 104.0, ["103"])]
+    assert told(*events) == [("collective.mismatched", [2], "size", True)]
+
+
 def test_two_ranks_of_which_one_aborted_are_both_named():
     events = [dump(0, 7, 6), say("gloo.size_mismatched", 1), look("crashed")]
     assert told(*events, num_ranks=2) == [("collective.mismatched", [0, 1], "size", False)]

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diagnose.facts import waits
+from diagnose.model import Evidence
 from tests.facts.dumps import OPS, dump, look, say, seen
 
 
@@ -215,3 +217,14 @@ def test_a_recorder_that_tells_failed_from_done_is_believed_after_a_failure():
     }
     late = [dump(0, 7, 6), dump(1, 6, 6), dump(2, 7, 6)]
     assert seen(*late, told, fired, num_ranks=3) == {("collective.awaited", (1,))}
+
+
+def test_a_look_that_later_dumps_leave_behind_is_no_hang():
+    """Rank 0 was late by a moment; then all went on, and something else failed."""
+    early = [dump(0, 0, 0), dump(1, 1, 0), look("stalled", 101.0)]
+    later = [dump(0, 10, 9, scan="103"), dump(1, 10, 9, scan="103"), look("crashed", 104.0, ["103"])]
+    assert seen(*early, num_ranks=2) == {("collective.awaited", (0,))}
+    facts = waits.derive(
+        Evidence(events=[*early, *later], read=frozenset({"flight_recorder"}), ranks=[0, 1], num_ranks=2)
+    )
+    assert [f.data["resolved"] for f in facts if f.kind == "collective.awaited"] == [True]
