@@ -89,17 +89,15 @@ def overtaken(look: Look, later: list[Look]) -> Look:
         if any(launched > done for launched, done in mine.values())
     }
     for other in later if pending else ():
-        after = frontiers(other)
+        after = {group: {r: n for r, (n, _) in mine.items()} for group, mine in frontiers(other).items()}
         if other.time is not None and all(is_past(seq, after.get(group)) for group, seq in pending.items()):
             return msgspec.structs.replace(look, resolved_after_s=max(0.0, other.time - look.time))
     return look
 
 
-def is_past(seq: int, mine: dict[int, tuple[int, int]] | None) -> bool:
-    """Whether all have launched a collective, and somebody has completed a later one."""
-    if not mine:
-        return False
-    return all(n >= seq for n, _ in mine.values()) and any(c > seq for _, c in mine.values())
+def is_past(seq: int, launched: dict[int, int] | None) -> bool:
+    """Whether every rank has launched a later collective: gloo calls done what failed, but launches tell."""
+    return bool(launched) and all(n > seq for n in (launched or {}).values())
 
 
 def frontiers(look: Look) -> dict[str, dict[int, tuple[int, int]]]:

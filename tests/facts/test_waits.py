@@ -228,3 +228,12 @@ def test_a_look_that_later_dumps_leave_behind_is_no_hang():
         Evidence(events=[*early, *later], read=frozenset({"flight_recorder"}), ranks=[0, 1], num_ranks=2)
     )
     assert [f.data["resolved"] for f in facts if f.kind == "collective.awaited"] == [True]
+
+
+def test_a_hang_is_not_over_because_gloo_calls_done_what_failed():
+    """Ranks 0 and 1 wait in #7; all give up, and rank 2, which was a step ahead, seems to have done #8."""
+    early = [dump(0, 7, 6), dump(1, 7, 6), dump(2, 8, 7), look("stalled", 101.0)]
+    later = [dump(r, 7 + r // 2, 7 + r // 2, scan="103") for r in range(3)]
+    events = [*early, *later, look("raised", 104.0, ["103"])]
+    evidence = Evidence(events=events, read=frozenset({"flight_recorder"}), ranks=[0, 1, 2], num_ranks=3)
+    assert all(f.data["resolved"] is False for f in waits.derive(evidence))
