@@ -21,7 +21,7 @@ AT_EXIT = {("_shutdown", "threading.py"), ("_python_exit", "thread.py"), ("_exit
 LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
 FUTEX = {202, 98}  # x86-64, arm64
 SLEEPS = {35, 230, 101, 115}  # nanosleep, clock_nanosleep on both
-INSTALLED = ("site-packages/", "dist-packages/", "/lib/python")
+INSTALLED = ("site-packages/", "dist-packages/", "/lib/python", "/diagnose_rank/")
 PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers", "accelerate", "deepspeed"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
@@ -241,6 +241,8 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> s
     """What the kernel says of a thread whose stack shows the program's own code only."""
     if state == "D":
         return "storage"
+    if stacks and not any(map(frames, stacks)):
+        return "unknown"  # no Python at all: the interpreter begins, or ends
     calls = {call if isinstance(call := p.data.get("syscall"), int) else None for p in procs}
     if stacks and stacks[-1].data.get("active"):
         return "native" if is_native(stacks) else "busy"

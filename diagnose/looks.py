@@ -7,12 +7,15 @@ its dumps and stacks then form one look.
 
 from collections.abc import Iterable
 
+import msgspec
+
 from diagnose.model import Event, Evidence, Record
 
 STATES = (
     "flight.group_read",
     "flight.read",
     "stack.read",
+    "stack.placed",
     "proc.dumped",
     "worker.stack_read",
     "worker.dumped",
@@ -72,6 +75,38 @@ def looks(evidence: Evidence) -> list[Look]:
                 else max(0.0, after - event.time),
             )
         )
+    return [overtaken(look, found[num + 1 :]) for num, look in enumerate(found)]
+
+
+def overtaken(look: Look, later: list[Look]) -> Look:
+    """The look, resolved where a later one shows that its waits came to an end and the job went on."""
+    if look.resolved_after_s is not None or look.time is None:
+        return look
+    before = frontiers(look)
+    pending = {
+        group: min(done + 1 for launched, done in mine.values() if launched > done)
+        for group, mine in before.items()
+        if any(launched > done for launched, done in mine.values())
+    }
+    for other in later if pending else ():
+        after = {group: {r: n for r, (n, _) in mine.items()} for group, mine in frontiers(other).items()}
+        if other.time is not None and all(is_past(seq, after.get(group)) for group, seq in pending.items()):
+            return msgspec.structs.replace(look, resolved_after_s=max(0.0, other.time - look.time))
+    return look
+
+
+def is_past(seq: int, launched: dict[int, int] | None) -> bool:
+    """Whether every rank has launched a later collective: gloo calls done what failed, but launches tell."""
+    return bool(launched) and all(n > seq for n in (launched or {}).values())
+
+
+def frontiers(look: Look) -> dict[str, dict[int, tuple[int, int]]]:
+    """group -> rank -> the last collective that it launched, and the last up to which all were done."""
+    found: dict[str, dict[int, tuple[int, int]]] = {}
+    for event in (e for scan in look.scans for e in scan if e.kind == "flight.group_read"):
+        launched, done = event.data.get("launched"), event.data.get("completed")
+        if event.rank is not None and isinstance(launched, int) and isinstance(done, int):
+            found.setdefault(str(event.data.get("group")), {})[event.rank] = (launched, done)
     return found
 
 

@@ -18,7 +18,7 @@ EVENTS = {
     "gloo.connection_reset": "a neighbour aborted; data: peer",
     "gloo.size_mismatched": "a message was larger than the room for it; data: got, room (bytes)",
     "gloo.barrier_failed": "rank 0 names the ranks late for monitored_barrier; data: ranks, wait_ms",
-    "nccl.watchdog_timed_out": "data: seq, op, numel_in, numel_out, timeout_ms, group_rank (in its group)",
+    "nccl.watchdog_timed_out": "data: seq, op, numel_in, numel_out, timeout_ms, group_rank, group (its name)",
     "process.aborted": "the C++ or Python runtime ended the process; data: text",
     "nccl.took_down": "NCCL's watchdog or heartbeat monitor ends its own process; data: text",
     "scheduler.oom_told": "Slurm saw the kernel kill for memory in its cgroup; data: num_kills",
@@ -67,6 +67,9 @@ def fields(text: str) -> dict[str, str]:
     return {name.lower(): value for name, value in re.findall(r"(\w+)(?:\(ms\))?=(\w+)", text)}
 
 
+GROUP = re.compile(r"\[PG (?:ID \d{1,9} PG GUID )?(\w{1,100})")
+
+
 def watchdog(found: re.Match[str]) -> Data:
     told = fields(found["fields"])
 
@@ -80,6 +83,7 @@ def watchdog(found: re.Match[str]) -> Data:
         "numel_out": number("numelout"),
         "timeout_ms": number("timeout"),
         "group_rank": int(found["group_rank"]),
+        **({"group": group[1]} if (group := GROUP.search(found[0])) else {}),
     }
 
 

@@ -12,14 +12,16 @@ from diagnose.endings import ended
 from diagnose.model import Event, Evidence
 
 TIMED_OUT = re.compile(
-    r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing"
+    r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
+    r"failed to pass monitoredBarrier"
 )
 LOST = re.compile(
     r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
     r"NCCL communicator was aborted|remote process exited|connection was likely closed|"
-    r"failed to recv, got 0 bytes",
+    r"failed to recv, got 0 bytes|successfully reached monitoredBarrier",
     re.IGNORECASE,
 )
+DIFFERS = "Detected mismatch between collectives"
 STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}
 OWN = {"rank_hook", "elastic_error"}  # who only tells of what nobody caught
 
@@ -31,6 +33,8 @@ def kind_of(event: Event) -> str | None:
         return None
     if TIMED_OUT.search(message):
         return "collective.timed_out"
+    if DIFFERS in message:
+        return "collective.refused"
     return "peer.connection_lost" if LOST.search(message) else "exception.raised"
 
 

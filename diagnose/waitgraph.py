@@ -4,6 +4,7 @@ Source: flight recorder dumps. Each member of a communicator has a launch fronti
 launched) and a completion frontier (everything up to it is done). A rank with launched > completed waits.
 Members that have not launched what it waits for are awaited; where all have launched and some completed,
 the waiting one is behind. A value that moved between two scans is no part of a hang.
+What the recorder does not see (gloo's send, recv and monitored barrier) is read from the stacks.
 """
 
 from collections import Counter
@@ -11,8 +12,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from diagnose.activity import of_rank
 from diagnose.looks import Look
-from diagnose.model import Event, Evidence, Record
+from diagnose.losses import is_after, is_loss, later, retires
+from diagnose.model import Event, Evidence, Record, named
+
+ROOTED = {"broadcast", "reduce", "gather", "scatter"}  # members may be done before others have begun
 
 
 class Member(Record, frozen=True):
@@ -24,42 +29,92 @@ class Member(Record, frozen=True):
     moved: bool = False  # between the two scans
     event: Event | None = None
 
-    def entry(self, seq: int) -> list[object] | None:
-        """`[seq, signature, created_s, retired, timeout_s]` of one collective, if still recorded."""
+    def rows(self) -> list[list[object]]:
         entries = self.event.data.get("entries") if self.event else None
-        rows = entries if isinstance(entries, list) else []
-        return next((row for row in rows if isinstance(row, list) and row and row[0] == seq), None)
+        found = entries if isinstance(entries, list) else []
+        return [row for row in found if isinstance(row, list) and row]
+
+    def entry(self, seq: int) -> list[object] | None:
+        """`[seq, signature, created_s, retired, timeout_s, is_root]` of one collective, if still recorded."""
+        return next((row for row in self.rows() if row[0] == seq), None)
 
     def signature(self, seq: int) -> str | None:
         row = self.entry(seq)
         return str(row[1]) if row and len(row) > 1 else None
+
+    def is_root(self, seq: int) -> bool:
+        """Whether it takes itself for the root of a collective, where that shows."""
+        row = self.entry(seq)
+        return bool(row and len(row) > 5 and row[5] is True)
 
 
 class Group(Record, frozen=True):
     name: str
     desc: str
     members: list[Member]
+    is_whole: bool = True  # False: only those members are known that recorded something
 
     def title(self) -> str:
         return self.desc if self.desc and self.desc != "undefined" else f"group {self.name or '0'}"
 
 
 class Waiting(Record, frozen=True):
-    """The ranks of one group that wait for its collective `seq`."""
+    """The ranks of one group that wait for its collective `seq` (0: the stacks alone show the wait)."""
 
     group: Group
     seq: int
     waiting: list[Member]
     awaited: list[Member]
     behind: list[Member]
+    call: str = ""  # what they stand in, where the stacks alone show it
 
     def op(self) -> str:
         signatures = Counter(s for m in self.waiting if (s := m.signature(self.seq)))
-        return signatures.most_common(1)[0][0].split("|")[0] if signatures else "collective"
+        return signatures.most_common(1)[0][0].split("|")[0] if signatures else self.call or "collective"
 
     def place(self) -> str:
         """`all_reduce #12 (default_pg)`."""
-        return f"{self.op()} #{self.seq} ({self.group.title()})"
+        return f"{self.op()} #{self.seq} ({self.group.title()})" if self.seq else self.op()
+
+    def calls(self) -> dict[str, list[Member]]:
+        """What each member called at this place: signature -> members, where recorded."""
+        found: dict[str, list[Member]] = {}
+        for member in self.group.members:
+            if (signature := member.signature(self.seq)) is not None:
+                found.setdefault(signature, []).append(member)
+        return found
+
+    def is_all_there(self) -> bool:
+        """Whether every member waits in it with an equal call: nothing of theirs is in the way."""
+        claims = sum(m.is_root(self.seq) for m in self.waiting)
+        everybody = self.group.is_whole and len(self.waiting) == len(self.group.members)
+        return self.seq > 0 and everybody and len(self.calls()) < 2 > claims
+
+    def said(self) -> str:
+        mine = ranks(self.waiting)
+        return f"{named(mine)} wait{'' if len(mine) > 1 else 's'} in {self.place()}"
+
+    def since(self) -> float | None:
+        made = [row[2] for m in self.waiting if (row := m.entry(self.seq)) is not None and len(row) > 2]
+        return min((float(t) for t in made if isinstance(t, int | float)), default=None)
+
+    def data(self, look: Look) -> dict[str, object]:
+        """What every fact about a wait says."""
+        rows = [row for m in self.waiting if (row := m.entry(self.seq)) is not None and len(row) > 4]
+        limits = [float(row[4]) for row in rows if isinstance(row[4], int | float) and row[4] > 0]
+        return {
+            "group": self.group.title() if self.seq else "",
+            "op": self.op(),
+            "seq": self.seq or None,
+            "waiting": ranks(self.waiting),
+            "awaited": ranks(self.awaited),
+            "behind": ranks(self.behind),
+            "resolved": look.resolved_after_s is not None,
+            "timeout_s": min(limits, default=None),
+        }
+
+    def events(self) -> list[Event]:
+        return [m.event for m in self.waiting if m.event]
 
 
 def groups(look: Look, evidence: Evidence) -> list[Group]:
@@ -79,56 +134,77 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
             if before is not None and frontier(before) != frontier(event):
                 moved.add(key)
             newest[key] = event
-    created = {
-        (str(e.data.get("group", "")), str(e.data.get("desc", ""))): e for e in evidence.of("group.created")
-    }
+    created = creations(evidence)
     dumped = set(look.last("flight.read", "flight.group_read"))
-    gave_up = {e.rank for e in evidence.events if e.rank is not None and is_timeout(e)}
+    lost = failed(look, evidence, newest)
     found = []
     for name in sorted({group for group, _ in newest}):
         mine = {rank: last for (group, rank), last in newest.items() if group == name}
         first = next(iter(mine.values()))
-        desc = str(first.data.get("desc", ""))
+        told = creation(name, first, created)
+        desc = str((told or first).data.get("desc", ""))
         places = []
-        for rank in membership(name, desc, first, created, set(mine), evidence):
+        everybody = membership(desc, first, told, set(mine), evidence)
+        front = max(frontier(own)[0] for own in mine.values())
+        done = max((frontier(own)[1] for r, own in mine.items() if (name, r) not in lost), default=-1)
+        for rank in everybody or sorted(mine):
             own = mine.get(rank)
             launched, completed = frontier(own) if own else ((0, 0) if rank in dumped else (-1, -1))
-            places.append(Member(rank, launched, completed, (name, rank) in moved, own))
-        found.append(Group(name=name, desc=desc, members=[undone(m, places, look, gave_up) for m in places]))
+            did_fail = (name, rank) in lost and launched > done
+            did_fail = did_fail and (look.cause != "foreign" or launched == front)
+            if did_fail:
+                completed = min(completed, launched - 1)
+            places.append(Member(rank, launched, completed, (name, rank) in moved and not did_fail, own))
+        found.append(Group(name=name, desc=desc, members=places, is_whole=bool(everybody)))
     return found
 
 
-def undone(member: Member, members: list[Member], look: Look, gave_up: set[int]) -> Member:
-    """A member whose last collective failed while others had not launched it: gloo retires that one too."""
-    is_late = (
-        look.cause in {"raised", "died"} and member.rank in gave_up and member.launched == member.completed
-    )
-    if is_late and any(other.launched < member.launched for other in members):
-        return msgspec.structs.replace(member, completed=member.launched - 1)
-    return member
+def failed(look: Look, evidence: Evidence, newest: dict[tuple[str, int], Event]) -> set[tuple[str, int]]:
+    """(group, rank) whose newest collective failed before the look was over: gloo retires that one too.
+
+    Foreign dumps have no such time: there a rank behind the others may have failed long after.
+    """
+    if not (is_after(look, evidence) and retires(evidence)):
+        return set()
+    told = {e.rank for e in evidence.events if is_loss(e) and not later(e, look)}
+    if look.cause == "crashed" and any(evidence.of("gloo.size_mismatched")):
+        told |= {rank for _, rank in newest}  # it ended what all were in; they had no time to say so
+    last: dict[int, tuple[float, str]] = {}
+    for (name, rank), event in newest.items():
+        rows = Member(rank, 0, 0, event=event).rows()
+        made = rows[-1][2] if rows and len(rows[-1]) > 2 else None
+        if rank in told and isinstance(made, int | float):
+            last[rank] = max(last.get(rank, (0.0, name)), (float(made), name))
+    return {(name, rank) for rank, (_, name) in last.items()}
 
 
-def is_timeout(event: Event) -> bool:
-    """Whether a rank says that its collective timed out."""
-    raised = event.kind == "exception.raised" and "imed out waiting" in str(event.data.get("message"))
-    return raised or event.kind in {"gloo.timed_out", "nccl.watchdog_timed_out"}
+def creations(evidence: Evidence) -> dict[object, Event]:
+    """`group.created` by name and desc, by name, and by its place in the order of creation."""
+    found: dict[object, Event] = {}
+    for event in evidence.of("group.created"):
+        name, desc = str(event.data.get("group", "")), str(event.data.get("desc", ""))
+        found[(name, desc)] = event
+        found.setdefault(name, event)
+        found.setdefault(event.data.get("index"), event)
+    return found
 
 
-def membership(
-    name: str,
-    desc: str,
-    event: Event,
-    created: dict[tuple[str, str], Event],
-    seen: set[int],
-    evidence: Evidence,
-) -> list[int]:
-    told = created.get((name, desc)) or next((e for (n, _), e in created.items() if n == name), None)
-    ranks = told.data.get("ranks") if told else event.data.get("ranks")
+def creation(name: str, event: Event, created: dict[object, Event]) -> Event | None:
+    """How a recorded group was made. One without a name is known by its number: DETAIL makes two of each."""
+    if name.startswith("pg:"):
+        number = event.data.get("pg_id")
+        return created.get(number // 2) if isinstance(number, int) else None
+    return created.get((name, str(event.data.get("desc", "")))) or created.get(name)
+
+
+def membership(desc: str, event: Event, told: Event | None, seen: set[int], evidence: Evidence) -> list[int]:
+    """The ranks of a group; none where nothing tells of those that recorded nothing in it."""
+    ranks = (told or event).data.get("ranks")
     if isinstance(ranks, list) and ranks:
         return sorted({int(rank) for rank in ranks if isinstance(rank, int)} | seen)
     if desc == "default_pg" or len({e.data.get("group") for e in evidence.of("flight.group_read")}) == 1:
         return sorted(seen | set(evidence.ranks) | set(range(min(evidence.num_ranks or 0, 1 << 17))))
-    return sorted(seen)
+    return []
 
 
 def frontier(event: Event) -> tuple[int, int]:
@@ -147,16 +223,25 @@ def wait_for(found: Iterable[Group]) -> list[Waiting]:
         for seq, waiting in sorted(pending.items()):
             absent = [m for m in group.members if m.launched < seq]
             done = any(m.completed >= seq for m in group.members)
-            waits.append(
-                Waiting(
-                    group=group,
-                    seq=seq,
-                    waiting=waiting,
-                    awaited=absent,
-                    behind=waiting if done and not absent else [],
-                )
-            )
+            w = Waiting(group, seq, waiting, absent, waiting if done and not absent else [])
+            waits.append(msgspec.structs.replace(w, behind=[]) if w.op() in ROOTED else w)
     return waits
+
+
+def by_stacks(look: Look, evidence: Evidence) -> list[Waiting]:
+    """A wait that the dumps there are do not show: some stand in a call of the library, some elsewhere."""
+    if is_after(look, evidence) or not look.last("flight.read", "flight.group_read"):
+        return []
+    doing = {rank: a for rank in evidence.ranks if (a := of_rank(look, rank, False)) and a.is_ != "unknown"}
+    inside = {rank: a for rank, a in doing.items() if a.is_ == "collective" and a.moving is not True}
+    if not inside or not all(rank in doing for rank in range(evidence.num_ranks or 0)):
+        return []
+    call = Counter(a.frame.partition(" ")[0] for a in inside.values()).most_common(1)[0][0]
+    group = Group(
+        name="", desc="", members=[Member(r, 0, 0, event=a.event) for r, a in sorted(doing.items())]
+    )
+    waiting = [m for m in group.members if m.rank in inside]
+    return [Waiting(group, 0, waiting, [m for m in group.members if m not in waiting], [], call)]
 
 
 def ranks(members: Iterable[Member]) -> list[int]:
@@ -165,4 +250,6 @@ def ranks(members: Iterable[Member]) -> list[int]:
 
 def stuck(look: Look | None, evidence: Evidence) -> list[Waiting]:
     """Who waits in what, at a look."""
-    return wait_for(groups(look, evidence)) if look else []
+    if look is None:
+        return []
+    return wait_for(groups(look, evidence)) or by_stacks(look, evidence)

@@ -29,6 +29,7 @@ from probes.watching.wake import Wake
 
 VERSION = "0.1.0"
 TICK_S, TABLE_S = 1.0, 3.0
+CRASHES = {4, 5, 6, 7, 8, 11, 31}
 AFTER_DEATH_S, AFTER_EXIT_S = (
     1.0,
     5.0,
@@ -68,6 +69,9 @@ class Agent:
 
     def _say_of(self, one: Rank, kind: str, **data: Any) -> None:
         self._say(one.attempt, one.rank, kind, **data)
+
+    def _say_newest(self, kind: str, rank: int | None, **data: Any) -> None:
+        self._say(self.stalls.attempt, rank, kind, **data)
 
     # The loop
 
@@ -137,9 +141,7 @@ class Agent:
             self.looks.want("stalled", now)
         self.looks.begin(ranks, now)
         if not self.stalls.silence.stalled and self.looks.fd < 0:
-            self.schedule.take(
-                ranks, now, lambda kind, rank, **d: self._say(self.stalls.attempt, rank, kind, **d)
-            )
+            self.schedule.take(ranks, now, self._say_newest)
 
     # Ranks
 
@@ -178,6 +180,8 @@ class Agent:
             if not is_gone or (told := self.followed.bury(one)) is None:
                 continue
             by_us = one.pid in self.looks.signalled and told.signal == one.stack_signal
+            if told.signal in CRASHES and not by_us:  # a look under way may come too late for it
+                self.schedule.at_crash(self.followed.current(), self._say_newest)
             self.sampler.update(one)  # its page outlives it
             data = {**told._asdict(), "after_signal_by_us": by_us, "num_steps": one.num_steps}
             self._say_of(one, "rank.died", pid=one.pid, **data)

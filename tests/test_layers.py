@@ -12,9 +12,12 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-READINGS = {
+READINGS = {  # of the evidence, for several facts
     f"diagnose.{name}"
-    for name in ("looks", "waitgraph", "activity", "scans", "endings", "raisings", "leaving")
+    for name in (
+        *("activity", "calls", "circles", "endings", "fingerprints", "graphs", "leaving", "looks", "losses"),
+        *("places", "raisings", "scans", "waitgraph", "watchdogs"),
+    )
 }
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
@@ -37,13 +40,17 @@ MAY: dict[str, set[str]] = {
     },
     "diagnose.story": {"diagnose.model"},
     "diagnose.sources": {"diagnose.model", *LINES},
-    "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
-    "diagnose.endings": {"diagnose.model"},
+    "diagnose.looks": {"diagnose.model"},
+    "diagnose.losses": {"diagnose.model", "diagnose.looks"},
+    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.losses", "diagnose.activity"},
+    "diagnose.calls": {"diagnose.waitgraph"},
+    "diagnose.circles": {"diagnose.waitgraph"},
+    "diagnose.graphs": {"diagnose.model", *READINGS},
+    **{f"diagnose.{name}": {"diagnose.model"} for name in ("fingerprints", "watchdogs", "scans", "endings")},
+    "diagnose.places": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.raisings": {"diagnose.model", "diagnose.endings"},
     "diagnose.leaving": {"diagnose.model", *READINGS},
-    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks"},
     "diagnose.activity": {"diagnose.model", "diagnose.looks", "diagnose.scans"},
-    "diagnose.scans": {"diagnose.model"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.facts": {"diagnose.model", *READINGS},
     "diagnose.render": {*READER, "diagnose.render.*"},

@@ -14,9 +14,10 @@ from diagnose.activity import (
     stands_still,
 )
 from diagnose.looks import Look, decisive
+from diagnose.losses import is_timeout
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.raisings import parted
-from diagnose.waitgraph import is_timeout, ranks, stuck
+from diagnose.waitgraph import ranks, stuck
 
 KINDS = {
     "rank.activity": FactKind(

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from diagnose.activity import of_rank
-from diagnose.looks import Look, looks
+from diagnose.graphs import parting
+from diagnose.looks import Look, decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
 from diagnose.scans import IDLE_CPU_S, spent
 from diagnose.waitgraph import Waiting, ranks, stuck
@@ -14,6 +17,11 @@ KINDS = {
         "ranks compile while others wait for them in a collective; data: timed_out (the others' timeout "
         "fired first), finished, moving, compile_s, estimate_s, timeout_left_s, cache_files, "
         "cache_files_others",
+        NEEDS,
+    ),
+    "compile.diverged": FactKind(
+        "ranks still compiled when the others' timeout fired, or compiled other collectives; data: how "
+        "(timeout or graph), resolved",
         NEEDS,
     ),
     "compile.everywhere": FactKind("every rank compiles, none waits for another", NEEDS),
@@ -64,10 +72,29 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             late = [rank for rank in ranks(wait.awaited) if rank in compiling]
             if late:
                 best = alone(late, wait, look, compiling, phases, evidence)
+    yield from parted(evidence)
     if best:
         yield best
+        if best.data["timed_out"]:
+            data = {**best.data, "how": "timeout", "resolved": False}
+            yield msgspec.structs.replace(best, kind="compile.diverged", data=data)
         yield from behind(best, evidence)
         yield from children(best, evidence)
+
+
+def parted(evidence: Evidence) -> Iterable[Fact]:
+    """Ranks whose graph holds another collective than the others'."""
+    look = decisive(evidence)
+    if look is not None and (found := parting(stuck(look, evidence), look, evidence)):
+        data = {**found.wait.data(look), "how": "graph"}
+        yield Fact(
+            kind="compile.diverged",
+            text=found.text,
+            ranks=found.ranks,
+            data=data,
+            since=found.wait.since(),
+            events=found.events,
+        )
 
 
 def compilers(look: Look, evidence: Evidence, phases: list[Span], waiting: set[int]) -> dict[int, Event]:

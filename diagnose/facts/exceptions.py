@@ -14,6 +14,7 @@ KINDS = {
     ),
     "collective.timed_out": FactKind("a rank reports that its collective timed out", NEEDS),
     "peer.connection_lost": FactKind("a rank reports that a peer's connection is gone", NEEDS),
+    "collective.refused": FactKind("a rank reports that the ranks' calls differ", NEEDS),
 }
 KIND_OF_LINE = {
     "gloo.timed_out": "collective.timed_out",
@@ -26,6 +27,7 @@ LATER_S = 5.0  # what a rank raises this long after another had failed follows f
 WORDS = {
     "collective.timed_out": "reports that its collective timed out",
     "peer.connection_lost": "reports a lost connection to a peer",
+    "collective.refused": "reports that the ranks' calls differ",
 }
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from diagnose.looks import looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 
 NEEDS = ("run", "agent", "launcher_log", "rank_log")
@@ -20,16 +21,19 @@ KINDS = {
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
     ),
 }
-WAIT_ENDED = re.compile("imed out waiting|collective operation timeout|Timed out initializing")
+WAIT_ENDED = re.compile(
+    "imed out waiting|collective operation timeout|Timed out initializing|failed to pass monitoredBarrier"
+)
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     stalls = list(evidence.of("job.stalled"))
-    resumed = list(evidence.of("job.progressed"))
+    resumed = [e.time or 0.0 for e in evidence.of("job.progressed")]
+    resumed += [k.time for k in looks(evidence) if k.cause == "stalled" and k.time and k.resolved_after_s]
     ended = next(evidence.of("command.ended"), None)
     code = ended.data.get("exit_code") if ended else None
     last = stalls[-1] if stalls else None
-    open_ = last is not None and not any((e.time or 0) >= (last.time or 0) for e in resumed)
+    open_ = last is not None and not any(time >= (last.time or 0) for time in resumed)
     done = ended is not None and code == 0
     if ended is not None and done:
         yield Fact(

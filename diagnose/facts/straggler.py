@@ -37,10 +37,28 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 for e in scan
                 if e.kind == "flight.group_read" and e.rank is not None
             }
-    groups = sorted({group for group, _ in newest})
+    groups = sorted({group for group, _ in newest} - unequal(newest, evidence))
     facts = [f for g in groups if (f := late(g, [e for (n, _), e in newest.items() if n == g])) is not None]
     if facts:
         yield max(facts, key=lambda f: float(str(f.data["fraction"])))
+
+
+def unequal(newest: dict[tuple[str, int], Event], evidence: Evidence) -> set[str]:
+    """Groups whose members may be stages of a pipeline: their work differs by design.
+
+    Stages send to each other, in a group that shows it or in one of their own that records nothing.
+    """
+    members: dict[str, set[int]] = {}
+    staged: dict[str, set[int]] = {}
+    for (group, rank), event in newest.items():
+        members.setdefault(group, set()).add(rank)
+        if event.data.get("p2p"):
+            staged.setdefault(group, set()).add(rank)
+    for event in evidence.of("group.created"):
+        name, told = str(event.data.get("group")), event.data.get("ranks")
+        if name not in members and event.data.get("desc") != "default_pg" and isinstance(told, list):
+            staged[f"{name} of {told}"] = {rank for rank in told if isinstance(rank, int)}
+    return {group for group, mine in members.items() if any(len(mine & who) > 1 for who in staged.values())}
 
 
 def failed(death: Event) -> bool:

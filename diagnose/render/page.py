@@ -174,9 +174,10 @@ def unlike(verdict: Verdict, full: bool) -> list[str]:
 def wait_rows(verdict: Verdict) -> Iterator[Row]:
     for wait in verdict.waits:
         number = "" if wait.seq is None else f" #{wait.seq}"
+        group = f" ({wait.group})" if wait.group else ""
         for other, verb in ((wait.awaited, "never started it"), (wait.behind, "has not ended it")):
             if other:
-                text = f"{named(wait.waiting)} in {wait.op}{number} ({wait.group}): {named(other)} {verb}"
+                text = f"{named(wait.waiting)} in {wait.op}{number}{group}: {named(other)} {verb}"
                 yield Row(safe(text), short(wait.where), "place")
 
 

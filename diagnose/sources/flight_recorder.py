@@ -23,7 +23,9 @@ from diagnose.values import integer, json_value, number, string
 EVENTS = {
     "flight.group_read": "one rank in one group; data: group, desc, group_index (order of first use), ranks, "
     " launched, completed, status_launched, num_entries, "
-    "entries ([seq, signature, created_s, retired, timeout_s], the newest, oldest first)",
+    "entries ([seq, signature, created_s, retired, timeout_s], the newest, oldest first; where it shows also "
+    "whether this rank is the root), p2p (only where the group also sends and receives), "
+    "pg_id (where the group has no name: TORCH_DISTRIBUTED_DEBUG=DETAIL takes it away)",
     "flight.read": "one dump; data: version, num_entries, library",
     "source.unreadable": "data: reason",
 }
@@ -124,7 +126,8 @@ def by_group(entries: list[Row]) -> dict[tuple[str, str], list[tuple[int, Row]]]
             continue
         seq = integer(row.get("collective_seq_id"))
         if seq is not None and seq >= 0:
-            key = (name_of(pair[0]), string(pair[1] if len(pair) > 1 else "", 200))
+            name = of(row) or f"pg:{integer(row.get('pg_id')) or 0}"
+            key = (name, string(pair[1] if len(pair) > 1 else "", 200))
             found.setdefault(key, []).append((place, row))
     return found
 
@@ -148,8 +151,26 @@ def group(dump: Row, key: tuple[str, str], mine: list[tuple[int, Row]], index: i
         "completed": min(undone) - 1 if undone else launched,
         "status_launched": status,
         "num_entries": len(rows),
+        **({"pg_id": integer(rows[-1].get("pg_id"))} if key[0].startswith("pg:") else {}),
+        **({"p2p": True} if sends(dump, key[0], rows) else {}),
         "entries": [entry(seq, row) for seq, row in zip(seqs[-KEEP:], rows[-KEEP:], strict=True)],
     }
+
+
+def sends(dump: Row, name: str, rows: list[Row]) -> bool:
+    """Whether the group also sends and receives. Gloo records none of it, and counts it in `op_id`."""
+    seq, op = integer(rows[-1].get("collective_seq_id")), integer(rows[-1].get("op_id"))
+    if seq is not None and op is not None and op > seq:
+        return True
+    entries = dump.get("entries")
+    listed = entries if isinstance(entries, list | tuple) else ()
+    return any(is_true(row.get("is_p2p")) and of(row) == name for row in listed if isinstance(row, dict))
+
+
+def of(row: Row) -> str:
+    """The name of an entry's group."""
+    pair = row.get("process_group")
+    return name_of(pair[0]) if isinstance(pair, list | tuple) and pair else ""
 
 
 def is_done(row: Row, library: str) -> bool:
@@ -190,7 +211,25 @@ def entry(seq: int, row: Row) -> list[object]:
         created / 1e9 if created else None,
         is_true(row.get("retired")),
         timeout / 1e3 if timeout else None,
+        *([] if (root := is_root(row)) is None else [root]),
     ]
+
+
+ROOT_SIDE = {"gather": "output_sizes", "scatter": "input_sizes"}  # what the root alone has
+
+
+def is_root(row: Row) -> bool | None:
+    """Whether this rank takes itself for the root; None where the operation does not show it.
+
+    >>> is_root({"profiling_name": "gloo:gather", "output_sizes": []})
+    False
+    """
+    side = ROOT_SIDE.get(operation(row))
+    return None if side is None else bool(shapes(row.get(side)))
+
+
+def operation(row: Row) -> str:
+    return string(row.get("profiling_name"), 100).rpartition(":")[2].strip("_").removesuffix("_base")
 
 
 WHOLE = {"all_reduce", "reduce", "broadcast"}  # equal in element count, not in shape
@@ -203,7 +242,7 @@ def signature(row: Row) -> str:
     >>> signature({"profiling_name": "gloo:reduce", "input_sizes": [[10, 100]], "input_dtypes": ["Float"]})
     'reduce|[[1000]]|Float'
     """
-    op = string(row.get("profiling_name"), 100).rpartition(":")[2].strip("_").removesuffix("_base")
+    op = operation(row)
     sides = ("output", "input") if op in {"scatter", "reduce_scatter"} else ("input", "output")
     sizes = next((s for side in sides if (s := shapes(row.get(f"{side}_sizes")))), [])
     types = next((t for side in sides if (t := names(row.get(f"{side}_dtypes")))), "")

@@ -3,17 +3,18 @@
 Runs in a forked child of the agent, so that the agent goes on watching; what it says goes through `say`.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
 
-from probes import control, flight, procfs, stacks
+from probes import control, deadline, flight, procfs, stacks
 from probes.files import atomic_write
-from probes.watching import process
+from probes.watching import places, process
 from probes.watching.deeper import Deeper
 from probes.watching.rank import Rank
 
-FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S = 1.5, 2.0, 1.0, 2.0
+FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S, PLACES_S = 1.5, 2.0, 1.0, 2.0, 1.5
 
 Say = Callable[..., None]  # say(kind, rank, **data)
 
@@ -39,6 +40,7 @@ class Look:
         self.time_dir = ""
         self.scan = 0
         self.is_hurried = False
+        self.standing: dict[int, list[places.Frame]] = {}  # rank: its program's frames
 
     def hurry(self) -> None:
         """Leave out the second scan."""
@@ -85,6 +87,8 @@ class Look:
         self._stacks(there)
         for one in there:
             self._proc(one)
+        if self.scan == 1:
+            self._places(there)
         self.deeper.workers(there, self.scan, self.time_dir)
         if self.scan == 2:
             still = self.deeper.may_hold(there)
@@ -156,6 +160,7 @@ class Look:
             self.deeper.note(rank, answer, self.scan)
             path = self._write("stacks", one, "json", stacks.document(via, one.pid, rank, answer))
             self.say("stack.dumped", rank, path=path, dir=self.time_dir, via=via, scan=self.scan)
+            self.standing[rank] = places.main_frames(answer)
 
     def _by_signal(self, one: Rank) -> None:
         faults = one.faults(self.spool)
@@ -172,6 +177,18 @@ class Look:
                 return
             reason = f"nothing written within {SIGNAL_S} s"
         self.say("stack.refused", one.rank, via="faulthandler", reason=reason, scan=self.scan)
+
+    def _places(self, ranks: list[Rank]) -> None:
+        """What the programs' source says of the places where the ranks stand."""
+
+        def read() -> bytes:
+            pids = {one.rank: one.pid for one in ranks}
+            told = {r: places.of_frames(frames, pids[r]) for r, frames in self.standing.items()}
+            return json.dumps(told).encode()
+
+        for rank, told in json.loads(deadline.call(read, PLACES_S) or b"{}").items():
+            if told:
+                self.say("stack.placed", int(rank), dir=self.time_dir, places=told)
 
     def _proc(self, one: Rank) -> None:
         if (data := process.describe(one.pid)) is not None:

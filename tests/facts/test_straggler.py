@@ -11,7 +11,7 @@ from diagnose.playbook import load
 BOUNDS = load().failures["straggler"].when[0].where
 
 
-def run(late, num_ranks=4, num_steps=40, per_step=2, seed=0):
+def run(late, num_ranks=4, num_steps=40, per_step=2, seed=0, made=(), **data):
     """Dumps of a synchronous loop; `late(rank, step)` is what a rank's own work takes longer, in seconds."""
     random.seed(seed)
     now, rows, seq = 1000.0, {r: [] for r in range(num_ranks)}, 0
@@ -31,10 +31,18 @@ def run(late, num_ranks=4, num_steps=40, per_step=2, seed=0):
             source="flight_recorder",
             where=f"flight/100/rank-{r:05d}.json",
             rank=r,
-            data={"group": "", "desc": "default_pg", "launched": seq, "completed": seq, "entries": rows[r]},
+            data={
+                "group": "",
+                "desc": "default_pg",
+                "launched": seq,
+                "completed": seq,
+                "entries": rows[r],
+                **data,
+            },
         )
         for r in range(num_ranks)
     ]
+    events += [Event("group.created", "rank_hook", "x:1", data=one) for one in made]
     evidence = Evidence(
         events=events, read=frozenset({"flight_recorder"}), ranks=list(range(num_ranks)), num_ranks=num_ranks
     )
@@ -69,3 +77,20 @@ def test_a_slow_first_step_is_no_straggler():
 
 def test_a_rank_that_is_late_for_a_part_of_the_time_is_no_straggler():
     assert run(lambda rank, step: 0.2 if rank == 1 and 10 < step < 25 else 0.0) == []
+
+
+def slow_first(rank, step):
+    """The first pipeline stage has most of the work."""
+    return 0.15 if rank == 0 else 0.0
+
+
+def test_stages_that_send_to_each_other_are_no_equals():
+    assert run(slow_first)
+    assert run(slow_first, p2p=True) == []
+
+
+def test_a_group_that_records_nothing_may_be_a_pipeline():
+    silent = {"group": "3", "desc": "undefined", "ranks": [0, 1]}
+    assert run(slow_first, made=[silent]) == []
+    assert run(slow_first, made=[silent | {"ranks": [0]}]), "nobody to send to"
+    assert run(slow_first, made=[silent | {"desc": "default_pg"}]), "every job has it"

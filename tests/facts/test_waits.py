@@ -7,37 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diagnose.facts import waits
-from diagnose.model import Event, Evidence
-
-OPS = ["all_reduce|[[10]]|Float", "all_gather|[[4]]|Float", "broadcast|[[2]]|Float"]
-
-
-def dump(rank, launched, completed, group="0", desc="default_pg", ops=None, scan="100", ranks=None):
-    """One `flight.group_read`: `ops` are the signatures of collectives 1..launched."""
-    ops = ops or [OPS[0]] * launched
-    rows = [[i + 1, op, 1000.0 + i, i < completed, 60.0] for i, op in enumerate(ops)]
-    return Event(
-        kind="flight.group_read",
-        source="flight_recorder",
-        where=f"attempts/1/flight/{scan}/rank-{rank:05d}.json",
-        rank=rank,
-        data={
-            "group": group,
-            "desc": desc,
-            "launched": launched,
-            "completed": completed,
-            "ranks": ranks or [],
-            "entries": rows,
-        },
-    )
-
-
-def seen(*events, num_ranks=4):
-    ranks = sorted({e.rank for e in events if e.rank is not None})
-    evidence = Evidence(
-        events=list(events), read=frozenset({"flight_recorder"}), ranks=ranks, num_ranks=num_ranks
-    )
-    return {(f.kind, tuple(f.ranks)) for f in waits.derive(evidence) if f.kind != "collective.waited"}
+from diagnose.model import Evidence
+from tests.facts.dumps import OPS, dump, look, say, seen
 
 
 def test_a_rank_that_never_launched_is_awaited_whatever_the_order_of_files():
@@ -123,25 +94,7 @@ def test_odd_entries_are_no_error(junk):
 def test_a_collective_that_timed_out_before_the_look_was_never_completed():
     """Gloo retires what failed: rank 0 looks complete at 7, where rank 1 stands at 6."""
     told = "[gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 8000ms for recv operation to complete"
-    events = [
-        dump(0, 7, 7),
-        dump(1, 6, 6),
-        Event(
-            kind="exception.raised",
-            source="rank_hook",
-            where="x:1",
-            rank=0,
-            time=90.0,
-            data={"message": told},
-        ),
-        Event(
-            kind="evidence.taken",
-            source="agent",
-            where="x:2",
-            time=101.0,
-            data={"cause": "raised", "time_dirs": ["100"]},
-        ),
-    ]
+    events = [dump(0, 7, 7), dump(1, 6, 6), say("exception.raised", 0, 90.0, message=told), look("raised")]
     assert seen(*events, num_ranks=2) == {("collective.awaited", (1,))}
     assert seen(*events[:2], num_ranks=2) == set()
 
@@ -149,7 +102,138 @@ def test_a_collective_that_timed_out_before_the_look_was_never_completed():
 def test_after_a_failure_nobody_is_behind():
     """Gloo retires what failed, so a rank that has not failed yet looks behind those that have."""
     events = [dump(0, 7, 7), dump(1, 7, 7), dump(2, 7, 6)]
-    look = {"cause": "raised", "time_dirs": ["100"]}
-    taken = Event(kind="evidence.taken", source="agent", where="x:2", time=101.0, data=look)
     assert seen(*events, num_ranks=3) == {("collective.behind", (2,))}
-    assert seen(*events, taken, num_ranks=3) == set()
+    assert seen(*events, look("raised"), num_ranks=3) == set()
+
+
+CLOSED = "[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:3. This is typically"
+
+
+def test_after_a_failure_a_rank_that_has_not_arrived_yet_is_not_late():
+    """Rank 1 raised; rank 2 was still on its way, and no time ran out for anybody."""
+    events = [
+        *(dump(0, 10, 9), dump(1, 9, 9), dump(2, 9, 9)),
+        say("exception.raised", 1, 99.0, message="a bad batch"),
+        look("raised"),
+    ]
+    assert seen(*events, num_ranks=3) == set()
+
+
+def test_after_a_failure_a_rank_that_left_no_dump_and_lost_its_peer_was_in_the_collective():
+    events = [
+        *(dump(0, 10, 10), dump(1, 9, 9)),
+        say("exception.raised", 0, 99.0, message="Timed out waiting 5000ms for recv operation"),
+        say("exception.raised", 2, 99.1, message=CLOSED),
+        look("raised"),
+    ]
+    assert seen(*events, num_ranks=3) == {("collective.awaited", (1,))}
+
+
+def test_a_rank_that_sleeps_past_the_others_time_limit_is_late():
+    events = [
+        *(dump(0, 7, 7), dump(1, 7, 7), dump(2, 6, 6)),
+        *(say("exception.raised", r, 99.0, message="Timed out waiting 9ms") for r in (0, 1)),
+        look("raised"),
+        say("exception.raised", 2, 140.0, message=CLOSED),  # it wakes much later
+    ]
+    assert seen(*events, num_ranks=3) == {("collective.awaited", (2,))}
+
+
+def stack(rank, *frames):
+    at = f"attempts/1/stacks/100/rank-{rank:05d}.json"
+    return say("stack.read", rank, source="stack_dump", where=at, main=list(frames), paths=[], active=False)
+
+
+def test_a_wait_that_no_dump_shows_is_read_from_the_stacks():
+    """Gloo records neither a monitored barrier nor send and receive."""
+    inside = "monitored_barrier (distributed_c10d.py:5435)"
+    dumps = [dump(rank, 9, 9) for rank in range(3)]
+    both = [stack(rank, inside, "main (train.py:38)") for rank in (0, 1)]
+    assert seen(*dumps, *both, stack(2, "load (train.py:9)"), num_ranks=3) == {("collective.awaited", (2,))}
+    assert seen(*dumps, *both, num_ranks=3) == set(), "nothing is known of rank 2"
+    assert seen(*dumps, *both, stack(2, inside), num_ranks=3) == set(), "all wait: for what, no stack tells"
+
+
+def test_a_rank_that_receives_from_another_is_not_blamed_for_what_it_does_not_join():
+    """Rank 2 is a step ahead; rank 0 receives from rank 1, which works on."""
+    dumps = [dump(0, 6, 6), dump(1, 6, 6), dump(2, 7, 6)]
+    received, works = stack(0, "recv (distributed_c10d.py:2799)"), stack(1, "load (train.py:9)")
+    assert seen(*dumps, received, works, num_ranks=3) == {("collective.awaited", (1,))}
+    both = [received, stack(1, "recv (distributed_c10d.py:2799)")]
+    assert seen(*dumps, *both, num_ranks=3) == {("collective.awaited", (0, 1))}, "whose fault, nobody can say"
+
+
+def test_members_of_a_group_without_a_name_are_those_of_the_group_it_stands_for():
+    """With DETAIL each group is recorded twice, by number alone."""
+    ranks, group = [0, 1, 2], "pg:3"
+    events = [dump(r, 4 if r else 3, 3, group, "") for r in ranks]
+    for event in events:
+        event.data["pg_id"] = 3
+    made = say("group.created", 0, group="1", desc="norms", ranks=ranks, index=1)
+    assert seen(*events, made, num_ranks=4) == {("collective.awaited", (0,))}
+
+
+REACHED = "Rank 1 successfully reached monitoredBarrier, but received errors while waiting for send/recv"
+BARRIER = "[Rank 0]: Rank{s} {who} failed to pass monitoredBarrier in 2500 ms"
+
+
+def test_a_monitored_barriers_own_words_name_who_did_not_pass():
+    """No look was taken in time, and the recorder does not know this barrier."""
+    events = [
+        say("exception.raised", 0, message=BARRIER.format(s="s", who="2, 3")),
+        say("exception.raised", 1, message=REACHED),
+        say("exception.raised", 2, 140.0, message="its own, much later"),
+    ]
+    assert seen(*events) == {("collective.awaited", (2, 3))}
+
+
+def test_a_rank_that_was_in_another_monitored_barrier_is_not_the_late_one():
+    """With DETAIL two groups in opposite order end so: rank 1 waited as rank 0 did."""
+    events = [
+        say("exception.raised", 0, message=BARRIER.format(s="", who="1")),
+        say("exception.raised", 1, message=REACHED),
+    ]
+    assert seen(*events, num_ranks=2) == set()
+
+
+def test_a_late_rank_whose_own_error_is_in_the_foreign_logs_is_still_late():
+    """Dumps of the hang, logs of the whole: rank 2 woke up after the others had given up."""
+    events = [
+        *(dump(0, 7, 6), dump(1, 7, 6), dump(2, 6, 6)),
+        *(say("exception.raised", r, None, message="Timed out waiting 9ms") for r in (0, 1)),
+        say("exception.raised", 2, None, message=CLOSED),
+    ]
+    assert seen(*events, num_ranks=3) == {("collective.awaited", (2,))}
+
+
+def test_a_recorder_that_tells_failed_from_done_is_believed_after_a_failure():
+    """NCCL's dumps are written when the watchdog fires."""
+    told = say("flight.read", 0, source="flight_recorder", library="nccl")
+    fired = say("nccl.watchdog_timed_out", None, None, source="rank_log")
+    events = [dump(0, 7, 7), dump(1, 7, 6), dump(2, 7, 7)]
+    assert seen(*events, told, fired, num_ranks=3) == {("collective.behind", (1,))}
+    assert seen(*(dump(r, 7, 6) for r in range(3)), told, fired, num_ranks=3) == {
+        ("collective.arrived", (0, 1, 2))
+    }
+    late = [dump(0, 7, 6), dump(1, 6, 6), dump(2, 7, 6)]
+    assert seen(*late, told, fired, num_ranks=3) == {("collective.awaited", (1,))}
+
+
+def test_a_look_that_later_dumps_leave_behind_is_no_hang():
+    """Rank 0 was late by a moment; then all went on, and something else failed."""
+    early = [dump(0, 0, 0), dump(1, 1, 0), look("stalled", 101.0)]
+    later = [dump(0, 10, 9, scan="103"), dump(1, 10, 9, scan="103"), look("crashed", 104.0, ["103"])]
+    assert seen(*early, num_ranks=2) == {("collective.awaited", (0,))}
+    facts = waits.derive(
+        Evidence(events=[*early, *later], read=frozenset({"flight_recorder"}), ranks=[0, 1], num_ranks=2)
+    )
+    assert [f.data["resolved"] for f in facts if f.kind == "collective.awaited"] == [True]
+
+
+def test_a_hang_is_not_over_because_gloo_calls_done_what_failed():
+    """Ranks 0 and 1 wait in #7; all give up, and rank 2, which was a step ahead, seems to have done #8."""
+    early = [dump(0, 7, 6), dump(1, 7, 6), dump(2, 8, 7), look("stalled", 101.0)]
+    later = [dump(r, 7 + r // 2, 7 + r // 2, scan="103") for r in range(3)]
+    events = [*early, *later, look("raised", 104.0, ["103"])]
+    evidence = Evidence(events=events, read=frozenset({"flight_recorder"}), ranks=[0, 1, 2], num_ranks=3)
+    assert all(f.data["resolved"] is False for f in waits.derive(evidence))

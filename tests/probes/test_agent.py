@@ -48,6 +48,36 @@ def start_ranks(job: Job, program: str, num: int) -> list[subprocess.Popen[bytes
     return [job.popen(argv, env=job.hooked(RANK=str(r), LOCAL_RANK=str(r), **where)) for r in range(num)]
 
 
+CRASH = """
+import os, sys, time
+import torch, torch.distributed as dist
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+for _ in range(3):
+    dist.all_reduce(torch.ones(4))
+time.sleep(2)
+if rank == 1:
+    os.abort()
+time.sleep(60)
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.ranks
+def test_what_the_others_were_at_when_one_crashed_is_dumped_before_they_are_ended(job: Job) -> None:
+    """A launcher ends them within a tenth of a second; this one is the test itself, and waits."""
+    pytest.importorskip("torch")
+    job.agent()
+    start_ranks(job, CRASH, 2)
+    wait_for(lambda: job.events("rank.died", rank=1), 40)
+    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "crashed"], 5)[0]
+    said = [event["event"] for event in job.said()]
+    assert taken["ranks"] == [0] and said.index("evidence.taken") < said.index("rank.died")
+    (dump,) = (job.spool / "attempts" / "1" / "flight" / taken["time_dir"]).iterdir()
+    last = json.loads(dump.read_text())["entries"][-1]
+    assert dump.name == "rank-00000.json" and last["collective_seq_id"] == 3
+
+
 @pytest.mark.torch
 @pytest.mark.ranks
 def test_a_hang_is_called_looked_at_twice_and_its_end_is_told(job: Job) -> None:

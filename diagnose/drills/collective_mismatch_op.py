@@ -1,0 +1,45 @@
+"""Rank 1 of 3 takes the other ranks' loss by broadcast, where they sum theirs by all_reduce.
+
+Its own flag for a shared loss was lost on the way (a stale configuration), so it takes another branch.
+"""
+
+import torch
+import torch.distributed as dist
+import training
+
+DRILL = {
+    "expect": {"failure": "collective_mismatch_op", "ranks": [1]},
+    "symptom": "hang",
+    "ends": "error",
+    "num_ranks": 3,
+    "launcher": "torchrun",
+    "stall_after_s": 4,
+    "timeout_s": 60,
+    "needs": ["torch"],
+}
+
+
+def share(loss: float, *, mean: bool) -> float:
+    """The mean loss of all ranks, or rank 0's."""
+    shared = torch.tensor([loss])
+    if mean:
+        dist.all_reduce(shared)
+        shared /= dist.get_world_size()
+    else:
+        dist.broadcast(shared, src=0)
+    return shared.item()
+
+
+def main(rank: int) -> None:
+    training.join(rank, timeout_s=12)
+    model = training.network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for num, batch in enumerate(training.batches(rank, num=20)):
+        loss = training.step(model, optimizer, batch)
+        mean = num < 7 or rank != 1
+        training.report(rank, num, share(loss, mean=mean))
+    training.leave()
+
+
+if __name__ == "__main__":
+    training.launch(main)

@@ -1,0 +1,81 @@
+"""Ranks that wait for each other in different groups: no machine is at fault, the order of the calls is.
+
+With TORCH_DISTRIBUTED_DEBUG=DETAIL every rank compares its call with the others' before it makes it. That
+check waits for all members although the call itself (`async_op=True`) would not: then it is at fault.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from diagnose.activity import of_rank, own_frame
+from diagnose.circles import circles
+from diagnose.looks import Look, decisive
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.places import call, site, sites
+from diagnose.waitgraph import Waiting, ranks, stuck
+
+KINDS = {
+    "collective.cycled": FactKind(
+        "ranks wait for each other in a circle; data: groups, sites, resolved", ("flight_recorder",)
+    ),
+    "collective.checks_crossed": FactKind(
+        "every rank waits in DETAIL's check of another asynchronous call; data: sites, resolved",
+        ("agent",),
+    ),
+}
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    look = decisive(evidence)
+    if look is None:
+        return
+    waits = stuck(look, evidence)
+    for circle in circles(waits):
+        yield fact(circle, waits, look)
+    if not any(w.seq for w in waits):
+        yield from crossed(look, evidence)
+
+
+def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:
+    mine = [w for w in waits if set(ranks(w.waiting)) & set(circle) and set(ranks(w.awaited)) & set(circle)]
+    stacks = look.last("stack.read")
+    parts, events = [], list[Event]()
+    for w in mine:
+        here = [m for m in w.waiting if m.rank in circle]
+        absent = named([r for r in ranks(w.awaited) if r in circle])
+        parts.append(f"{named(ranks(here))} in {w.place()}{sites(look, ranks(here))} for {absent}")
+        events += [event for m in here if (event := stacks.get(m.rank, m.event))]
+    return Fact(
+        kind="collective.cycled",
+        text="each waits for another: " + "; ".join(parts),
+        ranks=sorted(circle),
+        data={
+            "groups": [w.group.title() for w in mine],
+            "sites": [site(look, rank) for rank in sorted(circle)],
+            "resolved": look.resolved_after_s is not None,
+        },
+        since=min((t for w in mine if (t := w.since()) is not None), default=None),
+        events=events,
+    )
+
+
+def crossed(look: Look, evidence: Evidence) -> Iterable[Fact]:
+    """All stand in calls of the library at different places, and none has been launched: the checks wait."""
+    checked = any(str(e.data.get("group")).startswith("pg:") for e in evidence.of("flight.group_read"))
+    doing = {rank: a for rank in evidence.ranks if (a := of_rank(look, rank, False)) is not None}
+    inside = [a for a in doing.values() if a.is_ == "collective" and a.moving is not True]
+    if not checked or len(inside) < len(evidence.ranks):
+        return
+    frames = {own_frame(a.event) for a in doing.values()}
+    calls = [call(look, rank)[1] for rank in doing]
+    if len(frames) < 2 or not all(calls):
+        return
+    is_async = all("async_op=True" in text for text in calls)
+    placed = look.last("stack.placed")
+    yield Fact(
+        kind="collective.checks_crossed" if is_async else "collective.cycled",
+        text="each waits in the check before another call: "
+        + "; ".join(f"{named([rank])} at {site(look, rank)}" for rank in doing),
+        ranks=sorted(doing),
+        data={"sites": [site(look, rank) for rank in doing], "resolved": look.resolved_after_s is not None},
+        events=[placed.get(rank, a.event) for rank, a in doing.items()],
+    )

@@ -1,0 +1,196 @@
+"""Calls that do not agree: at one place of the sequence members called different things.
+
+A strict majority names the odd ranks; without one both sides are named. A gather or a scatter shows who takes
+itself for the root. The recorder shows no root of a broadcast or a reduce.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from diagnose import fingerprints, watchdogs
+from diagnose.calls import aspect, first_of_each, odd, roots
+from diagnose.looks import Look, decisive, looks
+from diagnose.losses import AFTER, ended_well
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.places import are_choices, parting, sites
+from diagnose.waitgraph import Member, Waiting, ranks, stuck
+
+NEEDS = ("flight_recorder",)
+KINDS = {
+    "collective.mismatched": FactKind(
+        "members launched different collectives at one place; data: aspect (op, size, dtype, root), majority",
+        NEEDS,
+    ),
+    "collective.skipped": FactKind(
+        "a rank left out a collective: its later ones pair with others' earlier", NEEDS
+    ),
+}
+BACK = 256  # how many earlier collectives tell what usually follows what
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    well = ended_well(evidence)
+    told = by_text(*fingerprints.calls(evidence), well)  # with DETAIL the recorder is full of its checks
+    yield from told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
+
+
+def by_text(
+    seq: int, calls: dict[int, tuple[str, str, str]], events: list[Event], resolved: bool
+) -> list[Fact]:
+    """What the ranks say themselves that they called."""
+    votes = Counter(calls.values())
+    if len(votes) < 2:
+        return []
+    (usual, most), *_ = votes.most_common()
+    majority = 2 * most > len(calls)
+    sides = {call: named([r for r, one in calls.items() if one == call]) for call in votes}
+    text = ", ".join(f"{who} called {' '.join(what).strip()}" for what, who in sides.items())
+    return [
+        Fact(
+            kind="collective.mismatched",
+            text=f"at #{seq} {text}",
+            ranks=sorted(rank for rank, call in calls.items() if call != usual or not majority),
+            data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": resolved},
+            since=min((e.time for e in events if e.time is not None), default=None),
+            events=events,
+        )
+    ]
+
+
+def recorded(evidence: Evidence) -> Iterable[Fact]:
+    best = decisive(evidence)
+    first = [look for look in looks(evidence) if look.cause == "crashed"]  # as close to the failure as can be
+    is_clear = best is not None and best.cause not in AFTER and best.resolved_after_s is None
+    for look in [best, *first] if is_clear else [*first, best]:
+        if look is None:
+            continue
+        waits = stuck(look, evidence)
+        found = [fact for w in first_of_each(waits) for fact in mismatch(w, look, evidence)]
+        if found:
+            yield from found
+            return
+        yield from ahead(waits, look, evidence)
+
+
+def mismatch(w: Waiting, look: Look, evidence: Evidence) -> Iterable[Fact]:
+    calls = w.calls()
+    if len(calls) > 1:
+        yield from differing(w, calls, look, len(aborted_in(w, evidence)))
+    elif claims := roots(w):
+        yield other_root(w, claims, look)
+    elif len(calls) == 1:
+        yield from aborted(w, next(iter(calls.values())), look, evidence)
+
+
+def statement(
+    kind: str, w: Waiting, members: Sequence[Member], look: Look, text: str, **data: object
+) -> Fact:
+    return Fact(
+        kind=kind,
+        text=f"at #{w.seq} of {w.group.title()} {text}",
+        ranks=sorted(ranks(members)),
+        data={**w.data(look), **data},
+        since=w.since(),
+        events=[m.event for m in [*members, *w.group.members] if m.event],
+    )
+
+
+def differing(w: Waiting, calls: dict[str, list[Member]], look: Look, unseen: int) -> Iterable[Fact]:
+    suspects, majority = odd(calls, unseen)
+    peers = [who[0] for s, who in calls.items() if s not in suspects or not majority]
+    behind = [
+        s
+        for s in suspects
+        if any(left_out(calls[s][0], w.seq, peer) for peer in peers)
+        or (majority and is_elsewhere(calls[s][0].rank, peers[0].rank, look))
+    ]
+    if len(behind) == len(calls):
+        behind = []
+    skipped = [m for s in behind for m in calls[s]]
+    wrong = [m for s in suspects if s not in behind and (majority or not behind) for m in calls[s]]
+    sides = (
+        f"{named(ranks(who))} called {what.replace('|', ' ').strip()}{sites(look, ranks(who))}"
+        for what, who in calls.items()
+    )
+    text = "; ".join(sides)
+    for kind, members in (("collective.skipped", skipped), ("collective.mismatched", wrong)):
+        if members:
+            yield statement(kind, w, members, look, text, aspect=aspect(calls), majority=majority)
+
+
+def left_out(odd: Member, seq: int, peer: Member) -> bool:
+    """Whether the odd rank's call is the one that used to follow the peer's call: it is one ahead."""
+    mine, usual = odd.signature(seq), peer.signature(seq)
+    if mine == usual:
+        return False
+    before = [peer.signature(s) for s in range(max(1, seq - BACK), seq)]
+    for i in range(len(before) - 2, -1, -1):
+        if before[i] == usual and (i == 0 or before[i - 1] == before[-1]):
+            return before[i + 1] == mine
+    return False
+
+
+def is_elsewhere(rank: int, peer: int, look: Look) -> bool:
+    """Whether a rank stands at another place of the same path: it left out the peer's call, or added its own.
+
+    Not where the two are choices: then it took the other branch, and made another call in its stead.
+    """
+    placed = look.last("stack.placed")
+    found = parting(placed[rank], placed[peer]) if rank in placed and peer in placed else None
+    return found is not None and not are_choices(*found)
+
+
+def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:
+    """Several roots: the one that was always the root is right, where there is one."""
+    op = w.op()
+    before: Counter[int] = Counter()
+    for member in w.group.members:
+        for row in member.rows():
+            if row[0] != w.seq and len(row) > 5 and row[5] is True and str(row[1]).startswith(f"{op}|"):
+                before[member.rank] += 1
+    known = [m for m in claims if before[m.rank]]
+    wrong = [m for m in claims if m.rank != known[0].rank] if len(known) == 1 else claims
+    text = f"{named(ranks(claims))} each take themselves for the root of {op}{sites(look, ranks(claims))}"
+    if len(known) == 1:
+        text += f"; {named(ranks(known))} was the root of the {before[known[0].rank]} before"
+    return statement("collective.mismatched", w, wrong, look, text, aspect="root", majority=len(known) == 1)
+
+
+def aborted(w: Waiting, agreed: list[Member], look: Look, evidence: Evidence) -> Iterable[Fact]:
+    """A rank that a message of another size ended, while all that is left of the others agrees."""
+    gone = aborted_in(w, evidence)
+    if not gone:
+        return
+    majority = 2 * len(agreed) > len(w.group.members)
+    text = f"{named(ranks(agreed))} agree, and {named(ranks(gone))} was ended by a message of another size"
+    wrong = gone if majority else [*gone, *agreed]
+    yield statement("collective.mismatched", w, wrong, look, text, aspect="size", majority=majority)
+
+
+def aborted_in(w: Waiting, evidence: Evidence) -> list[Member]:
+    told = {e.rank for e in evidence.of("gloo.size_mismatched")}
+    return [m for m in w.awaited if m.launched < 0 and m.rank in told]
+
+
+def ahead(waits: Sequence[Waiting], look: Look, evidence: Evidence) -> Iterable[Fact]:
+    """An awaited rank whose step count is past the others' has left one out and gone on."""
+    steps: dict[int, int] = {}
+    for event in evidence.of("rank.sampled"):
+        count = event.data.get("num_steps")
+        if event.rank is not None and isinstance(count, int):
+            steps[event.rank] = count
+    blocked = {rank for w in waits for rank in ranks(w.waiting)}
+    for w in waits:
+        theirs = max((steps.get(m.rank, 0) for m in w.waiting), default=0)
+        roots = [m for m in w.awaited if m.rank not in blocked and not m.moved]
+        past = [m for m in roots if theirs and steps.get(m.rank, 0) > theirs]
+        if past:
+            who = named(ranks(past))
+            yield Fact(
+                kind="collective.skipped",
+                text=f"{who} past step {theirs}, where the others wait, with fewer collectives",
+                ranks=ranks(past),
+                data={**w.data(look), "aspect": "op", "majority": True},
+                since=w.since(),
+                events=[m.event for m in past if m.event] or w.events(),
+            )

@@ -1,0 +1,229 @@
+"""Calls that do not agree: who is in the minority, by which evidence, and what stays undecided."""
+
+import pytest
+
+from diagnose.calls import aspect
+from diagnose.facts import mismatches
+from diagnose.model import Evidence
+from tests.facts.dumps import OPS, dump, look, say
+
+
+def told(*events, num_ranks=3):
+    ranks = sorted({e.rank for e in events if e.rank is not None})
+    read = frozenset({"flight_recorder"})
+    evidence = Evidence(events=list(events), read=read, ranks=ranks, num_ranks=num_ranks)
+    return [(f.kind, f.ranks, f.data["aspect"], f.data["majority"]) for f in mismatches.derive(evidence)]
+
+
+def gather(rank, root, launched=3, completed=2, ops=None, roots=(0, 0)):
+    """A dump of gathers: `root` is the one it takes for the root of the last."""
+    event = dump(rank, launched, completed, ops=ops or ["gather|[[4]]|Float"] * launched)
+    for row, who in zip(event.data["entries"], [*roots, root], strict=False):
+        row.append(who == rank)
+    return event
+
+
+def reset(rank):
+    return say(
+        "exception.raised", rank, message="Read error [127.0.0.1]:1: Connection reset by peer", type="E"
+    )
+
+
+def test_the_first_thing_that_differs_is_the_aspect():
+    assert aspect(["all_reduce|[[8]]|Float", "broadcast|[[4]]|Float"]) == "op"
+    assert aspect(["all_reduce|[[8]]|Float", "all_reduce|[[4]]|Double"]) == "size"
+    assert aspect(["barrier||", "barrier||Float"]) == "dtype"
+
+
+def test_an_innocent_rank_that_aborted_is_not_named():
+    """Rank 2 was ended by rank 3's larger message; what is left of the others tells who differs."""
+    double = [*[OPS[0]] * 6, "all_reduce|[[10]]|Double"]
+    events = [dump(0, 7, 6), dump(1, 7, 7), dump(3, 7, 7, ops=double), reset(1), reset(3)]
+    events += [say("gloo.size_mismatched", 2), look("raised")]
+    assert told(*events, num_ranks=4) == [("collective.mismatched", [3], "dtype", True)]
+
+
+def test_a_rank_that_aborted_had_no_more_room_than_the_smaller_call():
+    """Of 3 ranks rank 2 sums in double; rank 1 was ended by that, so it is on rank 0's side."""
+    double = [*[OPS[0]] * 6, "all_reduce|[[10]]|Double"]
+    events = [dump(0, 7, 6), dump(2, 7, 6, ops=double), say("gloo.size_mismatched", 1), look("crashed")]
+    assert told(*events) == [("collective.mismatched", [2], "dtype", True)]
+    events[1] = dump(2, 7, 6, ops=[*[OPS[0]] * 6, "all_reduce|[[10]]|Strange"])
+    assert told(*events) == [("collective.mismatched", [0, 2], "dtype", False)]
+
+
+def test_a_rank_that_aborted_differs_where_all_others_agree():
+    events = [dump(0, 7, 6), dump(1, 7, 6), say("gloo.size_mismatched", 2), look("crashed")]
+    assert told(*events) == [("collective.mismatched", [2], "size", True)]
+
+
+def test_what_an_abort_ended_was_not_completed_by_those_that_had_no_time_to_say_so():
+    """Gloo has retired it on ranks that the launcher ended before they could raise."""
+    events = [dump(0, 7, 7), dump(1, 7, 7), say("gloo.size_mismatched", 2), look("crashed")]
+    assert told(*events) == [("collective.mismatched", [2], "size", True)]
+
+
+def test_the_dumps_at_the_crash_are_preferred_to_what_is_left_later():
+    events = [dump(0, 7, 6), dump(1, 7, 6), say("gloo.size_mismatched", 2), look("crashed")]
+    events += [dump(1, 7, 6, scan="103"), reset(1), look("raised", 104.0, ["103"])]
+    assert told(*events) == [("collective.mismatched", [2], "size", True)]
+
+
+def test_two_ranks_of_which_one_aborted_are_both_named():
+    events = [dump(0, 7, 6), say("gloo.size_mismatched", 1), look("crashed")]
+    assert told(*events, num_ranks=2) == [("collective.mismatched", [0, 1], "size", False)]
+
+
+def test_a_rank_that_is_gone_for_another_reason_disagrees_with_nobody():
+    assert told(dump(0, 7, 6), dump(1, 7, 6), look("crashed")) == []
+
+
+def test_of_two_roots_the_one_that_always_was_is_right():
+    assert told(gather(0, 0), gather(1, 1)) == [("collective.mismatched", [1], "root", True)]
+
+
+def test_two_roots_without_a_past_are_both_named():
+    events = [gather(r, r, launched=1, completed=0, roots=()) for r in (0, 1)]
+    assert told(*events) == [("collective.mismatched", [0, 1], "root", False)]
+
+
+def test_one_root_that_waits_for_a_late_rank_is_no_mismatch():
+    assert told(gather(0, 0), gather(1, 0), dump(2, 2, 2, ops=["gather|[[4]]|Float"] * 2)) == []
+
+
+def test_only_the_first_place_where_a_group_parts_counts():
+    """Rank 2 was done early with its broadcast and went on: what it waits in now is a consequence."""
+    odd = [*[OPS[0]] * 6, OPS[2], OPS[0]]
+    events = [dump(0, 7, 6), dump(1, 7, 6), dump(2, 8, 7, ops=odd)]
+    assert told(*events) == [("collective.mismatched", [2], "op", True)]
+
+
+def test_without_a_majority_the_rank_that_is_one_ahead_left_one_out():
+    steps = [OPS[0], OPS[1]] * 5
+    events = [dump(0, 11, 10, ops=[*steps, OPS[0]]), dump(1, 11, 10, ops=[*steps, OPS[1]])]
+    assert told(*events, num_ranks=2) == [("collective.skipped", [1], "op", False)]
+
+
+def test_a_job_that_went_on_has_the_word_resolved_in_its_mismatch():
+    odd = [*[OPS[0]] * 6, OPS[2]]
+    events = [dump(0, 7, 6), dump(1, 7, 6), dump(2, 7, 6, ops=odd), look("stalled")]
+    events.append(say("job.progressed", None, 120.0, "agent"))
+    evidence = Evidence(events=events, read=frozenset(), ranks=[0, 1, 2], num_ranks=3)
+    assert [f.data["resolved"] for f in mismatches.derive(evidence)] == [True]
+
+
+def placed(rank, line, *arms):
+    row = {"frame": f"main (train.py:{line})", "path": "/srv/train.py", "line": line, "loops": [[3, 90]]}
+    return say("stack.placed", rank, source="agent", dir="100", places=[{**row, "arms": list(arms)}])
+
+
+def aside(line, *arms):
+    """Rank 2 gathers where the others reduce, at another line."""
+    odd = [*[OPS[0]] * 6, OPS[1]]
+    calls = [dump(0, 7, 6), dump(1, 7, 6), dump(2, 7, 6, ops=odd)]
+    return [
+        *calls,
+        placed(0, 20, [19, 1, 0]),
+        placed(1, 20, [19, 1, 0]),
+        placed(2, line, *arms),
+        look("stalled"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "arms", "kind"),
+    [
+        (20, [[19, 1, 0]], "mismatched"),  # one call, of which the data decides what it is
+        (22, [[19, 0, 0]], "mismatched"),  # the other branch of the same `if`
+        (30, [], "skipped"),  # further on: it left out what is at 20
+        (10, [[9, 1, 0]], "skipped"),  # not there yet: a call of its own
+        (12, [[9, 1, 1]], "mismatched"),  # a branch that returns: it never comes to 20
+    ],
+)
+def test_the_place_tells_another_call_from_one_more_or_one_less(line, arms, kind):
+    assert told(*aside(line, *arms)) == [(f"collective.{kind}", [2], "op", True)]
+
+
+FINGERPRINT = (
+    "Detected mismatch between collectives on ranks. Rank {a} is running collective: CollectiveFingerPrint("
+    "SequenceNumber={n}, OpType={op_a}, TensorShape=[4], TensorDtypes=Float, TensorDeviceTypes=TensorOptions("
+    "dtype=float (default), device=cpu)), but Rank {b} is running collective: CollectiveFingerPrint("
+    "SequenceNumber={n}, OpType={op_b}, TensorShape=[4], TensorDtypes=Float, TensorDeviceTypes=TensorOptions("
+    "dtype=float (default), device=cpu)).Collectives differ in the following aspects: Op type"
+)
+
+
+def words(a, b, ops, n=2):
+    text = FINGERPRINT.format(a=a, b=b, op_a=ops[a], op_b=ops[b], n=n)
+    return say("exception.raised", a, message=text, type="RuntimeError")
+
+
+def test_under_detail_all_ranks_words_together_name_the_minority():
+    """Rank 1, the odd one, names rank 0 as the one that differs."""
+    ops = {0: "ALLREDUCE", 1: "BROADCAST", 2: "ALLREDUCE"}
+    events = [words(0, 1, ops), words(1, 0, ops), words(2, 1, ops)]
+    assert told(*events) == [("collective.mismatched", [1], "op", True)]
+
+
+def test_a_mismatch_that_the_program_lived_through_is_resolved():
+    ops = {0: "ALLREDUCE", 1: "BROADCAST", 2: "ALLREDUCE"}
+    ended = say("command.ended", None, source="run", exit_code=0)
+    events = [words(0, 1, ops), words(1, 0, ops), words(2, 1, ops), ended]
+    evidence = Evidence(events=events, read=frozenset(), ranks=[0, 1, 2], num_ranks=3)
+    assert [f.data["resolved"] for f in mismatches.derive(evidence)] == [True]
+
+
+def test_under_detail_two_ranks_alone_are_both_named():
+    ops = {0: "ALLREDUCE", 1: "BROADCAST"}
+    assert told(words(0, 1, ops), words(1, 0, ops)) == [("collective.mismatched", [0, 1], "op", False)]
+
+
+def test_under_detail_the_first_difference_counts():
+    ops = {0: "ALLREDUCE", 1: "BROADCAST", 2: "ALLREDUCE"}
+    later = {0: "BROADCAST", 1: "ALLREDUCE", 2: "BROADCAST"}
+    events = [words(0, 1, later, n=9), words(2, 1, later, n=9), words(0, 1, ops), words(2, 1, ops)]
+    assert told(*events) == [("collective.mismatched", [1], "op", True)]
+
+
+@pytest.mark.parametrize("old", ["", "SequenceNumber=2"])
+def test_under_detail_older_words_are_read_too(old):
+    """Without a number, or without a separator behind it; and a barrier has no tensors."""
+    texts = {
+        a: f"Detected mismatch between collectives on ranks. Rank {a} is running collective: "
+        f"CollectiveFingerPrint({old}OpType={mine}), but Rank {b} is running collective: "
+        f"CollectiveFingerPrint({old}OpType={theirs})."
+        for a, mine, b, theirs in ((0, "BARRIER", 2, "ALLGATHER"), (1, "BARRIER", 2, "ALLGATHER"))
+    }
+    events = [say("exception.raised", a, message=text) for a, text in texts.items()]
+    assert told(*events) == [("collective.mismatched", [2], "op", True)]
+
+
+def test_under_detail_a_number_alone_that_differs_is_an_artefact_of_the_checks():
+    text = (
+        "Detected mismatch between collectives on ranks. Rank 0 is running collective: CollectiveFingerPrint("
+        "SequenceNumber=1OpType=BARRIER), but Rank 1 is running collective: CollectiveFingerPrint("
+        "SequenceNumber=0OpType=BARRIER)."
+    )
+    assert told(say("exception.raised", 0, message=text)) == []
+
+
+def fired(rank, op, numel=8, seq=3, group="0"):
+    data = {"seq": seq, "op": op, "numel_in": numel, "numel_out": numel, "group": group, "group_rank": rank}
+    return say("nccl.watchdog_timed_out", rank, source="rank_log", **data)
+
+
+def test_watchdogs_that_gave_up_different_calls_at_one_place_name_the_minority():
+    others = [fired(r, "ALLREDUCE") for r in range(3)]
+    assert told(*others, fired(3, "BROADCAST")) == [("collective.mismatched", [3], "op", True)]
+    assert told(*others, fired(3, "ALLREDUCE", 4)) == [("collective.mismatched", [3], "size", True)]
+    assert told(*others, fired(3, "ALLREDUCE")) == []
+
+
+def test_watchdogs_of_different_groups_or_places_do_not_contradict_each_other():
+    assert told(fired(0, "ALLREDUCE"), fired(1, "BROADCAST", group="7")) == []
+    assert told(fired(0, "ALLREDUCE"), fired(1, "BROADCAST", seq=4)) == []
+
+
+def test_watchdogs_sizes_that_may_differ_are_not_compared():
+    assert told(fired(0, "ALLTOALL_BASE", 8), fired(1, "ALLTOALL_BASE", 4)) == []
+    assert told(fired(0, "COALESCED", 8), fired(1, "ALLREDUCE", 4)) == []
