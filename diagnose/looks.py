@@ -14,6 +14,7 @@ STATES = (
     "flight.read",
     "stack.read",
     "proc.dumped",
+    "connections.read",
     "worker.stack_read",
     "worker.dumped",
     "interpreter.asked",
