@@ -11,8 +11,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from diagnose.joining import joining
 from diagnose.looks import Look
 from diagnose.model import Event, Evidence, Record
+from diagnose.rendezvous import INIT
 
 
 class Member(Record, frozen=True):
@@ -165,4 +167,17 @@ def ranks(members: Iterable[Member]) -> list[int]:
 
 def stuck(look: Look | None, evidence: Evidence) -> list[Waiting]:
     """Who waits in what, at a look."""
-    return wait_for(groups(look, evidence)) if look else []
+    return wait_for([*groups(look, evidence), *rendezvous(look, evidence)]) if look else []
+
+
+def rendezvous(look: Look, evidence: Evidence) -> list[Group]:
+    """The rendezvous as a group of its own: those inside wait in it for those who never began."""
+    found = joining(look, evidence)
+    if found is None:
+        return []
+    members = [Member(rank, found.num - 1, found.num - 1) for rank in found.absent]
+    for rank, event in sorted(found.inside.items()):
+        row = [found.num, INIT, event.time, False, event.data.get("timeout_s")]
+        told = msgspec.structs.replace(event, data={"entries": [row]})
+        members.append(Member(rank, found.num, found.num - 1, event=told))
+    return [Group(name=INIT, desc="rendezvous", members=members)]

@@ -14,15 +14,17 @@ HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
 READINGS = {
     f"diagnose.{name}"
-    for name in ("looks", "waitgraph", "activity", "scans", "endings", "raisings", "leaving")
+    for name in ("looks", "waitgraph", "activity", "scans", "endings", "raisings", "leaving", "asked")
 }
+WORDS = {"diagnose.rendezvous"}  # what messages say, for logs and for exceptions
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
 MAY: dict[str, set[str]] = {
     "diagnose": {"diagnose.*", *SHARED},
     "diagnose.model": set(),
-    **{name: {"diagnose.model", *LINES} for name in LINES},
+    **{name: {"diagnose.model"} for name in WORDS},
+    **{name: {"diagnose.model", *LINES, *WORDS} for name in LINES},
     "diagnose.verdict": {"diagnose.model"},
     "diagnose.playbook": {"diagnose.model"},
     "diagnose.coverage": {"diagnose.model"},
@@ -36,16 +38,18 @@ MAY: dict[str, set[str]] = {
         *(f"diagnose.{n}" for n in ("ground", "needs", "scoring", "story")),
     },
     "diagnose.story": {"diagnose.model"},
-    "diagnose.sources": {"diagnose.model", *LINES},
+    "diagnose.sources": {"diagnose.model", *LINES, *WORDS},
     "diagnose.looks": {"diagnose.model"},  # readings of the evidence that several facts share
     "diagnose.endings": {"diagnose.model"},
-    "diagnose.raisings": {"diagnose.model", "diagnose.endings"},
+    "diagnose.raisings": {"diagnose.model", "diagnose.endings", *WORDS},
     "diagnose.leaving": {"diagnose.model", *READINGS},
-    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks"},
+    "diagnose.asked": {"diagnose.model", *READINGS},
+    "diagnose.joining": {"diagnose.model", "diagnose.looks", *WORDS},
+    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.joining", *WORDS},
     "diagnose.activity": {"diagnose.model", "diagnose.looks", "diagnose.scans"},
     "diagnose.scans": {"diagnose.model"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
-    "diagnose.facts": {"diagnose.model", *READINGS},
+    "diagnose.facts": {"diagnose.model", *READINGS, *WORDS},
     "diagnose.render": {*READER, "diagnose.render.*"},
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
