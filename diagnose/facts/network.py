@@ -52,9 +52,11 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 
 def silence(evidence: Evidence) -> float | None:
-    """When the last progress was made before the stall."""
+    """When the last progress was made before the stall that was looked at."""
+    moved = max((e.time for e in evidence.of("job.progressed") if e.time is not None), default=0.0)
     calls = [(e.time, e.data.get("silent_s")) for e in evidence.of("job.stalled")]
-    return min((t - s for t, s in calls if t is not None and isinstance(s, int | float)), default=None)
+    begun = [t - s for t, s in calls if t is not None and t > moved and isinstance(s, int | float)]
+    return min(begun, default=None)
 
 
 def scans(look: Look) -> list[list[Event]]:
@@ -62,37 +64,52 @@ def scans(look: Look) -> list[list[Event]]:
     return [scan for scan in found if scan]
 
 
+def homes(look: Look, evidence: Evidence) -> dict[str, str]:
+    """Addresses of ranks, each with its node."""
+    seen = (event for scan in scans(look) for event in scan)
+    return {address: name(e, evidence) for e in seen for address in texts(e.data.get("addresses"))}
+
+
+def is_rank(address: str, known: dict[str, str], evidence: Evidence) -> bool:
+    """Whether ranks may be at an address: a rank may also be connected to services that are none of ours."""
+    return address in known or (evidence.num_ranks or 0) > len(evidence.ranks)
+
+
 def unrouted(look: Look, evidence: Evidence) -> dict[str, Event]:
-    """The hosts that have no route to a peer they are connected to."""
-    last = scans(look)[-1:]
-    return {name(e, evidence): e for scan in last for e in scan if e.data.get("unrouted")}
+    """The hosts that have no route to ranks they are connected to."""
+    known = homes(look, evidence)
+    return {
+        name(event, evidence): event
+        for scan in scans(look)[-1:]
+        for event in scan
+        if any(is_rank(peer, known, evidence) for peer in texts(event.data.get("unrouted")))
+    }
 
 
 def unanswered(look: Look, evidence: Evidence) -> list[Dead]:
     """The connections of the last scan that were already waiting in the first."""
-    seen = scans(look)
-    if not seen:
-        return []
-    waiting = {(e.rank, row.get("inode")) for e in seen[0] for row in rows(e)}
-    homes = {a: name(e, evidence) for scan in seen for e in scan for a in texts(e.data.get("addresses"))}
+    seen, known = scans(look), homes(look, evidence)
+    waiting = {(e.rank, row.get("inode")) for e in (seen[0] if seen else []) for row in rows(e)}
+    last = [(event, row) for scan in seen[-1:] for event in scan for row in rows(event)]
     found = []
-    for event in seen[-1]:
-        for row in rows(event):
-            again, peer = row.get("attempts"), str(row.get("peer", ""))
-            if event.rank is None or (event.rank, row.get("inode")) not in waiting:
-                continue
-            host, own = peer.rpartition(":")[0], str(row.get("local", "")).rpartition(":")[0]
-            here, there = name(event, evidence), homes.get(host, host)
-            found.append(
-                Dead(
-                    rank=event.rank,
-                    here=here if here != there else own,  # one name for both: their addresses differ
-                    there=there if here != there else host,
-                    peer=peer,
-                    attempts=again if isinstance(again, int) else 0,
-                    event=event,
-                )
+    for event, row in last:
+        again, peer = row.get("attempts"), str(row.get("peer", ""))
+        host, own = peer.rpartition(":")[0], str(row.get("local", "")).rpartition(":")[0]
+        if event.rank is None or (event.rank, row.get("inode")) not in waiting:
+            continue
+        if not is_rank(host, known, evidence):
+            continue
+        here, there = name(event, evidence), known.get(host, host)
+        found.append(
+            Dead(
+                rank=event.rank,
+                here=here if here != there else own,  # one name for both: their addresses differ
+                there=there if here != there else host,
+                peer=peer,
+                attempts=again if isinstance(again, int) else 0,
+                event=event,
             )
+        )
     return found
 
 

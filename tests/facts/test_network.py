@@ -45,6 +45,7 @@ def found(*reads):
 
 def test_the_host_without_a_route_is_named():
     reads = [read(0, "1", to=[1], tries=5), read(0, "2", to=[1], tries=6), read(1, "2", unrouted=[0])]
+    assert gather(story(*reads)).num_ranks == 3
     [fact] = found(*reads)
     assert fact.nodes == ["host-1"] and fact.data["attempts"] == 6 and fact.since == 10.0
     [cause] = judge("run", story(*reads), BOOK).causes
@@ -76,19 +77,28 @@ def test_a_peer_on_a_host_without_evidence_is_named_by_its_address():
     assert fact.nodes == ["10.0.0.2", "host-0"]
 
 
+def test_a_service_outside_the_job_that_does_not_answer_is_no_link_of_the_job():
+    def metrics(scan):
+        row = {"inode": 9, "local": "10.0.0.1:5", "peer": "192.0.2.7:443", "unacked": 9, "attempts": 7}
+        told = read(0, scan)
+        return event("connections.read", 0, **{**told.data, "unanswered": [row], "unrouted": ["192.0.2.7"]})
+
+    assert not found(metrics("1"), metrics("2"), read(1, "2"), read(2, "2"))
+
+
 def test_a_connection_that_was_answered_between_the_scans_is_not_dead():
     assert not found(read(0, "1", to=[1], tries=5), read(0, "2"))
     assert not found(read(0, "1", to=[1], tries=5), read(0, "2", to=[1], tries=3, inode=8))
 
 
 def test_a_few_tries_are_a_lossy_link_and_no_cause():
-    reads = [read(0, "1", to=[1], tries=1), read(0, "2", to=[1], tries=2)]
+    reads = [read(0, "1", to=[1], tries=1), read(0, "2", to=[1], tries=2), read(1, "2")]
     assert found(*reads)[0].data["attempts"] == 2
     assert judge("run", story(*reads), BOOK).causes == []
 
 
 def test_a_link_that_came_back_is_no_cause():
-    reads = [read(0, scan, to=[1], tries=5) for scan in "12"]
+    reads = [*(read(0, scan, to=[1], tries=5) for scan in "12"), read(1, "2")]
     went_on = event("job.progressed", None, 22.0, after_s=12.0, ranks=[0, 1, 2])
     assert judge("run", [*story(*reads), went_on], BOOK).causes == []
 
