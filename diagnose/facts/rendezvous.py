@@ -24,8 +24,6 @@ KINDS = {
         "ranks of one rendezvous were told different world sizes, or more came than it has; data: how", NEEDS
     ),
 }
-
-
 LATER = ("gloo.timed_out", "nccl.watchdog_timed_out", "flight.group_read")
 NO_WAY = ("refused", "No route", "unreachable", "abort", "same subnet")
 WAITED = {"store.clients_missing", "store.key_missing", "gloo.connect_failed"}
@@ -34,9 +32,11 @@ Saying = tuple[Event, dict[str, object]]
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     found: dict[str, list[Saying]] = {}
-    past = is_past(evidence)
+    works, past = trained(evidence), is_past(evidence)
     for event, kind, data in sayings(evidence):
-        if event.kind == "exception.raised" or not past:  # a line alone may be of a try that was made again
+        is_fatal = event.source in {"rank_hook", "elastic_error"}  # who tell of what nobody caught
+        over = past if event.kind != "exception.raised" else works and not is_fatal
+        if not over:  # else it is of a try that was made again
             found.setdefault(kind, []).append((event, data))
     yield from waited([each for kind in sorted(WAITED) for each in found.get(kind, [])])
     yield from lost(list(evidence.of("store.lost")))
@@ -45,7 +45,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         yield from unreached(found.get("store.unreachable", []), began(evidence))
     yield from unconnected(found, evidence)
     yield from overfull(found.get("store.clients_missing", []))
-    if not trained(evidence):
+    if not works:
         tried = inits(evidence)
         yield from apart(tried, evidence)
         yield from told_differently(tried)

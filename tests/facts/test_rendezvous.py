@@ -191,6 +191,15 @@ def test_a_launcher_that_cannot_listen_is_heard_though_no_rank_ever_came():
     assert found.symptom == "will_not_start"
 
 
+def test_a_traceback_of_a_try_that_was_made_again_is_no_failure():
+    tried = Event(
+        kind="exception.raised", source="rank_log", where="rank-1.log:3", rank=1,
+        data={"type": "DistNetworkError", "message": NO_ANSWER, "frames": ["a.py:1 in f"]},
+    )  # fmt: skip
+    ended = event("command.ended", None, 90.0, "run", exit_code=0)
+    assert causes([tried], rank(0, ok=True), rank(1, ok=True), rank(2, ok=True), ended) == []
+
+
 def test_a_line_of_a_try_before_another_failure_is_no_second_cause():
     line = event("store.unreachable", 1, None, "rank_log", host="node-0", port=29500)
     hung = event("nccl.watchdog_timed_out", 1, None, "rank_log", seq=3, op="ALLREDUCE")
