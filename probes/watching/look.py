@@ -89,7 +89,7 @@ class Look:
             self._connections(one, tables)
         self.deeper.workers(there, self.scan, self.time_dir)
         if self.scan == 2:
-            still = self.deeper.may_hold(there)
+            still = [one for one in self.deeper.may_hold(there) if not one.is_leaving(self.spool)]
             self.deeper.interpreters(self._reachable(still, "gil"), self.time_dir)
         return True
 
