@@ -17,11 +17,12 @@ COMPILE_FILES = {"convert_frame.py", "compile_fx.py"}
 COMPILE_PATHS = ("/triton/compiler/", "/triton/backends/")
 LOADER_FUNCTIONS = {"_try_get_data", "_next_data", "_get_data", "_process_next_batch", "_shutdown_workers"}
 SAVE_FUNCTIONS = {"save_checkpoint", "_save_checkpoint", "save_pretrained", "save_file"}
+JOINING = {(name, "distributed_c10d.py") for name in ("_store_based_barrier", "init_process_group")}
 AT_EXIT = {("_shutdown", "threading.py"), ("_python_exit", "thread.py"), ("_exit_function", "util.py")}
 LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
 FUTEX = {202, 98}  # x86-64, arm64
 SLEEPS = {35, 230, 101, 115}  # nanosleep, clock_nanosleep on both
-INSTALLED = ("site-packages/", "dist-packages/", "/lib/python", "/diagnose_rank/")
+INSTALLED = ("site-packages/", "dist-packages/", "/lib/python", "/diagnose_rank/")  # the last: our hook
 PACKAGES = {*sys.stdlib_module_names, "torch", "triton", "numpy", "transformers", "accelerate", "deepspeed"}
 KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
@@ -83,7 +84,8 @@ def by_stack(event: Event) -> tuple[str, str] | None:
             return "compile", frame
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
         if named := by_frame(function, file, path):
-            return named, frame
+            is_start = named == "collective" and any(pair in JOINING for pair in pairs)
+            return "rendezvous" if is_start else named, frame
     if pairs and pairs[0][1] in LOCK_FILES:
         return "lock", stack[0]
     saves = next((f for f, (function, _) in zip(stack, pairs, strict=True) if function in SAVE_FUNCTIONS), "")

@@ -52,10 +52,12 @@ def gather(events: Sequence[Event]) -> Evidence:
             for r in known
             if r in {e.rank for e in firm} or any(e.rank == r for e in events if e not in claimed)
         }
-    num_ranks = max(sizes) if sizes else (max(known) + 1 if known else None)
+    told = max(sizes, key=lambda size: (sizes.count(size), size)) if sizes else None  # by most of them
+    num_ranks = told or (max(known) + 1 if known else None)
     read = frozenset(e.source for e in events if e.kind != "source.unreadable")
     ranks = sorted(known)
-    nodes = {e.rank: e.node for e in events if e.rank is not None and e.node}
+    said = sorted((e for e in events if e.rank is not None and e.node), key=lambda e: e.source == "rank_hook")
+    nodes = {e.rank: e.node for e in said if e.rank is not None and e.node}  # its own word counts last
     expected = sorted({*ranks, *range(num_ranks or 0)}) if (num_ranks or 0) <= 1 << 20 else ranks
     return Evidence(
         events=list(events),

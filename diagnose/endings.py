@@ -54,8 +54,10 @@ def ended(evidence: Evidence) -> dict[int, End]:
 
 
 def stopped_at(evidence: Evidence) -> float:
-    """When the run itself began to end its command; infinity where it did not."""
-    return min((e.time for e in evidence.of("command.stopped") if e.time is not None), default=math.inf)
+    """When the run itself began to end its command, or what that left behind; infinity where it did not."""
+    swept = evidence.of("command.ended") if any(evidence.of("strays.ended")) else ()
+    times = (e.time for e in [*evidence.of("command.stopped"), *swept])
+    return min((time for time in times if time is not None), default=math.inf)
 
 
 def whole(evidence: Evidence, found: dict[int, End]) -> dict[int, End]:

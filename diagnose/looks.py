@@ -17,6 +17,7 @@ STATES = (
     "stack.read",
     "stack.placed",
     "proc.dumped",
+    "connections.read",
     "worker.stack_read",
     "worker.dumped",
     "interpreter.asked",

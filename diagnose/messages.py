@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
+from diagnose import rendezvous
+
 Data = dict[str, object]
 
 EVENTS = {
@@ -24,6 +26,8 @@ EVENTS = {
     "scheduler.oom_told": "Slurm saw the kernel kill for memory in its cgroup; data: num_kills",
     "resource.refused": "the system had no more to give; data: text",
     "source.unreadable": "a place that could not be read; data: reason",
+    "store.lost": "the connection to the store broke: the process that serves it has gone",
+    **rendezvous.EVENTS,
 }
 # What marks a text as a log of ranks or of their launcher.
 SIGNS = (
@@ -143,6 +147,18 @@ RANK_LINES = (
         re.compile(r"^Fatal Python error: .{1,300}"),
         lambda found: {"text": found[0]},
     ),
+    *(
+        Pattern("store.lost", word, re.compile(text), lambda found: {})
+        for word, text in (
+            ("failed on SocketImpl", r"(?:sendBytes|recvV\w{1,30}) failed on SocketImpl\("),
+            ("should dump", r'Failed to check the "should dump" flag on TCPStore'),
+            (
+                "server shutdown or crash",
+                r"Connection was likely closed\. Did the remote server shutdown or crash",
+            ),
+        )
+    ),
+    *(Pattern(phrase.kind, phrase.word, phrase.regex, phrase.data) for phrase in rendezvous.PHRASES),
     *(
         Pattern(
             "resource.refused", word, re.compile(rf".{{0,300}}{word}.{{0,100}}"), lambda f: {"text": f[0]}

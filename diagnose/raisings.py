@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from diagnose.endings import ended
 from diagnose.model import Event, Evidence
+from diagnose.rendezvous import said
 
 TIMED_OUT = re.compile(
     r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
@@ -27,9 +28,9 @@ OWN = {"rank_hook", "elastic_error"}  # who only tells of what nobody caught
 
 
 def kind_of(event: Event) -> str | None:
-    """The fact an exception amounts to; None for a stop that somebody asked for."""
+    """The fact an exception amounts to; None for a stop that was asked for, and for words of a rendezvous."""
     name, message = str(event.data.get("type", "")), str(event.data.get("message", ""))
-    if name.rpartition(".")[2] in STOPS:
+    if name.rpartition(".")[2] in STOPS or said(f"{name}: {message}"):
         return None
     if TIMED_OUT.search(message):
         return "collective.timed_out"

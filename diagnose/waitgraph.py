@@ -13,9 +13,11 @@ from collections.abc import Iterable
 import msgspec
 
 from diagnose.activity import of_rank
+from diagnose.joining import joining
 from diagnose.looks import Look
 from diagnose.losses import is_after, is_loss, later, retires
 from diagnose.model import Event, Evidence, Record, named
+from diagnose.rendezvous import INIT
 
 ROOTED = {"broadcast", "reduce", "gather", "scatter"}  # members may be done before others have begun
 
@@ -252,4 +254,17 @@ def stuck(look: Look | None, evidence: Evidence) -> list[Waiting]:
     """Who waits in what, at a look."""
     if look is None:
         return []
-    return wait_for(groups(look, evidence)) or by_stacks(look, evidence)
+    return wait_for([*groups(look, evidence), *rendezvous(look, evidence)]) or by_stacks(look, evidence)
+
+
+def rendezvous(look: Look, evidence: Evidence) -> list[Group]:
+    """The rendezvous as a group of its own: those inside wait in it for those who never began."""
+    found = joining(look, evidence)
+    if found is None:
+        return []
+    members = [Member(rank, found.num - 1, found.num - 1) for rank in found.absent]
+    for rank, event in sorted(found.inside.items()):
+        row = [found.num, INIT, event.time, False, event.data.get("timeout_s")]
+        told = msgspec.structs.replace(event, data={"entries": [row]})
+        members.append(Member(rank, found.num, found.num - 1, event=told))
+    return [Group(name=INIT, desc="rendezvous", members=members)]

@@ -43,6 +43,15 @@ def read(path: str) -> bytes | None:
         os.close(fd)
 
 
+def head(path: str, limit: int) -> bytes | None:
+    """At most `limit` bytes of a table; None where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(limit)
+    except OSError:
+        return None
+
+
 def parse_stat(raw: bytes) -> Stat | None:
     """Parse a stat line; None for anything else. Thin lines (gVisor) get zeros for what they lack.
 

@@ -48,7 +48,7 @@ def main(args: list[str]) -> None:
         f'symptom = "{symptom}"',
     ]
     if failure:
-        listed = json.dumps([int(r) for r in ranks.split(",")])
+        listed = json.dumps([int(r) for r in ranks.split(",") if r])
         lines += ["", "[[causes]]", f'failure = "{failure}"', f"ranks = {listed}"]
     (case / "truth.toml").write_text("\n".join(lines) + "\n")
 

@@ -15,17 +15,19 @@ READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
 READINGS = {  # of the evidence, for several facts
     f"diagnose.{name}"
     for name in (
-        *("activity", "calls", "circles", "endings", "fingerprints", "graphs", "leaving", "looks", "losses"),
-        *("places", "raisings", "scans", "waitgraph", "watchdogs"),
+        *("activity", "asked", "calls", "circles", "endings", "fingerprints", "graphs", "leaving", "looks"),
+        *("losses", "places", "raisings", "scans", "waitgraph", "watchdogs"),
     )
 }
+WORDS = {"diagnose.rendezvous"}  # what messages say, for logs and for exceptions
 LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
 MAY: dict[str, set[str]] = {
     "diagnose": {"diagnose.*", *SHARED},
     "diagnose.model": set(),
-    **{name: {"diagnose.model", *LINES} for name in LINES},
+    **{name: {"diagnose.model"} for name in WORDS},
+    **{name: {"diagnose.model", *LINES, *WORDS} for name in LINES},
     "diagnose.verdict": {"diagnose.model"},
     "diagnose.playbook": {"diagnose.model"},
     "diagnose.coverage": {"diagnose.model"},
@@ -39,20 +41,26 @@ MAY: dict[str, set[str]] = {
         *(f"diagnose.{n}" for n in ("ground", "needs", "scoring", "story")),
     },
     "diagnose.story": {"diagnose.model"},
-    "diagnose.sources": {"diagnose.model", *LINES},
+    "diagnose.sources": {"diagnose.model", *LINES, *WORDS},
     "diagnose.looks": {"diagnose.model"},
     "diagnose.losses": {"diagnose.model", "diagnose.looks"},
-    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.losses", "diagnose.activity"},
+    "diagnose.joining": {"diagnose.model", "diagnose.looks", *WORDS},
+    "diagnose.waitgraph": {
+        "diagnose.model",
+        *(f"diagnose.{n}" for n in ("activity", "joining", "looks", "losses")),
+        *WORDS,
+    },
     "diagnose.calls": {"diagnose.waitgraph"},
     "diagnose.circles": {"diagnose.waitgraph"},
     "diagnose.graphs": {"diagnose.model", *READINGS},
     **{f"diagnose.{name}": {"diagnose.model"} for name in ("fingerprints", "watchdogs", "scans", "endings")},
     "diagnose.places": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
-    "diagnose.raisings": {"diagnose.model", "diagnose.endings"},
+    "diagnose.raisings": {"diagnose.model", "diagnose.endings", *WORDS},
     "diagnose.leaving": {"diagnose.model", *READINGS},
+    "diagnose.asked": {"diagnose.model", *READINGS},
     "diagnose.activity": {"diagnose.model", "diagnose.looks", "diagnose.scans"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
-    "diagnose.facts": {"diagnose.model", *READINGS},
+    "diagnose.facts": {"diagnose.model", *READINGS, *WORDS},
     "diagnose.render": {*READER, "diagnose.render.*"},
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},

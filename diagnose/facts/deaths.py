@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Iterable
 
+from diagnose.asked import ENDINGS, asked, failed_before, heeded
 from diagnose.endings import End, ended, number, workers_killed
 from diagnose.leaving import Leaving, closings
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -24,44 +25,51 @@ KINDS = {
     ),
     "process.cleaned_up": FactKind("the launcher ended it after another rank's failure", NEEDS),
     "command.signalled": FactKind(
-        "somebody sent the run a signal; data: signal, while_stalled", ("run", "launcher_log")
+        "the run, its launcher or all ranks were sent a signal; data: signal, while_stalled, after_failure",
+        ("run", "launcher_log"),
     ),
 }
 LIBRARY = re.compile(r"'(?:gloo::\w+|c10::Dist\w*Error|c10d::\w+)'")
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
-ENDINGS = {1, 2, 3, 15}
+SENT = {"command.ended": "the command was ended by", "rank.died": "all ranks were ended at once by"}
 AT_ONCE_S = 0.05  # ends within this of each other have no order
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    asked = signals(evidence)
-    for event in asked[:1]:
+    ends = [heeded(end) for end in ended(evidence).values()]
+    ends.sort(key=lambda e: (e.time is None, e.time or 0.0, e.rank))
+    signals = asked(ends, evidence)
+    for event in signals[:1]:
         name = signal_name(number(event.data.get("signal")))
         yield Fact(
             kind="command.signalled",
-            text=f"the run was sent {name}",
-            data={"signal": name, "while_stalled": stalled_at(event.time, evidence)},
+            text=f"{SENT.get(event.kind, 'the run was sent')} {name}",
+            data={
+                "signal": name,
+                "while_stalled": stalled_at(event.time, evidence),
+                "after_failure": failed_before(event, ends, evidence),
+            },
             since=event.time,
-            events=asked,
+            events=signals,
         )
-    ends = sorted(ended(evidence).values(), key=lambda e: (e.time is None, e.time or 0.0, e.rank))
     closed = closings(evidence)
     leaving = Leaving(evidence, ends)
     failures = [e for e in ends if (e.sig or e.code) and e.rank not in closed and not e.by_us]
     own = [e for e in failures if not (e.code and e.rank in leaving.victims)] or failures
     first = min((e.time for e in own if e.time is not None), default=None)
     for end in ends:
-        yield from fact(end, evidence, first, end.rank in closed, asked, leaving)
+        yield from fact(end, evidence, first, end.rank in closed, signals, leaving)
     for end in workers_killed(evidence):
         words = f"a loader worker of {named([end.rank])} was ended by SIGKILL"
         yield statement("process.killed", words, end, {"by": "unknown", "worker": True, "first": False})
 
 
 def fact(
-    end: End, evidence: Evidence, first: float | None, closed: bool, asked: list[Event], leaving: Leaving
+    end: End, evidence: Evidence, first: float | None, closed: bool, signals: list[Event], leaving: Leaving
 ) -> Iterable[Fact]:
     later = first is not None and end.time is not None and end.time > first + AT_ONCE_S
-    operator = bool(asked) and (end.time is None or asked[0].time is None or end.time >= asked[0].time)
+    since = signals[0].time if signals and signals[0].kind == "signal.received" else None
+    operator = bool(signals) and (end.time is None or since is None or end.time >= since)
     data: dict[str, object] = {"first": not later, "exit_code": end.code}
     if end.sig == signal.SIGKILL:
         data["by"] = "us" if end.by_us else "launcher" if closed or after_grace(end, first) else "unknown"
@@ -74,7 +82,7 @@ def fact(
         data |= {"signal": end.sig, "in_collective": took_itself_down(end, evidence)}
         yield statement("process.crashed", text, end, data, *([said[0]] if said else []))
     elif end.sig in ENDINGS:
-        swept = closed or later or follows(end, leaving.ends)
+        swept = closed or later or follows(end, leaving.ends) or leaving.is_well
         data["by"] = "us" if end.by_us else "operator" if operator else "launcher" if swept else "unknown"
         yield statement(
             "process.terminated", f"{named([end.rank])} was ended by {signal_name(end.sig)}", end, data
@@ -144,12 +152,6 @@ def follows(end: End, ends: list[End]) -> bool:
 def after_grace(end: End, first: float | None) -> bool:
     """A SIGKILL half a minute after the first failure is the launcher's own."""
     return first is not None and end.time is not None and end.time - first > 25
-
-
-def signals(evidence: Evidence) -> list[Event]:
-    """Signals that people or platforms sent to the run; not those that the run sent its own command."""
-    own = any(evidence.of("command.stopped", "signal.sent"))
-    return [*evidence.of("signal.received"), *(() if own else evidence.of("launcher.interrupted"))]
 
 
 def signal_name(value: int | None) -> str:

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable
 
-from diagnose.looks import looks
+from diagnose.activity import of_rank
+from diagnose.looks import decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.rendezvous import came_together, inits, sayings
 
 NEEDS = ("run", "agent", "launcher_log", "rank_log")
 KINDS = {
@@ -67,7 +69,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 
 def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) -> str:
-    """crash | hang | slow | none | unknown."""
+    """will_not_start | crash | hang | slow | none | unknown."""
     errors = [e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out")]
     timeouts = [
         e for e in errors if e.kind != "exception.raised" or WAIT_ENDED.search(str(e.data.get("message")))
@@ -75,6 +77,8 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
     if ended is not None and ended.data.get("exit_code") == 0 and not deaths:
         return "slow" if ever else "none"
+    if never_joined(evidence, stalled):
+        return "will_not_start"
     if stalled and not deaths:
         return "hang"
     first = min(
@@ -146,12 +150,51 @@ def pending(event: Event) -> bool:
 
 
 def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
-    """Ranks the world size promises and nothing speaks of."""
-    lost = sorted(set(range(min(evidence.num_ranks or 0, 1 << 17))) - set(evidence.ranks))
-    if lost and stalled:
+    """Ranks the world size promises and nothing speaks of, while others wait for them in the rendezvous."""
+    told = list(sayings(evidence))
+    if not (told or is_joining(evidence, stalled)) or came_together(evidence):
+        return
+    counts = ((event, whole(d.get("joined")), whole(d.get("expected"))) for event, _, d in told)
+    counted = next(((event, j, n) for event, j, n in counts if j is not None and n is not None), None)
+    num = max(evidence.num_ranks or 0, counted[2] if counted else 0)
+    lost = sorted(set(range(min(num, 1 << 17))) - set(evidence.ranks))
+    words = f"{named(lost)} of {num} left no sign"
+    if counted:
+        fits = counted[2] - counted[1] == len(lost)
+        words += f", and {counted[1]} of {counted[2]} came to the rendezvous"
+    else:  # of foreign evidence only a part may be at hand
+        fits = bool({"rank_hook", "agent"} & evidence.read)
+    if lost and fits:
+        claims = list(evidence.of("rank.claimed", "rank.found"))[:1]
         yield Fact(
             kind="rank.unseen",
-            text=f"{named(lost)} of {evidence.num_ranks} left no sign",
+            text=words,
             ranks=lost,
-            events=list(evidence.of("rank.claimed", "rank.found"))[:1],
+            data={"counted": counted is not None},
+            events=[*([counted[0]] if counted else []), *claims],
         )
+
+
+def is_joining(evidence: Evidence, stalled: bool) -> bool:
+    """Whether ranks wait in the rendezvous: by their hooks' word in a stall, or by stacks at a look."""
+    look = decisive(evidence)
+    seen = (of_rank(look, rank, False) for rank in evidence.ranks) if look else ()
+    return (stalled and any(not init.ok for init in inits(evidence))) or any(
+        activity is not None and activity.is_ == "rendezvous" for activity in seen
+    )
+
+
+def whole(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def never_joined(evidence: Evidence, stalled: bool) -> bool:
+    """Whether the ranks never came together: what went wrong first is the rendezvous itself."""
+    if any(evidence.of("step.first_completed")) or came_together(evidence):
+        return False
+    told = [event for event, _, _ in sayings(evidence)]
+    others = [e for e in evidence.of("exception.raised") if e not in told]
+    others += [e for e in evidence.of("rank.died") if e.data.get("signal")]
+    since = min((e.time for e in told if e.time is not None), default=None)
+    before = [e for e in others if since is None or e.time is None or e.time < since]
+    return not before and (bool(told) or is_joining(evidence, stalled))

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 
-from probes import control, deadline, flight, procfs, stacks
+from probes import connections, control, deadline, flight, procfs, stacks
 from probes.files import atomic_write
 from probes.watching import places, process
 from probes.watching.deeper import Deeper
@@ -85,13 +85,15 @@ class Look:
             os.makedirs(os.path.join(self.folder, kind, self.time_dir), mode=0o700, exist_ok=True)
         self._flight(there)
         self._stacks(there)
+        tables = connections.Tables()
         for one in there:
             self._proc(one)
+            self._connections(one, tables)
         if self.scan == 1:
             self._places(there)
         self.deeper.workers(there, self.scan, self.time_dir)
         if self.scan == 2:
-            still = self.deeper.may_hold(there)
+            still = [one for one in self.deeper.may_hold(there) if not one.is_leaving(self.spool)]
             self.deeper.interpreters(self._reachable(still, "gil"), self.time_dir)
         return True
 
@@ -193,3 +195,8 @@ class Look:
     def _proc(self, one: Rank) -> None:
         if (data := process.describe(one.pid)) is not None:
             self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)
+
+    def _connections(self, one: Rank, tables: connections.Tables) -> None:
+        data = tables.own(one.pid)
+        if data is not None and data["num_connections"]:
+            self.say("connections.read", one.rank, dir=self.time_dir, scan=self.scan, **data)

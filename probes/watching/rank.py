@@ -4,8 +4,10 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from probes import layout
 from probes.flight import Frontier
 from probes.procfs import Stat
+from probes.rank_hook.diagnose_rank import state as pages
 
 
 @dataclass
@@ -47,6 +49,11 @@ class Rank:
     def folder(self, spool: str) -> str:
         """Where this attempt's evidence goes."""
         return os.path.join(spool, "attempts", self.attempt)
+
+    def is_leaving(self, spool: str) -> bool:
+        """Is it on its way out, or is that not known? What then waits for its interpreter would abort it."""
+        page = pages.read(layout.state_path(spool, self.attempt, self.rank))
+        return self.is_ending or page is None or page.pid != self.pid or page.is_exiting
 
     def faults(self, spool: str) -> str:
         """Where faulthandler writes in this rank."""

@@ -279,6 +279,65 @@ def test_a_stall_that_ended_does_not_hide_the_look_at_the_failure():
     assert look is not None and look.cause == "raised"
 
 
+def ended_by(signal, *times):
+    return [event("rank.died", r, time, signal=signal) for r, time in enumerate(times)]
+
+
+def test_sigterm_to_all_ranks_at_once_ends_the_job_and_no_rank():
+    assert causes(*ended_by(15, 10.0, 10.02), event("command.ended", None, 11.0, "run", exit_code=1)) == [
+        ("job_terminated", [])
+    ]
+
+
+def test_ranks_that_end_apart_were_not_ended_as_one():
+    closing = event("launcher.closing_sent", None, None, "launcher_log", pid=101, signal=15)
+    assert causes(*ended_by(15, 10.0, 10.02), closing) == [("rank_terminated", [0])]
+    assert causes(*ended_by(15, 10.0, 12.0)) == [("rank_terminated", [0])]
+
+
+def test_a_command_that_was_ended_by_sigterm_itself_ends_the_job():
+    """Its ranks may follow by other signals: mp.spawn has its children interrupted when it goes."""
+    ended = event("command.ended", None, 10.0, "run", signal=15)
+    assert causes(ended, *ended_by(2, 10.1, 10.9)) == [("job_terminated", [])]
+
+
+def test_what_the_run_sweeps_up_after_its_command_was_not_ended_by_a_stranger():
+    ended = event("command.ended", None, 10.0, "run", exit_code=1)
+    swept = event("strays.ended", None, 10.5, "run", pids=[100, 101])
+    assert causes(ended, *ended_by(15, 10.2, 10.2), swept) == []
+
+
+def test_a_job_that_is_ended_after_a_rank_had_failed_was_not_ended_for_nothing():
+    asked = event("signal.received", None, 20.0, "run", signal=2)
+    died = [event("rank.died", 1, 10.5, exit_code=1), event("rank.died", 0, 20.1, signal=2)]
+    found = causes(raised(1, "shapes do not match", 10.0, "ValueError"), *died, asked)
+    assert found == [("rank_exception", [1])]
+    line = event("launcher.interrupted", None, None, "launcher_log", signal=15)
+    assert causes(raised(1, "shapes do not match", 10.0, "ValueError"), *died, line) == found
+    preempted = [raised(r, "CheckpointAborted", 20.5, "Preempted") for r in (0, 1)]
+    assert ("job_terminated", []) in causes(asked, *preempted)
+
+
+def test_the_agents_own_stack_signal_hides_no_signal_from_outside():
+    sent = event("signal.sent", 0, 5.0, "agent", pid=100, signal=12)
+    asked = event("launcher.interrupted", None, None, "launcher_log", signal=15)
+    assert causes(sent, asked) == [("job_terminated", [])]
+
+
+def test_ranks_that_save_and_leave_when_asked_were_ended_by_that_signal():
+    left = [event("rank.died", r, 10.0 + r / 10, exit_code=143) for r in (0, 1)]
+    assert causes(*left) == [("job_terminated", [])]
+    assert causes(left[1], event("rank.died", 0, 14.0, exit_code=1), raised(0, CLOSED, 13.9)) == [
+        ("rank_terminated", [1])
+    ]
+
+
+def test_ranks_that_a_job_ends_when_it_is_done_were_not_ended_by_a_stranger():
+    well = event("command.ended", None, 11.0, "run", exit_code=0)
+    assert causes(*ended_by(15, 10.0, 10.0), well) == []
+    assert causes(*ended_by(15, 10.0, 10.9), well) == []
+
+
 def test_what_a_victim_raises_long_after_another_rank_failed_follows_from_that():
     events = [raised(1, "bad", 10.0, "ValueError"), raised(0, "step failed", 30.0)]
     assert causes(*events) == [("rank_exception", [1])]

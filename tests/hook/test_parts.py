@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from probes import layout
 from probes.files import append_line, atomic_write
-from probes.rank_hook.diagnose_rank import claim, events, state
+from probes.rank_hook.diagnose_rank import claim, events, groups, state
 
 
 def test_a_page_reads_as_it_was_written(tmp_path: Path) -> None:
@@ -154,3 +154,15 @@ def test_importing_the_parts_does_nothing() -> None:
     text = "import sys, probes.redact, probes.layout; print(sys.excepthook is sys.__excepthook__)"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def test_the_place_where_ranks_meet_is_told_without_who_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "node-0")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    assert groups._address((), {}) == "tcp://node-0:29500"
+    assert groups._address(("gloo", "env://"), {}) == "tcp://node-0:29500"
+    url = "tcp://me:secret@node-1:4711?rank=1&world_size=2"
+    assert groups._address(("gloo",), {"init_method": url}) == "tcp://node-1:4711"
+    assert groups._address((), {"store": object()}) is None
+    monkeypatch.delenv("MASTER_PORT")
+    assert groups._address((), {}) is None

@@ -126,6 +126,7 @@ def test_two_ranks_of_torchrun_tell_all_that_the_contract_says(runner: Any, pyth
         "gloo",
         30.0,
     )
+    assert started["address"].startswith("tcp://") and started["world_size"] == 2
     assert ended["ok"] is True and 0 <= ended["seconds"] < 30
 
     groups = [event for event in runner.events(1) if event["event"] == "group.created"]

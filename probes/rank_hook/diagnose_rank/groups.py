@@ -71,6 +71,18 @@ def _rank_of(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> int:
     return -1
 
 
+def _address(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "str | None":
+    """Where the ranks are to meet, without user and query; None where the program brings its own store."""
+    if _argument(args, kwargs, "store", 5) is not None:
+        return None
+    url = _argument(args, kwargs, "init_method", 1)
+    if isinstance(url, str) and not url.startswith("env:"):
+        scheme, _, rest = url.partition("?")[0].partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+    host, port = os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", "")
+    return f"tcp://{host}:{port}" if host and port else None
+
+
 def _init_begins(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
     rank = _rank_of(args, kwargs)
     size = _argument(args, kwargs, "world_size", 3)
@@ -91,6 +103,7 @@ def _init_begins(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
             num=me.num_inits,
             backend=None if backend is None else str(backend),
             world_size=me.world_size or number("WORLD_SIZE"),
+            address=_address(args, kwargs),
             timeout_s=_given_timeout(args, kwargs),
         )
     return time()

@@ -1,0 +1,43 @@
+"""Nothing lasting: the link between two hosts (network namespaces) is down for 5 s, then training goes on."""
+
+import os
+import subprocess
+import time
+
+import hosts
+import ranks
+import torch
+import training
+
+DRILL = {
+    "expect": {"failure": None, "ranks": []},
+    "symptom": "slow",
+    "ends": "ok",
+    "num_ranks": 2,
+    "launcher": "plain",
+    "stall_after_s": 3,
+    "timeout_s": 90,
+    "needs": ["torch", "netns", "unshare"],
+    "env": {"GLOO_SOCKET_IFNAME": "eth0"},
+}
+
+
+def main(rank: int) -> None:
+    training.join(rank, timeout_s=60)
+    model = training.network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for num, batch in enumerate(training.batches(rank, num=60)):
+        if (rank, num) == (1, 10):
+            outside = f"ip link set {hosts.INTERFACE} down; sleep 5; ip link set {hosts.INTERFACE} up"
+            subprocess.Popen(["setsid", "--fork", "sh", "-c", outside]).wait()
+        training.report(rank, num, training.step(model, optimizer, batch))
+        time.sleep(0.05)  # a bigger model's step
+    training.leave()
+
+
+if __name__ == "__main__":
+    if "RANK" in os.environ:
+        training.launch(main)
+    else:
+        there = hosts.connect()
+        ranks.wait([ranks.start(rank, 2, 29500, hosts.ADDRESSES[0], inside=there[rank]) for rank in range(2)])

@@ -1,0 +1,141 @@
+"""Connections between ranks on which nothing is acknowledged any more: a link or a host went away.
+
+A rank that is stuck, stopped or slow still acknowledges what reaches its host. Data that are sent again and
+again, at both scans of a look, reach nobody.
+"""
+
+from collections.abc import Iterable
+
+from diagnose.looks import Look, decisive
+from diagnose.model import Event, Evidence, Fact, FactKind, Record
+
+KINDS = {
+    "network.unanswered": FactKind(
+        "what ranks send to another host is not acknowledged; data: attempts (sends again and probes of the "
+        "worst connection), no_route (a host has lost its way to a peer), peers, resolved",
+        ("agent",),
+    ),
+}
+
+
+class Dead(Record, frozen=True):
+    """A connection on which nothing was acknowledged at the end of a look."""
+
+    rank: int
+    here: str  # the node, or the address where no node is known
+    there: str
+    peer: str
+    attempts: int
+    event: Event
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    look = decisive(evidence)
+    dead = unanswered(look, evidence) if look else []
+    if look is None or not dead:
+        return
+    lost = unrouted(look, evidence)
+    events = [one.event for one in sorted(dead, key=lambda one: -one.attempts)]
+    yield Fact(
+        kind="network.unanswered",
+        text=said(dead, lost),
+        nodes=sorted(lost) or common({(one.here, one.there) for one in dead}),
+        data={
+            "attempts": max(one.attempts for one in dead),
+            "no_route": bool(lost),
+            "peers": sorted({one.peer for one in dead}),
+            "resolved": look.resolved_after_s is not None,
+        },
+        since=silence(evidence),
+        events=[*lost.values(), *events][:4],
+    )
+
+
+def silence(evidence: Evidence) -> float | None:
+    """When the last progress was made before the stall that was looked at."""
+    moved = max((e.time for e in evidence.of("job.progressed") if e.time is not None), default=0.0)
+    calls = [(e.time, e.data.get("silent_s")) for e in evidence.of("job.stalled")]
+    begun = [t - s for t, s in calls if t is not None and t > moved and isinstance(s, int | float)]
+    return min(begun, default=None)
+
+
+def scans(look: Look) -> list[list[Event]]:
+    found = [[e for e in scan if e.kind == "connections.read"] for scan in look.scans]
+    return [scan for scan in found if scan]
+
+
+def homes(look: Look, evidence: Evidence) -> dict[str, str]:
+    """Addresses of ranks, each with its node."""
+    seen = (event for scan in scans(look) for event in scan)
+    return {address: name(e, evidence) for e in seen for address in texts(e.data.get("addresses"))}
+
+
+def is_rank(address: str, known: dict[str, str], evidence: Evidence) -> bool:
+    """Whether ranks may be at an address: a rank may also be connected to services that are none of ours."""
+    return address in known or (evidence.num_ranks or 0) > len(evidence.ranks)
+
+
+def unrouted(look: Look, evidence: Evidence) -> dict[str, Event]:
+    """The hosts that have no route to ranks they are connected to."""
+    known = homes(look, evidence)
+    return {
+        name(event, evidence): event
+        for scan in scans(look)[-1:]
+        for event in scan
+        if any(is_rank(peer, known, evidence) for peer in texts(event.data.get("unrouted")))
+    }
+
+
+def unanswered(look: Look, evidence: Evidence) -> list[Dead]:
+    """The connections of the last scan that were already waiting in the first."""
+    seen, known = scans(look), homes(look, evidence)
+    waiting = {(e.rank, row.get("inode")) for e in (seen[0] if seen else []) for row in rows(e)}
+    last = [(event, row) for scan in seen[-1:] for event in scan for row in rows(event)]
+    found = []
+    for event, row in last:
+        again, peer = row.get("attempts"), str(row.get("peer", ""))
+        host, own = peer.rpartition(":")[0], str(row.get("local", "")).rpartition(":")[0]
+        if event.rank is None or (event.rank, row.get("inode")) not in waiting:
+            continue
+        if not is_rank(host, known, evidence):
+            continue
+        here, there = name(event, evidence), known.get(host, host)
+        found.append(
+            Dead(
+                rank=event.rank,
+                here=here if here != there else own,  # one name for both: their addresses differ
+                there=there if here != there else host,
+                peer=peer,
+                attempts=again if isinstance(again, int) else 0,
+                event=event,
+            )
+        )
+    return found
+
+
+def name(event: Event, evidence: Evidence) -> str:
+    return evidence.nodes.get(event.rank if event.rank is not None else -1) or event.node or "a host"
+
+
+def rows(event: Event) -> list[dict[str, object]]:
+    value = event.data.get("unanswered")
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def texts(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def common(pairs: set[tuple[str, str]]) -> list[str]:
+    """The one host that every dead connection ends at, where there are enough of them to tell; else all."""
+    shared = set.intersection(*({*pair} for pair in pairs))
+    every = {host for pair in pairs for host in pair}
+    return sorted(shared if len(shared) == 1 and len(every) > 2 else every)
+
+
+def said(dead: list[Dead], lost: Iterable[str]) -> str:
+    ways = sorted({f"{one.here} to {one.there}" for one in dead})
+    more = f" and {len(ways) - 3} more" if len(ways) > 3 else ""
+    worst = max(one.attempts for one in dead)
+    text = f"what goes from {', '.join(ways[:3])}{more} is not acknowledged ({worst} tries)"
+    return "; ".join([text, *(f"{host} has no route left to its peer" for host in sorted(lost))])

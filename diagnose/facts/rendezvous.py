@@ -1,0 +1,227 @@
+"""Start-up: whether the ranks came together, and what kept them apart.
+
+A rank that waits in the rendezvous is a victim. What is to blame is who never came, a port that somebody else
+holds, an address that nobody serves, or ranks that were told different things.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.rendezvous import INIT, Init, came_together, inits, sayings
+
+NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
+KINDS = {
+    "rendezvous.timed_out": FactKind("a rank reports that others did not come to the rendezvous", NEEDS),
+    "rendezvous.address_taken": FactKind("the store's port was in use by somebody else; data: port", NEEDS),
+    "rendezvous.unreachable": FactKind(
+        "ranks cannot reach each other; data: how (no_answer, no_interface, peer_refused, different_places)",
+        NEEDS,
+    ),
+    "store.connection_lost": FactKind("a rank reports that the store's process has gone", NEEDS),
+    "rendezvous.told_differently": FactKind(
+        "ranks of one rendezvous were told different world sizes, or more came than it has; data: how", NEEDS
+    ),
+}
+LATER = ("gloo.timed_out", "nccl.watchdog_timed_out", "flight.group_read")
+NO_WAY = ("refused", "No route", "unreachable", "abort", "same subnet")
+WAITED = {"store.clients_missing", "store.key_missing", "gloo.connect_failed"}
+Saying = tuple[Event, dict[str, object]]
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    found: dict[str, list[Saying]] = {}
+    works, past = trained(evidence), is_past(evidence)
+    for event, kind, data in sayings(evidence):
+        is_fatal = event.source in {"rank_hook", "elastic_error"}  # who tell of what nobody caught
+        over = past if event.kind != "exception.raised" else works and not is_fatal
+        if not over:  # else it is of a try that was made again
+            found.setdefault(kind, []).append((event, data))
+    yield from waited([each for kind in sorted(WAITED) for each in found.get(kind, [])])
+    yield from lost(list(evidence.of("store.lost")))
+    yield from taken(found.get("store.address_taken", []))
+    if serves(evidence):
+        yield from unreached(found.get("store.unreachable", []), began(evidence))
+    yield from unconnected(found, evidence)
+    yield from overfull(found.get("store.clients_missing", []))
+    if not works:
+        tried = inits(evidence)
+        yield from apart(tried, evidence)
+        yield from told_differently(tried)
+
+
+def trained(evidence: Evidence) -> bool:
+    """Whether the job got to its work, or ended well."""
+    well = any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended"))
+    return well or any(evidence.of("step.first_completed"))
+
+
+def is_past(evidence: Evidence) -> bool:
+    """Whether the ranks came together: what was said on the way is no failure then."""
+    return trained(evidence) or came_together(evidence) or any(evidence.of(*LATER))
+
+
+def waited(found: list[Saying]) -> Iterable[Fact]:
+    by_rank: dict[int | None, list[Saying]] = {}
+    for event, data in found:
+        by_rank.setdefault(event.rank, []).append((event, data))
+    for rank, mine in by_rank.items():
+        counts = next((f"{d['joined']}/{d['expected']} came" for _, d in mine if "joined" in d), "")
+        who = "a process" if rank is None else named([rank])
+        keys = [str(d["keys"]) for _, d in mine if "keys" in d]
+        counts = counts or (f"the key {keys[0]} did not come" if keys else "")
+        yield Fact(
+            kind="rendezvous.timed_out",
+            text=f"{who} waited in vain in the rendezvous" + (f": {counts}" if counts else ""),
+            ranks=[] if rank is None else [rank],
+            data=mine[0][1],
+            since=first(mine),
+            events=[event for event, _ in mine][:4],
+        )
+
+
+def lost(found: list[Event]) -> Iterable[Fact]:
+    if found:
+        ranks = sorted({event.rank for event in found if event.rank is not None})
+        who = named(ranks) if ranks else "a process"
+        yield Fact(
+            kind="store.connection_lost",
+            text=f"{who} lost the store: the process that serves it has gone",
+            ranks=ranks,
+            since=min((event.time for event in found if event.time is not None), default=None),
+            events=found[:4],
+        )
+
+
+def first(found: list[Saying]) -> float | None:
+    return min((event.time for event, _ in found if event.time is not None), default=None)
+
+
+def reporters(found: list[Saying]) -> str:
+    ranks = sorted({event.rank for event, _ in found if event.rank is not None})
+    return named(ranks) if ranks else "the launcher or a rank"
+
+
+def taken(found: list[Saying]) -> Iterable[Fact]:
+    if found:
+        port = next((data["port"] for _, data in found if "port" in data), None)
+        at = f" at port {port}" if port is not None else ""
+        yield Fact(
+            kind="rendezvous.address_taken",
+            text=f"{reporters(found)} could not serve{at}: the address is already in use",
+            data={"port": port},
+            since=first(found),
+            events=[event for event, _ in found][:4],
+        )
+
+
+def began(evidence: Evidence) -> float | None:
+    """When the first rank began to join."""
+    times = (e.time for e in evidence.of("phase.started") if e.data.get("phase") == INIT)
+    return min((time for time in times if time is not None), default=None)
+
+
+def serves(evidence: Evidence) -> bool:
+    """Whether rank 0, which serves the store, was there to answer, for all that is known."""
+    begun = {e.rank for e in evidence.of("phase.started") if e.data.get("phase") == INIT}
+    words = {event.where for event, _, _ in sayings(evidence)}
+    failed = any(e.rank == 0 and e.where not in words for e in evidence.of("exception.raised"))
+    return not failed and (not begun or 0 in begun)
+
+
+def unreached(found: list[Saying], since: float | None) -> Iterable[Fact]:
+    if found:
+        host, port = next(((d["host"], d["port"]) for _, d in found if "port" in d), ("", ""))
+        address = f"{host}:{port}" if host else ""
+        yield Fact(
+            kind="rendezvous.unreachable",
+            text=f"{reporters(found)} could not connect to the store" + (f" at {address}" if address else ""),
+            data={"address": address, "how": "no_answer"},
+            since=since,
+            events=[event for event, _ in found][:4],
+        )
+
+
+def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[Fact]:
+    """Ranks that met, and cannot connect to the addresses they gave each other, though nobody had failed."""
+    missing = [*found.get("gloo.address_missing", []), *found.get("nccl.interface_missing", [])]
+    refused = [
+        (event, data)
+        for event, data in [*found.get("gloo.connect_failed", []), *found.get("nccl.connect_failed", [])]
+        if any(word in str(data.get("reason")) for word in NO_WAY)
+    ]
+    words = {event.where for told in found.values() for event, _ in told}
+    others = [e for e in evidence.of("exception.raised") if e.where not in words]
+    others += [e for e in evidence.of("rank.died") if e.data.get("signal")]
+    for told, how in ((missing, "no_interface"), ([] if others else refused, "peer_refused")):
+        if told:
+            what = told[0][1].get("interface") or told[0][1].get("reason") or "of this host"
+            peer = f" at {told[0][1]['peer']}" if told[0][1].get("peer") else ""
+            text = {
+                "no_interface": f"{reporters(told)} found no address for the interface {what}",
+                "peer_refused": f"{reporters(told)} could not connect to a peer{peer}: {what}",
+            }
+            yield Fact(
+                kind="rendezvous.unreachable",
+                text=text[how],
+                data={"how": how},
+                since=began(evidence),
+                events=[event for event, _ in told][:4],
+            )
+
+
+def overfull(found: list[Saying]) -> Iterable[Fact]:
+    for event, data in found:
+        joined, expected = data.get("joined"), data.get("expected")
+        if isinstance(joined, int) and isinstance(expected, int) and joined > expected:
+            yield Fact(
+                kind="rendezvous.told_differently",
+                text=f"{joined} workers came to a store for {expected}: two jobs on one store",
+                data={"how": "overfull"},
+                since=event.time,
+                events=[event],
+            )
+            return
+
+
+def told_differently(tried: list[Init]) -> Iterable[Fact]:
+    """Ranks that meet at one place with different world sizes."""
+    for place in sorted({init.place for init in tried if init.place}):
+        here = [init for init in tried if init.place == place]
+        sizes = Counter(init.size for init in here)
+        if len(sizes) < 2:
+            continue
+        usual, votes = sizes.most_common(1)[0]
+        odd = [init for init in here if init.size != usual] if votes * 2 > len(here) else []
+        sides = (f"{named([i.rank for i in here if i.size == size])}: {size}" for size in sorted(sizes))
+        yield Fact(
+            kind="rendezvous.told_differently",
+            text=f"the ranks were told different world sizes ({', '.join(sides)})",
+            ranks=[init.rank for init in odd],
+            data={"how": "sizes"},
+            since=min(init.event.time or 0.0 for init in here),
+            events=[init.event for init in odd or here],
+        )
+
+
+def apart(tried: list[Init], evidence: Evidence) -> Iterable[Fact]:
+    """Ranks of one world size that look for each other at different places, and wait there."""
+    waiting = [init for init in tried if not init.ok and init.place]
+    places: dict[str, list[Init]] = {}
+    for init in waiting:
+        places.setdefault(init.place, []).append(init)
+    if (
+        len(places) < 2
+        or len({init.size for init in waiting}) > 1
+        or not (any(evidence.of("job.stalled")) or any(init.left < math.inf for init in waiting))
+    ):
+        return
+    sides = (f"{named([i.rank for i in here])} at {here[0].address}" for here in places.values())
+    yield Fact(
+        kind="rendezvous.unreachable",
+        text=f"the ranks look for each other at different places: {', '.join(sides)}",
+        data={"how": "different_places"},
+        since=min(init.event.time or 0.0 for init in waiting),
+        events=[here[0].event for here in places.values()],
+    )

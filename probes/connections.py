@@ -1,0 +1,127 @@
+"""The TCP connections of a process to other hosts: what they sent that nobody has acknowledged yet.
+
+Read from /proc/PID/net, which shows the network namespace of that process; for own processes no privilege is
+needed. A peer that is merely stuck or stopped still acknowledges; one behind a lost link does not.
+"""
+
+import os
+import socket
+from typing import NamedTuple
+
+from probes import procfs
+
+_ESTABLISHED, _SYN_SENT = 1, 2
+_RETRANSMIT, _PROBE = 1, 4  # timers: what was sent is unacknowledged; what is to be sent cannot be
+_KEEP = 64
+_LIMIT = 8 << 20  # bytes of one table: a host may have a hundred thousand connections
+
+
+class Connection(NamedTuple):
+    """One connection; `attempts` counts the sends (again) and probes since the peer was last heard of."""
+
+    inode: int
+    local: str
+    peer: str
+    unacked: int
+    attempts: int
+    is_open: bool  # else it is still connecting
+
+
+def address(text: str) -> tuple[str, int]:
+    """An address of /proc/net/tcp: hexadecimal in the machine's byte order; IPv4 in IPv6 as IPv4.
+
+    >>> address("0100007F:1F90")
+    ('127.0.0.1', 8080)
+    >>> address("0000000000000000FFFF00000200000A:0050")
+    ('10.0.0.2', 80)
+    """
+    host, _, port = text.partition(":")
+    words = [int(host[i : i + 8], 16).to_bytes(4, "little") for i in range(0, len(host), 8)]
+    raw = b"".join(words)
+    if raw[:12] == b"\0" * 10 + b"\xff\xff":
+        raw = raw[12:]
+    return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw), int(port, 16)
+
+
+def parse(table: bytes) -> list[Connection]:
+    """The connections of a table to other hosts, from /proc/net/tcp or tcp6; lines it cannot read are left out.
+
+    >>> line = b"0: 0100000A:C350 0200000A:1F90 01 00000400:00000000 01:00000A00 00000005 0 0 77 2 x"
+    >>> parse(b"head\\n" + line)
+    [Connection(inode=77, local='10.0.0.1:50000', peer='10.0.0.2:8080', unacked=1024, attempts=5, is_open=True)]
+    """  # noqa: E501
+    found = []
+    for line in table.splitlines()[1:]:
+        part = line.decode("ascii", "replace").split()
+        try:
+            state = int(part[3], 16)
+            if state not in (_ESTABLISHED, _SYN_SENT):
+                continue
+            (local, local_port), (peer, port) = address(part[1]), address(part[2])
+            timer, unacked = (int(part[i].partition(":")[0], 16) for i in (5, 4))
+            again = int(part[6], 16) if timer == _RETRANSMIT else int(part[8]) if timer == _PROBE else 0
+            inode = int(part[9])
+        except (ValueError, IndexError):
+            continue
+        if not peer.startswith("127.") and peer not in ("::1", local):
+            pair = f"{local}:{local_port}", f"{peer}:{port}"
+            found.append(Connection(inode, *pair, unacked, again, state == _ESTABLISHED))
+    return found
+
+
+def has_route(routes: bytes, peer: str) -> bool | None:
+    """Whether a table of /proc/net/route leads to an IPv4 address; None for other addresses and tables.
+
+    >>> table = b"Iface Destination Gateway Flags RefCnt Use Metric Mask\\ne 0000000A 0 0001 0 0 0 00FFFFFF 0"
+    >>> has_route(table, "10.0.0.2"), has_route(table, "10.0.1.2"), has_route(table, "fe80::1")
+    (True, False, None)
+    """
+    head, *lines = routes.decode("ascii", "replace").splitlines() or [""]
+    if "Destination" not in head or ":" in peer:
+        return None
+    raw = int.from_bytes(socket.inet_aton(peer), "little")
+    for line in lines:
+        part = line.split()
+        try:
+            if int(part[3], 16) & 1 and raw & int(part[7], 16) == int(part[1], 16):
+                return True
+        except (ValueError, IndexError):
+            continue
+    return False
+
+
+class Tables:
+    """The tables of one moment: those of a network namespace are read once for all processes in it."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, tuple[list[Connection], bytes]] = {}
+
+    def of(self, pid: int) -> tuple[list[Connection], bytes]:
+        """Connections and routes of a process's namespace."""
+        try:
+            name = os.readlink(f"/proc/{pid}/ns/net")
+        except OSError:
+            name = str(pid)
+        if name not in self.read:
+            tables = (procfs.head(f"/proc/{pid}/net/{kind}", _LIMIT) or b"" for kind in ("tcp", "tcp6"))
+            routes = procfs.head(f"/proc/{pid}/net/route", _LIMIT) or b""
+            self.read[name] = [one for table in tables for one in parse(table)], routes
+        return self.read[name]
+
+    def own(self, pid: int) -> dict[str, object] | None:
+        """What is to be said of one process; None where its descriptors cannot be seen."""
+        links = procfs.fd_links(pid)
+        if not links:
+            return None
+        inodes = {int(link[8:-1]) for link in links.values() if link.startswith("socket:[")}
+        every, routes = self.of(pid)
+        mine = [one for one in every if one.inode in inodes]
+        troubled = sorted((one for one in mine if one.attempts), key=lambda one: -one.attempts)
+        peers = sorted({one.peer.rpartition(":")[0] for one in mine})
+        return {
+            "num_connections": len(mine),
+            "addresses": sorted({one.local.rpartition(":")[0] for one in mine})[:_KEEP],
+            "peers": peers[:_KEEP],
+            "unrouted": [peer for peer in peers if has_route(routes, peer) is False][:_KEEP],
+            "unanswered": [one._asdict() for one in troubled[:_KEEP]],
+        }
