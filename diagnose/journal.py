@@ -26,6 +26,7 @@ class Journal:
     def say(self, event: str, level: str = "info", **data: object) -> None:
         """Append one event."""
         line = {"v": 1, "time": round(time.time(), 6), "event": event, **self.frame, "level": level}
+        line["mono"] = round(time.monotonic(), 6)
         cleaned = redact_value(data)
         try:
             append_line(

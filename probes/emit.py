@@ -19,6 +19,7 @@ Log = structlog.typing.FilteringBoundLogger
 def _shape(_: Any, __: str, said: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Envelope first, in the order of the contract; then the data, redacted. A rank of None is left out."""
     said.setdefault("time", round(time.time(), 6))
+    said.setdefault("mono", round(time.monotonic(), 6))
     line: dict[str, Any] = {"v": 1}
     for name in _ENVELOPE:
         value = said.pop(name, None)

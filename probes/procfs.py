@@ -1,6 +1,7 @@
 """The one module that reads /proc. Answers None or empty where a file is gone or thin (gVisor)."""
 
 import os
+import time
 from typing import NamedTuple
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -87,6 +88,19 @@ def pids() -> list[int]:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
+
+
+def uptime_s() -> float:
+    """Seconds since boot; 0.0 where that cannot be read."""
+    try:
+        return float((read("/proc/uptime") or b"0").split()[0])
+    except (ValueError, IndexError):
+        return 0.0
+
+
+def started(start_ticks: int) -> float:
+    """When a process of this start time began, in monotonic seconds of ours."""
+    return time.monotonic() - max(0.0, uptime_s() - start_ticks / _TICK)
 
 
 def is_alive(pid: int, start_ticks: int) -> bool:

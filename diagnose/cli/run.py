@@ -96,7 +96,7 @@ def execute(
     from diagnose.surfaces.local import Job, Local
     from diagnose.terminal import Screen
 
-    top, begun = runs.root(root), time.time()
+    top, begun = runs.root(root), time.monotonic()
     folder = playbook.root()
     policies = [playbook.read(folder / "environment" / f"{p}.toml", Environment) for p in POLICIES[mode]]
     limits = playbook.read(folder / "limits.toml", Limits)
@@ -108,7 +108,7 @@ def execute(
     called = name or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
     run: Path | None = None
     try:
-        run = runs.create(top, called, begun)
+        run = runs.create(top, called, time.time())
         local = Local(
             Job(
                 words,
@@ -149,7 +149,7 @@ def execute(
         verdict = None
     if verdict is None:
         return shown if whose == "command" else 3
-    session.say_end(verdict, code, time.time() - begun)
+    session.say_end(verdict, code, time.monotonic() - begun)
     return shown if whose == "command" else verdict.exit_code()
 
 

@@ -46,7 +46,7 @@ class Look:
 
     def take(self, between_s: float = BETWEEN_S) -> None:
         """Both scans; `evidence.taken` comes last."""
-        begun, dirs, self.scan = time.time(), list[str](), 1
+        begun, dirs, self.scan = time.monotonic(), list[str](), 1
         self.time_dir = new_time_dir(self.folder)
         self.say("evidence.started", None, time_dir=self.time_dir, cause=self.cause)
         if self._scan(dirs) and self._wait(between_s):
@@ -57,7 +57,7 @@ class Look:
             None,
             time_dir=dirs[0] if dirs else self.time_dir,
             time_dirs=dirs,
-            seconds=round(time.time() - begun, 3),
+            seconds=round(time.monotonic() - begun, 3),
             ranks=[one.rank for one in self.ranks],
             cause=self.cause,
         )

@@ -32,7 +32,7 @@ class Schedule:
             return
         while self.next_s <= now - self.started:
             self.next_s += min(self.next_s, _LONGEST_S)
-        begun = time.time()
+        begun = time.monotonic()
         here = [one for one in ranks if one.attempt == self.attempt and one.state not in "TtZX"]
         sockets = {one.rank: one.socket for one in here if one.socket}
         bodies = {r: reply.body for r, reply in flight.ask(sockets, _LIMIT_S).items() if not reply.error}
@@ -55,7 +55,7 @@ class Schedule:
             None,
             time_dir=time_dir,
             time_dirs=[time_dir],
-            seconds=round(time.time() - begun, 3),
+            seconds=round(time.monotonic() - begun, 3),
             ranks=sorted(bodies),
             cause="schedule",
         )
