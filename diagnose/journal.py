@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from diagnose.values import plain
 from probes.files import append_line, atomic_write
 from probes.layout import events_path
 from probes.redact import redact_value
@@ -27,7 +28,7 @@ class Journal:
         """Append one event."""
         line = {"v": 1, "time": round(time.time(), 6), "event": event, **self.frame, "level": level}
         line["mono"] = round(time.monotonic(), 6)
-        cleaned = redact_value(data)
+        cleaned = plain(redact_value(data))
         try:
             append_line(
                 self.path, msgspec.json.encode({**line, **(cleaned if isinstance(cleaned, dict) else {})})

@@ -20,7 +20,7 @@ from probes.collecting.logs import Logs
 from probes.collecting.manifest import set_lost
 from probes.collecting.segments import Segments
 from probes.collecting.wholes import Wholes, remove_drafts
-from probes.emit import open_log
+from probes.emit import grumble, open_log
 from probes.watching import death, strays
 from probes.watching.tail import parse
 
@@ -64,7 +64,7 @@ class Collector:
                 continue
             except OSError as error:
                 good = False
-                self._complain(str(error))
+                self._complain(error.strerror or str(error))
         if good and self.failing:
             self._complain("")
         return moved > 0, good
@@ -73,7 +73,8 @@ class Collector:
         """One line for each new state of the destination."""
         if error != self.failing:
             self.failing = error
-            print(f"collector: {error or 'the destination takes data again'}", file=sys.stderr, flush=True)
+            told = f"takes no data now ({error}): it is kept in {self.spool}" if error else "takes data again"
+            grumble(f"collector: {self.run_dir} {told}")
 
     def _logs(self, is_final: bool) -> int:
         self.places.refresh()
@@ -153,7 +154,7 @@ class Collector:
         try:
             set_lost(self.run_dir, reason)
         except OSError as error:
-            self._complain(str(error))
+            self._complain(error.strerror or str(error))
             return 0
         shutil.rmtree(self.spool, ignore_errors=True)
         return 0

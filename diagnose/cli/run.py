@@ -94,8 +94,9 @@ def execute(
     from diagnose.playbook import Environment, Limits
     from diagnose.session import Session
     from diagnose.surfaces.local import Job, Local
-    from diagnose.terminal import Screen
+    from diagnose.terminal import Screen, fill_standard
 
+    fill_standard()
     top, begun = runs.root(root), time.monotonic()
     folder = playbook.root()
     policies = [playbook.read(folder / "environment" / f"{p}.toml", Environment) for p in POLICIES[mode]]
@@ -122,9 +123,11 @@ def execute(
             screen,
             complain,
         )
-    except OSError as error:
+    except BaseException as error:
         if run:
             shutil.rmtree(run, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         reason = f"{error.strerror or error}"
         raise click.ClickException(f"cannot make a run directory in {top}: {reason}") from None
     session = Session(local, screen, cache(playbook.load), verbose)

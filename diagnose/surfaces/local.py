@@ -71,9 +71,17 @@ class Local:
         self.job, self.screen, self.complain = job, screen, complain
         self.mark = secrets.token_hex(8)
         self.spool = Path(tempfile.mkdtemp(prefix="dg-"))
+        try:
+            self._begin()
+        except BaseException:
+            self.clear()
+            raise
+
+    def _begin(self) -> None:
+        job = self.job
         for folder in (f"attempts/{ATTEMPT}/flight/watchdog", "sock", "elastic"):
             (self.spool / folder).mkdir(parents=True)
-        (self.spool / follow.OWNER).write_text(str(job.run))
+        (self.spool / follow.OWNER).write_bytes(os.fsencode(job.run))
         manifest.begin(
             job.run,
             id=job.run.name,
@@ -86,11 +94,11 @@ class Local:
             spool=str(self.spool),
             root=str(job.run.parent),
         )
-        self.journal = Journal(self.spool, job.run.name, ATTEMPT, complain)
+        self.journal = Journal(self.spool, job.run.name, ATTEMPT, self.complain)
         self.log = os.open(
             spool_launcher_log(str(self.spool)), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
-        self.tees = [Tee(fd, self.log, screen) for fd in (1, 2)]
+        self.tees = [Tee(fd, self.log, self.screen) for fd in (1, 2)]
         self.changes: list[Change] = []
         self.process: subprocess.Popen[bytes] | None = None
         errors = self.spool / "helpers.err"
@@ -144,6 +152,8 @@ class Local:
             )
         self._help(self.collector)
         try:
+            for tee in self.tees:  # before the command: a user may have no thread left
+                tee.start()
             self.process = subprocess.Popen(
                 self.job.command,
                 env=environ,
@@ -151,14 +161,16 @@ class Local:
                 stderr=self.tees[1].given,
                 process_group=None if self.shares_terminal else 0,
             )
+        except RuntimeError as error:
+            raise NotStarted(
+                126, f"{self.job.command[0]}: {error}: Resource temporarily unavailable"
+            ) from None
         except OSError as error:
             code = 127 if isinstance(error, FileNotFoundError) else 126
             raise NotStarted(code, f"{self.job.command[0]}: {error.strerror or error}") from None
         finally:
             for tee in self.tees:
                 os.close(tee.given)
-        for tee in self.tees:
-            tee.start()
         versions = {"diagnose": __version__, "diagnose_python": sys.version.split()[0]}
         argv = redact_argv(list(self.job.command))
         self.journal.say("command.started", pid=self.process.pid, argv=argv, versions=versions)

@@ -10,7 +10,7 @@ from probes.procfs import Stat
 
 @dataclass
 class Rank:
-    """One rank of one attempt: who it is, how to reach it, what was last seen. Times are monotonic seconds."""
+    """One rank of one attempt: who it is, how to reach it, what was last seen. Times are monotonic s."""
 
     rank: int
     attempt: str
