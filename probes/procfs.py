@@ -154,10 +154,10 @@ def parse_caught(raw: bytes) -> int | None:
     return None
 
 
-def catches(pid: int, signum: int) -> bool:
-    """Has the process a handler for this signal? False where that cannot be seen."""
+def catches(pid: int, signum: int) -> bool | None:
+    """Has the process a handler for this signal? None where that cannot be seen (gVisor)."""
     mask = parse_caught(read(f"/proc/{pid}/status") or b"")
-    return mask is not None and bool(mask >> (signum - 1) & 1)
+    return None if mask is None else bool(mask >> (signum - 1) & 1)
 
 
 def word(pid: int, name: str) -> str | None:
@@ -166,12 +166,14 @@ def word(pid: int, name: str) -> str | None:
     return text or None
 
 
-def fd_links(pid: int) -> dict[int, str]:
-    """Open descriptors and what they point at; empty where refused."""
+def fd_links(pid: int) -> dict[int, str] | None:
+    """Open descriptors and what they point at; None where we may not see them."""
     links: dict[int, str] = {}
     try:
         for name in os.listdir(f"/proc/{pid}/fd"):
             links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    except PermissionError:
+        return None
     except OSError:
         pass
     return links

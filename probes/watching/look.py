@@ -5,7 +5,7 @@ Runs in a forked child of the agent, so that the agent goes on watching; what it
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from probes import control, flight, handlers, procfs, stacks
 from probes.files import atomic_write
@@ -146,16 +146,18 @@ class Look:
             for one in left.values():
                 self._by_signal(one)
 
-    def _keep(self, via: str, left: dict[int, Rank], got: dict[int, stacks.Threads | str]) -> None:
-        handlers.mark(got, {rank: left[rank].pid for rank in got})
+    def _keep(self, via: str, left: dict[int, Rank], got: Mapping[int, stacks.Threads | bytes | str]) -> None:
+        threads = {rank: answer for rank, answer in got.items() if isinstance(answer, list)}
+        handlers.mark(threads, {rank: left[rank].pid for rank in threads})
         for rank, answer in got.items():
             if isinstance(answer, str):
                 self.dumb.add((rank, via))
                 self.say("stack.refused", rank, via=via, reason=answer, scan=self.scan)
                 continue
             one = left.pop(rank)
-            self.deeper.note(rank, answer, self.scan)
-            path = self._write("stacks", one, "json", stacks.document(via, one.pid, rank, answer))
+            if isinstance(answer, list):
+                self.deeper.note(rank, answer, self.scan)
+            path = self._write("stacks", one, *stacks.document(via, one.pid, rank, answer))
             self.say("stack.dumped", rank, path=path, dir=self.time_dir, via=via, scan=self.scan)
 
     def _by_signal(self, one: Rank) -> None:
@@ -166,12 +168,15 @@ class Look:
             reason = f"state {now.state}: it would not answer a signal"
         if not reason:
             self.say("signal.sent", one.rank, pid=one.pid, signal=one.stack_signal, why="stacks")
-            text = stacks.by_signal(one.pid, one.stack_signal, faults, SIGNAL_S)
+            try:
+                text = stacks.by_signal(one.pid, one.stack_signal, faults, SIGNAL_S)
+            except OSError as error:
+                text, reason = None, error.strerror or str(error)
             if text:
                 path = self._write("stacks", one, "txt", text.encode())
                 self.say("stack.dumped", one.rank, path=path, dir=self.time_dir, via="faulthandler", scan=1)
                 return
-            reason = f"nothing written within {SIGNAL_S} s"
+            reason = reason or f"nothing written within {SIGNAL_S} s"
         self.say("stack.refused", one.rank, via="faulthandler", reason=reason, scan=self.scan)
 
     def _proc(self, one: Rank) -> None:
