@@ -18,6 +18,7 @@ from probes import layout, procfs
 from probes.collecting.elastic import Places, outputs
 from probes.collecting.logs import Logs
 from probes.collecting.manifest import set_lost
+from probes.collecting.release import Release
 from probes.collecting.segments import Segments
 from probes.collecting.wholes import Wholes, remove_drafts
 from probes.emit import grumble, open_log
@@ -37,6 +38,7 @@ class Collector:
         self.logs = Logs(os.path.join(self.spool, "collector.json"))
         self.logs.load()
         remove_drafts(os.path.join(self.run_dir, "attempts"))
+        self.release = Release()
         self.places = Places(self.spool)
         self.late: dict[str, float] = {}
         self.failing = ""
@@ -98,7 +100,14 @@ class Collector:
         before = sum(log.size for log in self.logs.logs.values())
         for target in self.logs.append(is_final):
             self.log.warning("log.truncated", path=os.path.relpath(target, self.run_dir))
-        return sum(log.size for log in self.logs.logs.values()) - before
+        return sum(log.size for log in self.logs.logs.values()) - before + self._release()
+
+    def _release(self) -> int:
+        """Of a full log only the end will be wanted. A launcher may still read its ranks'. Bytes given back."""
+        own, freed = layout.spool_launcher_log(self.spool), 0
+        for path, end in self.logs.spare():
+            freed += self.release.until(path, end, None if path == own else strays.marked(self.given.mark))
+        return freed
 
     # The loop and its ends
 

@@ -208,7 +208,7 @@ def main(num_runs: int, seed: int) -> int:
     who = ", ".join(f"{n} {role}" for role, n in sorted(tally.items()))
     print(f"{num_runs} kills in {time.monotonic() - begun:.0f} s ({who})")
     print(
-        f"{bad} directories unreadable or wrong; of {num_bytes} bytes written before, {num_lost} segments lost"
+        f"{bad} directories unreadable or wrong; {num_lost} segments lost of {num_bytes} bytes written before"
     )
     return 1 if bad else 0
 
