@@ -103,7 +103,7 @@ class Collector:
         return sum(log.size for log in self.logs.logs.values()) - before + self._release()
 
     def _release(self) -> int:
-        """Of a full log only the end will be wanted. A launcher may still read its ranks'. Bytes given back."""
+        """Of a full log only the end will be wanted. A launcher may still read its ranks'. Bytes freed."""
         own, freed = layout.spool_launcher_log(self.spool), 0
         for path, end in self.logs.spare():
             freed += self.release.until(path, end, None if path == own else strays.marked(self.given.mark))

@@ -104,6 +104,15 @@ def test_where_the_spool_has_no_room_that_is_said_and_the_command_goes_on(place,
         assert not any("has died" in line for line in ours(ended.stderr))
 
 
+def test_a_root_that_is_read_only_is_refused_in_one_line(place):
+    with small_disk(place.path / "disk", "1m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        ended = place.run("run", "--root", "disk/runs", "--", "touch", "started")
+        assert ended.returncode == 2 and ended.stderr.count(b"\n") == 1
+        assert b"Read-only file system" in ended.stderr
+    assert not (place.path / "started").exists()
+
+
 def as_nobody(place) -> tuple[list[str], Path]:
     """A prefix that runs `diagnose` as another user, and a folder of that user's."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):

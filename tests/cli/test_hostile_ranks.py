@@ -5,6 +5,7 @@ The scenes run side by side, since each mostly waits.
 
 import os
 import shutil
+import signal
 import site
 import socket
 import subprocess
@@ -24,10 +25,13 @@ from diagnose.ground import sweep
 pytestmark = [pytest.mark.torch, pytest.mark.ranks]
 HERE = Path(__file__).parent
 TRAIN = """
-import ctypes, os, time, torch, torch.distributed as dist
+import ctypes, os, signal, time, torch, torch.distributed as dist
 rank = int(os.environ["RANK"])
 if os.environ.get("CLOSED"):  # PR_SET_DUMPABLE: nobody may trace it without CAP_SYS_PTRACE
     ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+if os.environ.get("DEAF"):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 dist.init_process_group("gloo")
 layer = torch.nn.Linear(4, 4)
 opt = torch.optim.SGD(layer.parameters(), lr=0.1)
@@ -154,6 +158,7 @@ def scenes() -> Iterator[dict[str, Future[Scene]]]:
         "gvisor": (RUNSC, bare, {"PATH": without_py_spy()}),
         "ptrace_refused": (LESS, sys.executable, {"CLOSED": "1"}),
         "py_spy_missing": ([], bare, {"PATH": without_py_spy(), "PATH_OF_0": os.environ["PATH"]}),
+        "deaf": ([], sys.executable, {"DEAF": "1"}),
         "clock_back": ([], sys.executable, {**off, "JUMP": "-3600"}),
         "clock_of_one_rank": ([], sys.executable, {"LD_PRELOAD_OF_1": off["LD_PRELOAD"]}),
     }
@@ -199,6 +204,17 @@ def test_without_py_spy_the_ranks_own_is_asked_then_the_signal(scenes: dict[str,
     assert scene.via() == {0: {"control_server"}, 1: {"faulthandler"}}
     assert scene.refused(1)["py_spy"] == "py-spy is not installed"
     assert scene.refused(1)["control_server"]
+
+
+def test_ranks_that_ignore_every_polite_signal_are_ended_and_named(
+    scenes: dict[str, "Future[Scene]"],
+) -> None:
+    scene = seen(scenes, "deaf")
+    assert scene.blames_rank_1(), scene.text[-3000:]
+    assert scene.code == 128 + signal.SIGTERM
+    (ended,) = [event for event in scene.events if event["event"] == "strays.ended"]
+    pids = {event["pid"] for event in scene.events if event["event"] == "rank.found"}
+    assert set(ended["pids"]) >= pids and ended["left"] == []
 
 
 @pytest.mark.parametrize("name", ["clock_back", "clock_of_one_rank"])
