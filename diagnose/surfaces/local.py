@@ -58,6 +58,16 @@ def lookup(command: Sequence[str], environ: Mapping[str, str]) -> None:
     raise NotStarted(127, f"{word}: command not found")
 
 
+def scratch() -> str:
+    """Where the spool goes: the temporary folder, unless its path leaves no room for a rank's unix socket.
+
+    A socket's path ends at 107 bytes. Without the sockets nobody can ask a blocked rank for its collectives.
+    """
+    folder, longest = tempfile.gettempdir(), "/dg-12345678/sock/r9999-4194304.sock"
+    is_short = len(os.fsencode(folder + longest)) <= 107
+    return folder if is_short or not os.access("/tmp", os.W_OK) else "/tmp"
+
+
 def hidden(name: str, value: str | None) -> str | None:
     """A variable's value as it may be shown."""
     return value and ("<redacted>" if is_secret_name(name) else redact(value))
@@ -70,7 +80,7 @@ class Local:
         """Make the spool and the manifest. Raises OSError."""
         self.job, self.screen, self.complain = job, screen, complain
         self.mark = secrets.token_hex(8)
-        self.spool = Path(tempfile.mkdtemp(prefix="dg-"))
+        self.spool = Path(tempfile.mkdtemp(prefix="dg-", dir=scratch()))
         try:
             self._begin()
         except BaseException:

@@ -32,9 +32,10 @@ if os.environ.get("CLOSED"):  # PR_SET_DUMPABLE: nobody may trace it without CAP
 if os.environ.get("DEAF"):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-dist.init_process_group("gloo")
 layer = torch.nn.Linear(4, 4)
-opt = torch.optim.SGD(layer.parameters(), lr=0.1)
+opt = torch.optim.SGD(layer.parameters(), lr=0.1)  # loads much of torch: before anything can be a silence
+layer(torch.ones(2, 4)).sum().backward()
+dist.init_process_group("gloo")
 def fetch(step):
     if rank == 0 and step == 2 and os.environ.get("JUMP"):
         with open(os.environ["CLOCK_OFFSET"], "w") as file:
@@ -102,7 +103,7 @@ def stage(prefix: list[str], python: str, env: dict[str, str], shown: str = "") 
         fresh = {"TMPDIR": str(top / "t"), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
         kept = {key: value for key, value in os.environ.items() if key not in outer}
         paths = {"PYTHONPATH": str(HERE.parent.parent), "CLOCK_OFFSET": str(top / "offset")}
-        options = ["--root", "runs", "--stall-after", "4", "--on-stall", "stop"]
+        options = ["--root", "runs", "--stall-after", "6", "--on-stall", "stop"]
         whole = {**kept, **fresh, **paths, "MASTER_PORT": str(port), **env}
         inside = ["env", "-i", *(f"{k}={whole[k]}" for k in (*fresh, *paths, "MASTER_PORT", "PATH", *env))]
         words = [
