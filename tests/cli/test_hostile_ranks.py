@@ -32,9 +32,10 @@ if os.environ.get("CLOSED"):  # PR_SET_DUMPABLE: nobody may trace it without CAP
 if os.environ.get("DEAF"):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-layer = torch.nn.Linear(4, 4)
-opt = torch.optim.SGD(layer.parameters(), lr=0.1)  # loads much of torch: before anything can be a silence
-layer(torch.ones(2, 4)).sum().backward()
+value = torch.ones(4)
+if os.environ.get("STEPS"):  # loads much more of torch
+    weight = torch.nn.Parameter(value)
+    opt = torch.optim.SGD([weight], lr=0.1)
 dist.init_process_group("gloo")
 def fetch(step):
     if rank == 0 and step == 2 and os.environ.get("JUMP"):
@@ -44,10 +45,10 @@ def fetch(step):
         time.sleep(1)
 for step in range(12):
     fetch(step)
-    layer(torch.ones(2, 4)).sum().backward()
-    for p in layer.parameters():
-        dist.all_reduce(p.grad)
-    opt.step()
+    dist.all_reduce(value)
+    if os.environ.get("STEPS"):
+        weight.sum().backward()
+        opt.step()
     time.sleep(0.3)
 """
 LAUNCH = """
@@ -96,6 +97,7 @@ def stage(prefix: list[str], python: str, env: dict[str, str], shown: str = "") 
         (top / "t").mkdir()
         (top / "train.py").write_text(TRAIN)
         (top / "launch.py").write_text(LAUNCH)
+        (top / "offset").write_text(env.get("OFFSET", "0"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -158,10 +160,13 @@ def scenes() -> Iterator[dict[str, Future[Scene]]]:
     plans: dict[str, tuple[list[str], str, dict[str, str]]] = {
         "gvisor": (RUNSC, bare, {"PATH": without_py_spy()}),
         "ptrace_refused": (LESS, sys.executable, {"CLOSED": "1"}),
-        "py_spy_missing": ([], bare, {"PATH": without_py_spy(), "PATH_OF_0": os.environ["PATH"]}),
-        "deaf": ([], sys.executable, {"DEAF": "1"}),
-        "clock_back": ([], sys.executable, {**off, "JUMP": "-3600"}),
-        "clock_of_one_rank": ([], sys.executable, {"LD_PRELOAD_OF_1": off["LD_PRELOAD"]}),
+        "py_spy_missing": (
+            [],
+            bare,
+            {"PATH": without_py_spy(), "PATH_OF_0": os.environ["PATH"], "DEAF": "1"},
+        ),
+        "clock_back": ([], sys.executable, {**off, "JUMP": "-3600", "STEPS": "1"}),
+        "clock_of_one_rank": ([], sys.executable, {"LD_PRELOAD_OF_1": off["LD_PRELOAD"], "OFFSET": "3600"}),
     }
     if shutil.which("gcc"):
         build = ["gcc", "-shared", "-fPIC", "-O1", "-o", off["LD_PRELOAD"], str(HERE / "clock_offset.c")]
@@ -202,7 +207,7 @@ def test_where_ptrace_is_refused_the_signal_still_gives_stacks(scenes: dict[str,
 def test_without_py_spy_the_ranks_own_is_asked_then_the_signal(scenes: dict[str, "Future[Scene]"]) -> None:
     scene = seen(scenes, "py_spy_missing")
     assert scene.blames_rank_1(), scene.text[-3000:]
-    assert scene.via() == {0: {"control_server"}, 1: {"faulthandler"}}
+    assert "control_server" in scene.via()[0] and scene.via()[1] == {"faulthandler"}
     assert scene.refused(1)["py_spy"] == "py-spy is not installed"
     assert scene.refused(1)["control_server"]
 
@@ -210,8 +215,7 @@ def test_without_py_spy_the_ranks_own_is_asked_then_the_signal(scenes: dict[str,
 def test_ranks_that_ignore_every_polite_signal_are_ended_and_named(
     scenes: dict[str, "Future[Scene]"],
 ) -> None:
-    scene = seen(scenes, "deaf")
-    assert scene.blames_rank_1(), scene.text[-3000:]
+    scene = seen(scenes, "py_spy_missing")
     assert scene.code == 128 + signal.SIGTERM
     (ended,) = [event for event in scene.events if event["event"] == "strays.ended"]
     pids = {event["pid"] for event in scene.events if event["event"] == "rank.found"}
