@@ -200,7 +200,7 @@ def test_in_gvisor_the_verdict_is_right_without_py_spy_too(scenes: dict[str, "Fu
 def test_where_ptrace_is_refused_the_signal_still_gives_stacks(scenes: dict[str, "Future[Scene]"]) -> None:
     scene = seen(scenes, "ptrace_refused")
     assert scene.blames_rank_1(), scene.text[-3000:]
-    assert scene.via() == {0: {"faulthandler"}, 1: {"faulthandler"}}
+    assert all("faulthandler" in scene.via()[rank] for rank in (0, 1))
     assert "ermission denied" in scene.refused(1)["py_spy"]
 
 
