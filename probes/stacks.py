@@ -152,7 +152,8 @@ def main(argv: list[str] | None = None) -> int:
             threads = from_outside({0: given.pid}, given.limit)[0]
         elif given.socket:
             threads = from_inside({0: given.socket}, given.limit)[0]
-        handlers.mark({name: threads}, {name: given.pid})
+        if isinstance(threads, list):
+            handlers.mark({name: threads}, {name: given.pid})
         if not isinstance(threads, str):
             ending, body = document(via, given.pid, given.rank, threads)
             path = os.path.join(given.out, f"rank-{name:05d}.{ending}")

@@ -28,7 +28,7 @@ from diagnose.ground import Ground, carriers, finish, interruptible, sweep
 
 ROLES = {"parent": "diagnose run", "agent": "probes.agent", "collector": "probes.collector"}
 ALL = "all three"
-LIMIT_S, LANES, WITH_TORCH = 60.0, 4, 20
+LIMIT_S, LANES, WITH_TORCH = 180.0, 4, 20
 JOB = """
 import os, subprocess, sys, time
 if "RANK" in os.environ:
@@ -166,7 +166,8 @@ def one(top: Path, num: int, role: str, share: float) -> Outcome:
     finish(process, LIMIT_S)
     time.sleep(0.5 if role == ALL else 0)
     found = [] if role == ALL else [f"left behind: {line}" for line in sweep(ground.temporary, 20)]
-    runs = list(ground.root.iterdir()) if ground.root.is_dir() else []
+    found_runs = list(ground.root.iterdir()) if ground.root.is_dir() else []
+    runs = [run for run in found_runs if any(run.iterdir())]  # an empty one had not begun
     num_lost = 0
     for run in runs:
         found += faults(run, role, process.returncode)
@@ -176,7 +177,9 @@ def one(top: Path, num: int, role: str, share: float) -> Outcome:
     if not runs and (before or role not in ("parent", ALL)):  # else it had not begun
         found.append("no run directory")
     if role == ALL:
-        found += [f"left behind: {line}" for line in sweep(ground.temporary, 20)]
+        found += [
+            f"left behind: {line}" for line in sweep(ground.temporary, LIMIT_S)
+        ]  # the job ends by itself
     shutil.rmtree(ground.top, ignore_errors=True)
     return Outcome(role, wait_s, hit, found, sum(map(len, before.values())), num_lost)
 
