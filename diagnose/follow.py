@@ -48,8 +48,8 @@ def spool_of(run: Path, found: Manifest) -> Path | None:
     try:
         if spool is None or spool.stat().st_uid != os.getuid():
             return None
-        return spool if (spool / OWNER).read_text() == str(run.resolve()) else None
-    except (OSError, UnicodeDecodeError):
+        return spool if (spool / OWNER).read_bytes() == os.fsencode(run.resolve()) else None
+    except OSError:
         return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from diagnose.values import plain
 from probes.files import append_line, atomic_write
 from probes.layout import events_path
 from probes.redact import redact_value
@@ -26,7 +27,8 @@ class Journal:
     def say(self, event: str, level: str = "info", **data: object) -> None:
         """Append one event."""
         line = {"v": 1, "time": round(time.time(), 6), "event": event, **self.frame, "level": level}
-        cleaned = redact_value(data)
+        line["mono"] = round(time.monotonic(), 6)
+        cleaned = plain(redact_value(data))
         try:
             append_line(
                 self.path, msgspec.json.encode({**line, **(cleaned if isinstance(cleaned, dict) else {})})

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from diagnose.contract import MANIFEST, Manifest
+from diagnose.values import plain
 from probes.files import atomic_write
 
 FINAL = {"ok", "error"}
@@ -42,17 +43,17 @@ def begin(run: Path, id: str, **fields: object) -> None:
 def advance(run: Path, state: str, reason: str = "", **fields: object) -> bool:
     """Go to `state`, if one may from where it is; True if it did. Raises OSError."""
     try:
-        plain = msgspec.json.decode(path(run).read_bytes())
+        now = msgspec.json.decode(path(run).read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
-        plain = {"schema": MANIFEST, "run": run.name, "state": "launching"}
-    if not isinstance(plain, dict) or state not in NEXT.get(str(plain.get("state")), set()):
+        now = {"schema": MANIFEST, "run": run.name, "state": "launching"}
+    if not isinstance(now, dict) or state not in NEXT.get(str(now.get("state")), set()):
         return False
-    past = plain.get("transitions")
+    past = now.get("transitions")
     step = {"state": state, "time": time.time(), "reason": reason}
     transitions = [*(past if isinstance(past, list) else []), step]
-    save(run, plain | fields | {"state": state, "transitions": transitions})
+    save(run, now | fields | {"state": state, "transitions": transitions})
     return True
 
 
-def save(run: Path, plain: dict[str, object]) -> None:
-    atomic_write(path(run), msgspec.json.format(msgspec.json.encode(plain), indent=1) + b"\n")
+def save(run: Path, fields: dict[str, object]) -> None:
+    atomic_write(path(run), msgspec.json.format(msgspec.json.encode(plain(fields)), indent=1) + b"\n")

@@ -9,6 +9,7 @@ from types import ModuleType
 import msgspec
 
 from diagnose import coverage
+from diagnose.clocks import straighten
 from diagnose.conclude import decide
 from diagnose.judge import match
 from diagnose.model import Event, Evidence, Fact, Member
@@ -75,7 +76,7 @@ def needs() -> dict[str, tuple[str, ...]]:
 
 def judge(bundle: str, events: Sequence[Event], book: Playbook) -> Verdict:
     """The verdict on the events of one attempt."""
-    evidence = coverage.gather(events)
+    evidence = coverage.gather(straighten(events))
     facts = derive(evidence)
     findings = [match(name, failure, facts, evidence, needs()) for name, failure in book.failures.items()]
     return decide(bundle, findings, facts, evidence, book, needs())

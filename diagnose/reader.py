@@ -10,6 +10,7 @@ import msgspec
 from diagnose import bundle, follow, manifest, record
 from diagnose.pipeline import diagnose_bundle
 from diagnose.playbook import Playbook
+from diagnose.values import string
 from diagnose.verdict import Verdict, encode
 from probes.files import atomic_write
 
@@ -18,7 +19,7 @@ ENDED = {"ok", "error", "lost"}
 
 def judge(run: Path, given: str, book: Playbook) -> Verdict:
     """The verdict on what lies there now. Raises bundle.BundleError where nothing can be read."""
-    verdict = diagnose_bundle(given, bundle.members(str(run)), book)
+    verdict = diagnose_bundle(string(given), bundle.members(str(run)), book)
     found = manifest.read(run) if run.is_dir() else None
     if found is None:
         return verdict

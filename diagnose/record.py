@@ -37,6 +37,16 @@ def number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def moment(line: Line, first: Line) -> float | None:
+    """When a line was written, by the clock of `first`: the wall clock may have been set in between."""
+    told, begun = number(line.get("time")), number(first.get("time"))
+    monos = number(line.get("mono")), number(first.get("mono"))
+    if told is None or begun is None or monos[0] is None or monos[1] is None:
+        return told
+    even = begun + monos[0] - monos[1]
+    return even if abs(even - told) > 1 else told
+
+
 def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
@@ -55,7 +65,7 @@ def build(found: Manifest, events: Iterable[Line]) -> RunRecord:
         command=found.command,
         exit_path=exit_path(found, kinds, end),
         started=number(start.get("time")) or (found.transitions[0].time if found.transitions else None),
-        ended=number(end.get("time")) or last_word(found, kinds),
+        ended=moment(end, start) or last_word(found, kinds),
         exit_code=integer(end.get("exit_code")),
         signal=integer(end.get("signal")),
         attempts=[Attempt(attempt=name, ranks=sorted(ranks)) for name, ranks in attempts.items()],

@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import FrameType
 
 import click
+from msgspec.structs import replace
 
 from diagnose import reader
 from diagnose.journal import Tail, save, sealed
@@ -51,6 +52,7 @@ class Session:
         self.judged: deque[Verdict | str] = deque()
         self.answer: list[str] = []  # what the last interim verdict came to
         self.errors_read = 0
+        self.kept = local.job.run  # where the evidence lies at the end
 
     # Signals
 
@@ -106,15 +108,21 @@ class Session:
     def run(self) -> int:
         """Watch until the command has ended; its code (negative: a signal)."""
         while (code := self.local.look()) is None:
-            self._read()
-            self._show()
+            self._follow()
             self.nap(LOOK_S)
         self.kill_at = self.hurry_at = 0.0
-        self._read()
+        self._follow()
         self.screen.progress("")
         if self.judging:
             self.judging.join(5)
         return code
+
+    def _follow(self) -> None:
+        try:
+            self._read()
+            self._show()
+        except Exception as error:  # whatever is wrong with us, the job goes on
+            self.screen.complain(f"it cannot be followed: {type(error).__name__}: {error}")
 
     def _read(self) -> None:
         for event in self.tail.read():
@@ -188,6 +196,7 @@ class Session:
         is_whole = local.fetch() and sealed(local.spool, run)()
         asked, self.asked = self.asked, 2  # one more signal, and there is no verdict
         done: list[Verdict | Exception] = []
+        self.kept = run if is_whole else local.spool
         work = threading.Thread(target=self._final, args=(done,), daemon=True)
         work.start()
         while work.is_alive() and self.asked == 2:
@@ -196,7 +205,10 @@ class Session:
         if is_whole:
             local.clear()
         else:
-            local.complain(f"not all could be brought to {run}; the rest is in {local.spool}")
+            local.complain(
+                f"not all could be brought to {run}; it is in {local.spool}, and judged from there"
+            )
+            local.complain(f"once there is room: diagnose show {run}")
         if done and isinstance(done[0], Exception):
             raise done[0]
         return done[0] if done and isinstance(done[0], Verdict) else None
@@ -204,11 +216,13 @@ class Session:
     def _final(self, done: "list[Verdict | Exception]") -> None:
         run = self.local.job.run
         try:
-            verdict = reader.judge(run, str(run), self.book())
-            try:
-                reader.write(run, verdict)
-            except OSError as error:
-                self.local.complain(f"verdict and record cannot be written: {error.strerror or error}")
+            verdict = reader.judge(self.kept, str(self.kept), self.book())
+            verdict = replace(verdict, run=replace(verdict.run, name=run.name))
+            if self.kept == run:  # else the next reader writes them, once it has brought over the rest
+                try:
+                    reader.write(run, verdict)
+                except OSError as error:
+                    self.local.complain(f"verdict and record cannot be written: {error.strerror or error}")
             done.append(verdict)
         except Exception as error:
             done.append(error)
@@ -220,10 +234,11 @@ class Session:
         run = self.local.job.run
         if code == 0 and not verdict.causes and verdict.symptom == "none":
             ranks = f"{count(verdict.run.num_ranks, 'rank')}, " if verdict.run.num_ranks else ""
-            self.local.complain(f"nothing wrong found; {ranks}{clock(seconds)}; {run}")
+            self.local.complain(f"nothing wrong found; {ranks}{clock(seconds)}; {self.kept}")
         else:
             self.say_verdict(verdict)
-            self.local.complain(f"evidence, record and verdict: {run}")
+            held = "evidence, record and verdict" if self.kept == run else "evidence"
+            self.local.complain(f"{held}: {self.kept}")
 
     def say_verdict(self, verdict: Verdict) -> None:
         """Print it to stderr, styled where that is wanted."""

@@ -15,6 +15,21 @@ CHUNK = 1 << 16
 HOLD_S = 1.0  # a line without an end is logged after this
 
 
+def fill_standard() -> None:
+    """Open what of 0, 1 and 2 is closed: else a file of ours gets that number, and the command's output."""
+    fd = os.open(os.devnull, os.O_RDWR)
+    while fd <= 2:
+        fd = os.dup(fd)
+    os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 class Screen:
     """Our stdout and stderr, shared by the command's output and one progress line of ours."""
 
@@ -24,6 +39,7 @@ class Screen:
         self.is_terminal = os.isatty(2) and os.environ.get("TERM") != "dumb"
         self.is_bare = True  # the cursor is at the beginning of a line
         self.dead: set[int] = set()  # our streams that nobody reads any more
+        self.said: set[str] = set()
 
     def put(self, fd: int, data: bytes) -> None:
         """Pass on what the command printed; blocks as the command itself would have."""
@@ -44,6 +60,12 @@ class Screen:
             self.is_bare = True
         finally:
             self.lock.release()
+
+    def complain(self, line: str) -> None:
+        """Say once what is wrong."""
+        if line not in self.said:
+            self.said.add(line)
+            self.say(f"diagnose: {line}\n")
 
     def progress(self, text: str) -> None:
         """Rewrite the progress line, where there is a terminal that is free for it."""
@@ -121,8 +143,10 @@ class Tee(threading.Thread):
         end = max(self.held.rfind(b"\n"), self.held.rfind(b"\r")) + 1
         end = len(self.held) if is_all or len(self.held) - end > CHUNK else end
         if end:
-            with suppress(OSError):  # a full disk: the console still shows it
-                os.write(self.log, self.held[:end])
+            try:
+                write_all(self.log, self.held[:end])
+            except OSError as error:  # a full disk: the console still shows it
+                self.screen.complain(f"the output is not kept ({error.strerror}), it only passes through")
             self.held = self.held[end:]
 
     def finish(self, patience_s: float = 2.0) -> bool:

@@ -164,12 +164,12 @@ class Agent:
             one.is_stopped = not one.is_stopped
             self._say_of(one, "rank.stopped" if one.is_stopped else "rank.continued", pid=one.pid)
         said = (one.is_stopped, one.phase, one.waiting, one.num_steps > 0)
-        if said != one.said or time.time() - one.sampled >= SAMPLE_S or self.looks.fd >= 0:
+        if said != one.said or time.monotonic() - one.sampled >= SAMPLE_S or self.looks.fd >= 0:
             one.said = said
             self._sample(one)
 
     def _sample(self, one: Rank) -> None:
-        data = self.sampler.sample(one, self.stalls.silence.silent_s(one.rank, time.time()))
+        data = self.sampler.sample(one, self.stalls.silence.silent_s(one.rank, time.monotonic()))
         if data is not None:
             self._say_of(one, "rank.sampled", **data)
             self.host.read(one)

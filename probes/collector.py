@@ -18,9 +18,10 @@ from probes import layout, procfs
 from probes.collecting.elastic import Places, outputs
 from probes.collecting.logs import Logs
 from probes.collecting.manifest import set_lost
+from probes.collecting.release import Release
 from probes.collecting.segments import Segments
 from probes.collecting.wholes import Wholes, remove_drafts
-from probes.emit import open_log
+from probes.emit import grumble, open_log
 from probes.watching import death, strays
 from probes.watching.tail import parse
 
@@ -37,6 +38,7 @@ class Collector:
         self.logs = Logs(os.path.join(self.spool, "collector.json"))
         self.logs.load()
         remove_drafts(os.path.join(self.run_dir, "attempts"))
+        self.release = Release()
         self.places = Places(self.spool)
         self.late: dict[str, float] = {}
         self.failing = ""
@@ -64,7 +66,7 @@ class Collector:
                 continue
             except OSError as error:
                 good = False
-                self._complain(str(error))
+                self._complain(error.strerror or str(error))
         if good and self.failing:
             self._complain("")
         return moved > 0, good
@@ -73,7 +75,8 @@ class Collector:
         """One line for each new state of the destination."""
         if error != self.failing:
             self.failing = error
-            print(f"collector: {error or 'the destination takes data again'}", file=sys.stderr, flush=True)
+            told = f"takes no data now ({error}): it is kept in {self.spool}" if error else "takes data again"
+            grumble(f"collector: {self.run_dir} {told}")
 
     def _logs(self, is_final: bool) -> int:
         self.places.refresh()
@@ -97,7 +100,14 @@ class Collector:
         before = sum(log.size for log in self.logs.logs.values())
         for target in self.logs.append(is_final):
             self.log.warning("log.truncated", path=os.path.relpath(target, self.run_dir))
-        return sum(log.size for log in self.logs.logs.values()) - before
+        return sum(log.size for log in self.logs.logs.values()) - before + self._release()
+
+    def _release(self) -> int:
+        """Of a full log only the end will be wanted. A launcher may still read its ranks'. Bytes freed."""
+        own, freed = layout.spool_launcher_log(self.spool), 0
+        for path, end in self.logs.spare():
+            freed += self.release.until(path, end, None if path == own else strays.marked(self.given.mark))
+        return freed
 
     # The loop and its ends
 
@@ -153,7 +163,7 @@ class Collector:
         try:
             set_lost(self.run_dir, reason)
         except OSError as error:
-            self._complain(str(error))
+            self._complain(error.strerror or str(error))
             return 0
         shutil.rmtree(self.spool, ignore_errors=True)
         return 0

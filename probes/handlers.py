@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from probes import deadline
 
 K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 _MOST = 2 << 20  # bytes of a source file
 _FOREIGN = ("site-packages", "dist-packages", "/lib/python", "<")
 _OWN_S = 1.0  # the program's files may lie on a file system that does not answer
@@ -54,9 +55,9 @@ def places(path: str, pid: int) -> Iterator[str]:
         yield f"/proc/{pid}/cwd/{path}"
 
 
-def marked(found: dict[K, Threads | str]) -> dict[K, Threads | str]:
+def marked(found: dict[K, V]) -> dict[K, V]:
     """The same stacks; frames of main threads in a handler of the program's own code say what is `caught`."""
-    mains = {key: main_frames(threads) for key, threads in found.items() if not isinstance(threads, str)}
+    mains = {key: main_frames(threads) for key, threads in found.items() if isinstance(threads, list)}
     places = [
         (frame, frame["filename"], frame["line"], pid)
         for pid, frames in mains.values()

@@ -1,6 +1,7 @@
 """The one module that reads /proc. Answers None or empty where a file is gone or thin (gVisor)."""
 
 import os
+import time
 from typing import NamedTuple
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -98,6 +99,19 @@ def pids() -> list[int]:
         return []
 
 
+def uptime_s() -> float:
+    """Seconds since boot; 0.0 where that cannot be read."""
+    try:
+        return float((read("/proc/uptime") or b"0").split()[0])
+    except (ValueError, IndexError):
+        return 0.0
+
+
+def started(start_ticks: int) -> float:
+    """When a process of this start time began, in monotonic seconds of ours."""
+    return time.monotonic() - max(0.0, uptime_s() - start_ticks / _TICK)
+
+
 def is_alive(pid: int, start_ticks: int) -> bool:
     """Is it still that process, and not a zombie? A start_ticks of 0 matches any."""
     now = stat(pid)
@@ -149,10 +163,10 @@ def parse_caught(raw: bytes) -> int | None:
     return None
 
 
-def catches(pid: int, signum: int) -> bool:
-    """Has the process a handler for this signal? False where that cannot be seen."""
+def catches(pid: int, signum: int) -> bool | None:
+    """Has the process a handler for this signal? None where that cannot be seen (gVisor)."""
     mask = parse_caught(read(f"/proc/{pid}/status") or b"")
-    return mask is not None and bool(mask >> (signum - 1) & 1)
+    return None if mask is None else bool(mask >> (signum - 1) & 1)
 
 
 def word(pid: int, name: str) -> str | None:
@@ -161,12 +175,14 @@ def word(pid: int, name: str) -> str | None:
     return text or None
 
 
-def fd_links(pid: int) -> dict[int, str]:
-    """Open descriptors and what they point at; empty where refused."""
+def fd_links(pid: int) -> dict[int, str] | None:
+    """Open descriptors and what they point at; None where we may not see them."""
     links: dict[int, str] = {}
     try:
         for name in os.listdir(f"/proc/{pid}/fd"):
             links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    except PermissionError:
+        return None
     except OSError:
         pass
     return links

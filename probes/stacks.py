@@ -44,6 +44,18 @@ def parse_threads(raw: bytes) -> Threads | None:
     return threads
 
 
+def parse_text(raw: bytes) -> bytes | None:
+    """The text py-spy prints (a control server gives no other form), less the command line; else None.
+
+    >>> parse_text(b'Process 7: python --key x\\nPython v3.11\\n\\nThread 7 (idle): "MainThread"')
+    b'Process 7: -\\nPython v3.11\\n\\nThread 7 (idle): "MainThread"'
+    """
+    head, _, rest = raw.partition(b"\n")
+    if not head.startswith(b"Process ") or b"\nThread " not in raw:
+        return None
+    return head.partition(b":")[0] + b": -\n" + rest
+
+
 def why_not(outcome: deadline.Outcome) -> str:
     """py-spy's refusal in one line: its causes count, its headline is the same for many of them."""
     if outcome.timed_out:
@@ -61,12 +73,13 @@ def from_outside(pids: Mapping[int, int], limit_s: float) -> dict[int, Threads |
     return handlers.marked({r: parse_threads(one.stdout) or why_not(one) for r, one in outcomes.items()})
 
 
-def from_inside(sockets: Mapping[int, str], limit_s: float) -> dict[int, Threads | str]:
+def from_inside(sockets: Mapping[int, str], limit_s: float) -> dict[int, Threads | bytes | str]:
     """py-spy started by the ranks' own control servers."""
     asked = control.post_many({rank: (path, PYSPY_HANDLER) for rank, path in sockets.items()}, limit_s)
     got = {
         rank: reply.error
         or parse_threads(reply.body)
+        or parse_text(reply.body)
         or f"no stacks: {reply.body[:200].decode(errors='replace')}"
         for rank, reply in asked.items()
     }
@@ -79,15 +92,20 @@ def may_signal(pid: int, start_ticks: int, signum: int, faults: str, stack_fd: i
         return "process has gone"
     if signum <= 0:
         return "no signal was set aside for stacks"
-    if not procfs.catches(pid, signum):
+    catches, links = procfs.catches(pid, signum), procfs.fd_links(pid)
+    if catches is False:
         return f"no handler for {signal.Signals(signum).name}: it would end the process"
-    links = procfs.fd_links(pid)
+    if links is None:  # another user's, or one that is not dumpable
+        return "" if catches else "whether it has a handler cannot be seen"
     found = links.get(stack_fd) if stack_fd >= 0 else faults if faults in links.values() else None
     return "" if found == faults else "the file for stacks is closed there"
 
 
 def by_signal(pid: int, signum: int, faults: str, limit_s: float) -> str | None:
-    """Send the signal; what faulthandler appended to `faults`, or None if nothing came by the deadline."""
+    """Send the signal; what faulthandler appended to `faults`, or None if nothing came by the deadline.
+
+    Raises OSError where it may not be sent.
+    """
     before = _size(faults)
     os.kill(pid, signum)
     end, last = time.monotonic() + limit_s, -1
@@ -109,10 +127,12 @@ def _size(path: str) -> int:
         return 0
 
 
-def document(via: str, pid: int, rank: int | None, threads: Threads) -> bytes:
-    """What a stack file holds."""
+def document(via: str, pid: int, rank: int | None, threads: Threads | bytes) -> tuple[str, bytes]:
+    """What a stack file is called at its end, and what it holds."""
+    if isinstance(threads, bytes):
+        return "txt", threads
     head = {"version": 1, "via": via, "pid": pid, "rank": rank, "time": round(time.time(), 6)}
-    return json.dumps(head | {"threads": threads}).encode()
+    return "json", json.dumps(head | {"threads": threads}).encode()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -128,15 +148,16 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     log, name = open_log("stacks"), given.rank if given.rank is not None else given.pid
     for via in ("py_spy", "control_server"):
-        threads: Threads | str = "no socket given"
+        threads: Threads | bytes | str = "no socket given"
         if via == "py_spy":
             threads = from_outside({0: given.pid}, given.limit)[0]
         elif given.socket:
             threads = from_inside({0: given.socket}, given.limit)[0]
         if not isinstance(threads, str):
-            path = os.path.join(given.out, f"rank-{name:05d}.json")
+            ending, body = document(via, given.pid, given.rank, threads)
+            path = os.path.join(given.out, f"rank-{name:05d}.{ending}")
             os.makedirs(given.out, exist_ok=True)
-            atomic_write(path, document(via, given.pid, given.rank, threads))
+            atomic_write(path, body)
             log.info("stack.dumped", rank=given.rank, pid=given.pid, path=path, via=via)
             return 0
         log.warning("stack.refused", rank=given.rank, pid=given.pid, via=via, reason=threads)

@@ -31,6 +31,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.verdict": {"diagnose.model"},
     "diagnose.playbook": {"diagnose.model"},
     "diagnose.coverage": {"diagnose.model"},
+    "diagnose.clocks": {"diagnose.model", "diagnose.values"},
     "diagnose.judge": READER,
     "diagnose.conclude": {*READER, "diagnose.judge", "diagnose.merged"},
     "diagnose.scoring": {"diagnose.model"},

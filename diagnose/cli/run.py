@@ -94,9 +94,10 @@ def execute(
     from diagnose.playbook import Environment, Limits
     from diagnose.session import Session
     from diagnose.surfaces.local import Job, Local
-    from diagnose.terminal import Screen
+    from diagnose.terminal import Screen, fill_standard
 
-    top, begun = runs.root(root), time.time()
+    fill_standard()
+    top, begun = runs.root(root), time.monotonic()
     folder = playbook.root()
     policies = [playbook.read(folder / "environment" / f"{p}.toml", Environment) for p in POLICIES[mode]]
     limits = playbook.read(folder / "limits.toml", Limits)
@@ -108,7 +109,7 @@ def execute(
     called = name or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
     run: Path | None = None
     try:
-        run = runs.create(top, called, begun)
+        run = runs.create(top, called, time.time())
         local = Local(
             Job(
                 words,
@@ -122,9 +123,11 @@ def execute(
             screen,
             complain,
         )
-    except OSError as error:
+    except BaseException as error:
         if run:
             shutil.rmtree(run, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         reason = f"{error.strerror or error}"
         raise click.ClickException(f"cannot make a run directory in {top}: {reason}") from None
     session = Session(local, screen, cache(playbook.load), verbose)
@@ -149,7 +152,7 @@ def execute(
         verdict = None
     if verdict is None:
         return shown if whose == "command" else 3
-    session.say_end(verdict, code, time.time() - begun)
+    session.say_end(verdict, code, time.monotonic() - begun)
     return shown if whose == "command" else verdict.exit_code()
 
 

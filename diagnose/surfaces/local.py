@@ -58,6 +58,16 @@ def lookup(command: Sequence[str], environ: Mapping[str, str]) -> None:
     raise NotStarted(127, f"{word}: command not found")
 
 
+def scratch() -> str:
+    """Where the spool goes: the temporary folder, unless its path leaves no room for a rank's unix socket.
+
+    A socket's path ends at 107 bytes. Without the sockets nobody can ask a blocked rank for its collectives.
+    """
+    folder, longest = tempfile.gettempdir(), "/dg-12345678/sock/r9999-4194304.sock"
+    is_short = len(os.fsencode(folder + longest)) <= 107
+    return folder if is_short or not os.access("/tmp", os.W_OK) else "/tmp"
+
+
 def hidden(name: str, value: str | None) -> str | None:
     """A variable's value as it may be shown."""
     return value and ("<redacted>" if is_secret_name(name) else redact(value))
@@ -70,10 +80,18 @@ class Local:
         """Make the spool and the manifest. Raises OSError."""
         self.job, self.screen, self.complain = job, screen, complain
         self.mark = secrets.token_hex(8)
-        self.spool = Path(tempfile.mkdtemp(prefix="dg-"))
+        self.spool = Path(tempfile.mkdtemp(prefix="dg-", dir=scratch()))
+        try:
+            self._begin()
+        except BaseException:
+            self.clear()
+            raise
+
+    def _begin(self) -> None:
+        job = self.job
         for folder in (f"attempts/{ATTEMPT}/flight/watchdog", "sock", "elastic"):
             (self.spool / folder).mkdir(parents=True)
-        (self.spool / follow.OWNER).write_text(str(job.run))
+        (self.spool / follow.OWNER).write_bytes(os.fsencode(job.run))
         manifest.begin(
             job.run,
             id=job.run.name,
@@ -86,11 +104,11 @@ class Local:
             spool=str(self.spool),
             root=str(job.run.parent),
         )
-        self.journal = Journal(self.spool, job.run.name, ATTEMPT, complain)
+        self.journal = Journal(self.spool, job.run.name, ATTEMPT, self.complain)
         self.log = os.open(
             spool_launcher_log(str(self.spool)), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
-        self.tees = [Tee(fd, self.log, screen) for fd in (1, 2)]
+        self.tees = [Tee(fd, self.log, self.screen) for fd in (1, 2)]
         self.changes: list[Change] = []
         self.process: subprocess.Popen[bytes] | None = None
         errors = self.spool / "helpers.err"
@@ -144,6 +162,8 @@ class Local:
             )
         self._help(self.collector)
         try:
+            for tee in self.tees:  # before the command: a user may have no thread left
+                tee.start()
             self.process = subprocess.Popen(
                 self.job.command,
                 env=environ,
@@ -151,14 +171,16 @@ class Local:
                 stderr=self.tees[1].given,
                 process_group=None if self.shares_terminal else 0,
             )
+        except RuntimeError as error:
+            raise NotStarted(
+                126, f"{self.job.command[0]}: {error}: Resource temporarily unavailable"
+            ) from None
         except OSError as error:
             code = 127 if isinstance(error, FileNotFoundError) else 126
             raise NotStarted(code, f"{self.job.command[0]}: {error.strerror or error}") from None
         finally:
             for tee in self.tees:
                 os.close(tee.given)
-        for tee in self.tees:
-            tee.start()
         versions = {"diagnose": __version__, "diagnose_python": sys.version.split()[0]}
         argv = redact_argv(list(self.job.command))
         self.journal.say("command.started", pid=self.process.pid, argv=argv, versions=versions)

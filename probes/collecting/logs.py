@@ -55,6 +55,17 @@ class Logs:
                 full.append(log.target)
         return full
 
+    def spare(self) -> list[tuple[str, int]]:
+        """Sources of full logs, each with where the part begins that may still be wanted."""
+        found = [
+            (source, log.is_ended) for log in self.logs.values() if log.is_full for source in log.sources
+        ]
+        return [
+            (source, os.stat(source).st_size - 2 * TAIL)
+            for source, is_ended in found
+            if not is_ended and os.path.exists(source)
+        ]
+
     def _take(self, log: Log, is_final: bool) -> bool:
         taken, data = dict(log.sources), b""
         for source, offset in log.sources.items():

@@ -33,7 +33,7 @@ class Followed:
 
     def current(self) -> list[Rank]:
         """The live ranks of the newest attempt."""
-        newest = max(self.ranks.values(), key=lambda one: one.claimed, default=None)
+        newest = max(self.ranks.values(), key=lambda one: one.found, default=None)
         if newest is None:
             return []
         here = [one for one in self.ranks.values() if one.attempt == newest.attempt]
@@ -79,7 +79,8 @@ class Followed:
         if (one.attempt, one.rank, one.pid) in self.gone:
             return
         key = (one.attempt, one.rank)
-        one.found = time.time()
+        one.found = time.monotonic()
+        one.seen = procfs.started(one.start_ticks)
         one.pidfd = death.open_pidfd(one.pid, one.start_ticks)
         one.environ = one.environ or procfs.environ(one.pid)
         self.ranks[key] = one
@@ -138,5 +139,4 @@ def _from_environ(marked: Marked, base: str) -> Rank:
         number("WORLD_SIZE", 0),
         environ=marked.environ,
         restart_count=number("TORCHELASTIC_RESTART_COUNT", 0),
-        claimed=time.time(),
     )

@@ -6,7 +6,7 @@ Runs in a forked child of the agent, so that the agent goes on watching; what it
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from probes import connections, control, deadline, flight, procfs, stacks
 from probes.files import atomic_write
@@ -48,7 +48,7 @@ class Look:
 
     def take(self, between_s: float = BETWEEN_S) -> None:
         """Both scans; `evidence.taken` comes last."""
-        begun, dirs, self.scan = time.time(), list[str](), 1
+        begun, dirs, self.scan = time.monotonic(), list[str](), 1
         self.time_dir = new_time_dir(self.folder)
         self.say("evidence.started", None, time_dir=self.time_dir, cause=self.cause)
         if self._scan(dirs) and self._wait(between_s):
@@ -59,7 +59,7 @@ class Look:
             None,
             time_dir=dirs[0] if dirs else self.time_dir,
             time_dirs=dirs,
-            seconds=round(time.time() - begun, 3),
+            seconds=round(time.monotonic() - begun, 3),
             ranks=[one.rank for one in self.ranks],
             cause=self.cause,
         )
@@ -152,17 +152,18 @@ class Look:
             for one in left.values():
                 self._by_signal(one)
 
-    def _keep(self, via: str, left: dict[int, Rank], got: dict[int, stacks.Threads | str]) -> None:
+    def _keep(self, via: str, left: dict[int, Rank], got: Mapping[int, stacks.Threads | bytes | str]) -> None:
         for rank, answer in got.items():
             if isinstance(answer, str):
                 self.dumb.add((rank, via))
                 self.say("stack.refused", rank, via=via, reason=answer, scan=self.scan)
                 continue
             one = left.pop(rank)
-            self.deeper.note(rank, answer, self.scan)
-            path = self._write("stacks", one, "json", stacks.document(via, one.pid, rank, answer))
+            if isinstance(answer, list):
+                self.deeper.note(rank, answer, self.scan)
+                self.standing[rank] = places.main_frames(answer)
+            path = self._write("stacks", one, *stacks.document(via, one.pid, rank, answer))
             self.say("stack.dumped", rank, path=path, dir=self.time_dir, via=via, scan=self.scan)
-            self.standing[rank] = places.main_frames(answer)
 
     def _by_signal(self, one: Rank) -> None:
         faults = one.faults(self.spool)
@@ -172,12 +173,15 @@ class Look:
             reason = f"state {now.state}: it would not answer a signal"
         if not reason:
             self.say("signal.sent", one.rank, pid=one.pid, signal=one.stack_signal, why="stacks")
-            text = stacks.by_signal(one.pid, one.stack_signal, faults, SIGNAL_S)
+            try:
+                text = stacks.by_signal(one.pid, one.stack_signal, faults, SIGNAL_S)
+            except OSError as error:
+                text, reason = None, error.strerror or str(error)
             if text:
                 path = self._write("stacks", one, "txt", text.encode())
                 self.say("stack.dumped", one.rank, path=path, dir=self.time_dir, via="faulthandler", scan=1)
                 return
-            reason = f"nothing written within {SIGNAL_S} s"
+            reason = reason or f"nothing written within {SIGNAL_S} s"
         self.say("stack.refused", one.rank, via="faulthandler", reason=reason, scan=self.scan)
 
     def _places(self, ranks: list[Rank]) -> None:

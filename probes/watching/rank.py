@@ -12,7 +12,7 @@ from probes.rank_hook.diagnose_rank import state as pages
 
 @dataclass
 class Rank:
-    """One rank of one attempt: who it is, how to reach it, what was last seen. Times are unix seconds."""
+    """One rank of one attempt: who it is, how to reach it, what was last seen. Times are monotonic s."""
 
     rank: int
     attempt: str
@@ -26,15 +26,17 @@ class Rank:
     stack_fd: int = -1
     is_provisional: bool = False
     restart_count: int = 0
-    claimed: float = 0.0
     pidfd: int = -1
     environ: dict[str, str] = field(default_factory=dict)
     found: float = 0.0
+    seen: float = 0.0  # when its page was last read; before that, when the process began
+    asked: float = 0.0  # when its flight recorder was last asked
     frontiers: dict[str, Frontier] = field(default_factory=dict)
     waiting: str = ""  # the collective it waits in, when last asked in a silence
     num_steps: int = 0
     num_progress: int = 0
     phase: str = ""
+    phase_told: float = 0.0  # the same by its own wall clock
     phase_since: float = 0.0
     usr2_taken: bool = False
     state: str = "R"
@@ -76,7 +78,6 @@ def from_claim(event: dict[str, Any]) -> Rank | None:
             int(event.get("stack_fd", -1)),
             bool(event.get("provisional")),
             int(event.get("restart_count") or 0),
-            float(event.get("time") or 0.0),
         )
     except (KeyError, TypeError, ValueError):
         return None

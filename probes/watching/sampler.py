@@ -7,6 +7,7 @@ from typing import Any
 from probes import layout, procfs
 from probes.rank_hook.diagnose_rank import state
 from probes.watching.cache import Caches, Size, folders
+from probes.watching.clock import Clock
 from probes.watching.logs import last_line
 from probes.watching.rank import Rank
 from probes.watching.table import Table, Work
@@ -28,19 +29,23 @@ class Sampler:
             self.user = "root"
 
     def update(self, one: Rank) -> list[tuple[str, float]]:
-        """Read page and stat; answers what moved since the last call: (step | phase, unix s)."""
+        """Read page and stat; answers what moved since the last call: (step | phase, monotonic s)."""
         moved: list[tuple[str, float]] = []
+        clock = Clock(time.monotonic(), time.time())
         page = state.read(layout.state_path(self.spool, one.attempt, one.rank)) if one.how == "hook" else None
         if page is not None and page.pid == one.pid:
             steps, changes = page.num_steps - one.num_steps, page.num_progress - one.num_progress
             if steps > 0:
-                moved.append(("step", page.last_step))
+                moved.append(("step", clock.place(page.last_step, one.seen)))
             if changes > steps:
-                moved.append(("phase", page.last_progress))
+                moved.append(("phase", clock.place(page.last_progress, one.seen)))
             if changes > 0:
                 one.waiting = ""
             one.num_steps, one.num_progress = page.num_steps, page.num_progress
-            one.phase, one.phase_since, one.usr2_taken = page.phase, page.phase_since, page.usr2_taken
+            one.phase, one.usr2_taken = page.phase, page.usr2_taken
+            if page.phase_since != one.phase_told:
+                one.phase_told, one.phase_since = page.phase_since, clock.place(page.phase_since, one.seen)
+            one.seen = clock.now
         now = procfs.stat(one.pid)
         if now is not None:
             one.stopped_ticks = one.stopped_ticks + 1 if now.state == "T" else 0
@@ -49,7 +54,7 @@ class Sampler:
 
     def sample(self, one: Rank, silent_s: float) -> dict[str, Any] | None:
         """The data of `rank.sampled`; None before the first update."""
-        stat, now = one.stat, time.time()
+        stat, now = one.stat, time.monotonic()
         if stat is None:
             return None
         work, size = self._around(one, now)

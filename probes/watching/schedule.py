@@ -47,7 +47,7 @@ class Schedule:
 
     def _dump(self, ranks: list[Rank], say: Say, cause: str) -> str:
         """Ask all, and keep what they answer; the folder's name, empty where nothing was new."""
-        begun = time.time()
+        begun = time.monotonic()
         here = [one for one in ranks if one.attempt == self.attempt and one.state not in "TtZX"]
         sockets = {one.rank: one.socket for one in here if one.socket}
         bodies = {r: reply.body for r, reply in flight.ask(sockets, _LIMIT_S).items() if not reply.error}
@@ -70,7 +70,7 @@ class Schedule:
             None,
             time_dir=time_dir,
             time_dirs=[time_dir],
-            seconds=round(time.time() - begun, 3),
+            seconds=round(time.monotonic() - begun, 3),
             ranks=sorted(bodies),
             cause=cause,
         )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from probes import flight
+from probes.watching.clock import Clock
 from probes.watching.progress import Progress, Silence, Stall
 from probes.watching.rank import Rank
 
@@ -45,13 +46,13 @@ class Stalls:
     def watch(self, ranks: list[Rank], now: float) -> bool:
         """Ask what must be asked, say what is to be said; True where a look is wanted. `now` is monotonic."""
         self._believe(ranks, now)
-        longest, silence = self.silence.longest_s(time.time()), self.silence
+        longest, silence = self.silence.longest_s(now), self.silence
         is_near = bool(silence.signals) and not silence.stalled and longest >= silence.threshold_s
         if longest >= self.shortest_s and (now >= self.due or (is_near and now - self.asked >= 1.0)):
             self._ask(ranks, now)
         if self.unsure and not silence.stalled:
             return False  # it may have gone on
-        told = silence.check(time.time())
+        told = silence.check(now)
         if isinstance(told, Stall):
             self.say(
                 self.attempt,
@@ -87,15 +88,17 @@ class Stalls:
         """Has a collective moved? Asked ever more rarely while none has."""
         sockets = {one.rank: one.socket for one in ranks if one.socket and one.state not in "TtZX"}
         replies, did_move = flight.ask(sockets, _QUERY_S), False
+        clock = Clock(time.monotonic(), time.time())
         for one in ranks:
             if one.rank not in replies or replies[one.rank].error:
                 continue
             dump = flight.parse(replies[one.rank].body) or {}
             far, one.waiting = flight.frontiers(dump), flight.waiting_in(dump)
-            when = flight.progress_s(one.frontiers, far, time.time())
+            when = flight.progress_s(one.frontiers, far, clock.wall)
             launched = flight.has_launched(one.frontiers, far)
-            one.frontiers = far
+            since, one.asked, one.frontiers = one.asked or one.found, clock.now, far
             if when is not None and not one.is_ending:  # gloo calls a failed collective retired, too
+                when = clock.place(when, since)
                 if launched:
                     self.silence.moved(one.rank, when, "collective")
                 else:

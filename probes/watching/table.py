@@ -139,5 +139,4 @@ def is_launcher(argv: list[str]) -> bool:
 
 
 def _uptime_ticks() -> int:
-    raw = (procfs.read("/proc/uptime") or b"0").split()
-    return int(float(raw[0]) * os.sysconf("SC_CLK_TCK"))
+    return int(procfs.uptime_s() * os.sysconf("SC_CLK_TCK"))

@@ -17,6 +17,11 @@ DIAGNOSE = [sys.executable, "-P", "-m", "diagnose"]
 OUTER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DIAGNOSE_ROOT", "NO_COLOR")
 
 
+def ours(stderr: bytes) -> list[str]:
+    """The lines that are our own."""
+    return [line for line in stderr.decode().splitlines() if line.startswith("diagnose: ")]
+
+
 class Place:
     """An empty folder to run in; everything that was started there is ended with it."""
 

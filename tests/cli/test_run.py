@@ -196,23 +196,3 @@ def test_a_job_of_two_ranks_is_recorded_rank_by_rank(place):
     assert begun < record["started"] < record["ended"]
     logs = {p.name: p.read_text() for p in (place.folder / "attempts/1/logs").iterdir()}
     assert "rank 1 is done" in logs["rank-00001.log"] and "rank 0" not in logs["rank-00001.log"]
-
-
-def test_on_a_disk_that_runs_full_the_command_goes_on_and_nothing_is_thrown_away(place):
-    disk = place.path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", disk], capture_output=True
-    ).returncode:
-        pytest.skip("cannot mount a small disk here")
-    try:
-        command = place.program(
-            "for i in range(3000): print('x' * 80)\nopen('done', 'w')\nraise SystemExit(4)\n"
-        )
-        ended = place.run("run", "--root", "disk/runs", "--", *command)
-        assert ended.returncode == 4 and (place.path / "done").exists()
-        assert b"No space left on device" in ended.stderr and b"Traceback" not in ended.stderr
-        (spool,) = place.temporary.glob("dg-*")
-        assert (spool / "launcher.log").stat().st_size == 3000 * 81
-    finally:
-        subprocess.run(["umount", disk], check=True)

@@ -37,7 +37,7 @@ class Watched:
         self.now = time.monotonic()
         self.servers = [self.serve(str(folder / f"r{rank}"), rank) for rank in (0, 1)]
         self.ranks = [
-            Rank(r, "1", 10 + r, 0, "hook", r, 2, socket=str(folder / f"r{r}"), found=time.time() - 50)
+            Rank(r, "1", 10 + r, 0, "hook", r, 2, socket=str(folder / f"r{r}"), found=time.monotonic() - 50)
             for r in (0, 1)
         ]
         self.stalls = Stalls("1", 5.0, 5.0, lambda attempt, rank, kind, **data: self.said.append(kind))

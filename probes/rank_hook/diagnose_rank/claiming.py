@@ -2,7 +2,7 @@
 
 import os
 import sys
-from time import time
+from time import monotonic
 
 from . import claim, faults, names
 from .events import Log, dumps, write_whole
@@ -60,7 +60,7 @@ def announce() -> None:
         me.kept.append(me.page)
         me.page = None
     os.environ[claim.MARK] = f"{me.pid};{claim.key(os.environ)}"
-    me.claimed_at = time()
+    me.claimed_at = monotonic()
     run, node = os.environ.get("DIAGNOSE_RUN", ""), os.uname().nodename
     stamp: "dict[str, object]" = {"run": run, "attempt": me.attempt, "node": node, "rank": me.rank}
     me.log = Log(names.events_path(me.spool, me.attempt, names.rank_name(me.rank)), stamp)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from time import time
+from time import monotonic
 
 from .session import emit, me
 
@@ -48,7 +48,7 @@ def _start(*args: object, **kwargs: object) -> None:
         number = _PHASES.get(trigger, 0)
         phase = PHASES[number] if number else trigger.lower()
         _counts[phase] = num = _counts.get(phase, 0) + 1
-        _running.append((phase, num, time(), sys.exc_info()[1]))
+        _running.append((phase, num, monotonic(), sys.exc_info()[1]))
         if me.page is not None:
             me.page.enter(number or 2)
         # Programs set these after their start, where nobody outside can read them.
@@ -63,7 +63,7 @@ def _end(*args: object, **kwargs: object) -> None:
         if not _running or not me.is_rank():
             return
         phase, num, began, error = _running.pop()
-        seconds = time() - began
+        seconds = monotonic() - began
         if me.page is not None:
             me.page.add_compile(seconds)
             me.page.enter(0)

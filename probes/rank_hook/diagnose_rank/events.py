@@ -1,7 +1,7 @@
 """Event lines: one JSON object, one append, no descriptor kept. A full or missing disk is silence."""
 
 import os
-from time import time
+from time import monotonic, time
 
 
 def _quote(text: str) -> str:
@@ -53,6 +53,7 @@ class Log:
             "source": "rank_hook",
             **self.stamp,
             "level": level,
+            "mono": monotonic(),
             **data,
         }
         try:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from time import time
+from time import monotonic
 
 from .claiming import become, write_claim
 from .session import emit, me, number, quiet
@@ -106,7 +106,7 @@ def _init_begins(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
             address=_address(args, kwargs),
             timeout_s=_given_timeout(args, kwargs),
         )
-    return time()
+    return monotonic()
 
 
 def _claim(rank: int) -> None:
@@ -134,7 +134,7 @@ def _init_ends(
         return
     if me.page is not None:
         me.page.enter(0)
-    seconds = None if began is None else round(time() - began, 3)
+    seconds = None if began is None else round(monotonic() - began, 3)
     emit("phase.ended", phase="init_process_group", num=me.num_inits, seconds=seconds, ok=ok)
     if ok:
         me.has_group = True

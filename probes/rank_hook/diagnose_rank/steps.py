@@ -1,6 +1,6 @@
 """Training steps, counted where every optimizer passes; each costs a few stores in a mapped page."""
 
-from time import time
+from time import monotonic
 
 from .session import emit, me
 
@@ -27,6 +27,6 @@ def _count() -> None:
     try:
         page = me.page
         if page is not None and page.step() == 1:
-            emit("step.first_completed", seconds=round(time() - me.claimed_at, 3))
+            emit("step.first_completed", seconds=round(monotonic() - me.claimed_at, 3))
     except Exception:  # the program comes first
         pass

@@ -1,7 +1,7 @@
 """Calls back right after the program itself has imported a module, and leaves no trace on that module."""
 
 import sys
-from time import time
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def _arm(spec: "ModuleSpec") -> None:
         loader.__dict__.pop("exec_module", None)
         for before in _before.pop(name, ()):
             _guarded(before)
-        began = time()
+        began = monotonic()
         try:
             original(module)
         except BaseException as error:
             hide_caller(error)
             raise
         for after in _after.pop(name, ()):
-            _guarded(after, module, time() - began)
+            _guarded(after, module, monotonic() - began)
         if not _after and _finder in sys.meta_path:
             sys.meta_path.remove(_finder)
 
