@@ -60,8 +60,8 @@ class Writer:
         elif op == "_reduce_scatter_base":
             sizes, outputs = ((count * size, 8),), ((count, 8),)
         elif op == "all_to_all":
-            own = count + 3 * comm.local(rank)
-            sizes, outputs = ((own, 8),), ((count + size, 8),)
+            place = comm.local(rank)  # what all send is what all receive, but no rank for itself
+            sizes, outputs = ((count + 3 * place, 8),), ((count + 3 * (size - 1 - place), 8),)
         self.programs[rank].append(Call(comm, op, sizes, outputs, line=line, **more))  # type: ignore[arg-type]
 
     def transfer(self, rank: int, parts: list[tuple[str, int]], count: int, line: int, how: "Style") -> None:

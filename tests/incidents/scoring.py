@@ -78,11 +78,9 @@ def torchfrtrace(incident: Incident) -> str:
 
 def named_by(text: str) -> Ranks:
     """The ranks that the standard analyser's words accuse."""
-    found: set[int] = set()
-    for part in re.findall(
-        r"(?:missing ranks|Culprit ranks?|culprit ranks?)[^\[{]*[\[{]([\d, ]+)[\]}]", text
-    ):
-        found |= {int(n) for n in part.replace(",", " ").split()}
+    found = {int(n) for n in re.findall(r"Culprit rank (\d+);", text)}
+    for part in re.findall(r"missing ranks: \{([\d, ]+)\}", text):
+        found |= {int(n) for n in part.split(",")}
     return frozenset(found)
 
 

@@ -8,7 +8,7 @@ from tests.incidents.faults import KINDS
 from tests.incidents.incident import HEALTHY, generate
 from tests.incidents.scoring import judge, outcome
 
-NUM = 4
+NUM = 6
 RIGHT = {"finished"}  # kinds that are right today
 TODO = pytest.mark.xfail(strict=True, reason="wait graph of issue 4")
 
