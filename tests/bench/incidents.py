@@ -23,7 +23,7 @@ def one(seed: int, compared: range) -> tuple[str, str, bool, str, str]:
     """(kind, outcome, whether the causes' names fit, outcome of the standard analyser, what was said)."""
     incident = generate(seed, MIX[seed % len(MIX)])
     result, causes = judge(incident)
-    theirs = torchfrtrace(incident) if seed in compared else ""
+    theirs = torchfrtrace(seed, incident.kind) if seed in compared else ""
     said = f"{result}: {causes} | {incident.told()}"
     return incident.kind, result, right_ids(incident, causes), theirs, said
 

@@ -1,7 +1,8 @@
 """One random incident: a job, what goes wrong in it, its ranks' dumps, and the right answers."""
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -21,6 +22,7 @@ GRIDS = [
 ]
 WEIGHTS = [3 if grid.num_ranks <= 16 else 1 for grid in GRIDS]
 HEALTHY = ("finished", "moving")
+SCANS = ("flight/1790000100/", "flight/1790000104/")
 SEVERAL = ("host_stuck", "dead", "device_lost", "mismatch_dtype")
 
 
@@ -35,6 +37,7 @@ class Incident:
     expected: list[Expected] = field(default_factory=list)
     lost: Ranks = frozenset()  # no dump of theirs, though nothing is wrong with them
     maybe: Ranks = frozenset()  # of those, whom the others may be said to wait for
+    machine: Machine | None = field(default=None, repr=False, compare=False)
 
     @property
     def num_ranks(self) -> int:
@@ -71,23 +74,24 @@ class Incident:
         )
 
 
-def generate(seed: int, kind: str) -> Incident:
-    """The incident of this kind and seed: always the same one."""
+def generate(seed: int, kind: str, form: str | None = None) -> Incident:
+    """The incident of this kind and seed: always the same one. `form`: of all its dumps, if given."""
     for attempt in range(400):
-        found = attempted(seed, kind, random.Random(f"{kind} {seed} {attempt}"))
+        found = attempted(seed, kind, form, random.Random(f"{kind} {seed} {attempt}"))
         if found is not None:
             return found
     raise RuntimeError(f"no incident {seed} of kind {kind}")
 
 
-def attempted(seed: int, kind: str, choose: random.Random) -> Incident | None:
+def attempted(seed: int, kind: str, form: str | None, choose: random.Random) -> Incident | None:
     [grid] = choose.choices(GRIDS, WEIGHTS)
     layout = lay_out(grid, choose)
     programs = program.write(layout, program.style(choose, grid.num_ranks), choose)
     window = choose.choice([1, 2, 3, 8, 40])
     how = recorder.draw(choose, window)
+    how = replace(how, form=form or how.form)
     if kind in HEALTHY:
-        return healthy(seed, kind, layout, programs, window, how, choose)
+        return healthy(seed, kind, layout, Machine(programs, window, Stops(), choose), how, choose)
     kinds = choose.sample(SEVERAL, choose.randint(2, 3)) if kind == "several" else [kind]
     stops, chosen = Stops(), list[Fault]()
     for each in kinds:
@@ -101,65 +105,91 @@ def attempted(seed: int, kind: str, choose: random.Random) -> Incident | None:
     return seen(seed, kind, layout, machine, how, chosen, choose)
 
 
-def healthy(seed, kind, layout, programs, window, how, choose):  # type: ignore[no-untyped-def]
-    machine = Machine(programs, window, Stops(), choose)
+def healthy(
+    seed: int, kind: str, layout: Layout, machine: Machine, how: recorder.Recording, choose: random.Random
+) -> Incident | None:
+    """A job that has ended, with dumps that may be lost, or one that got on between two looks at it."""
+    everybody = range(layout.grid.num_ranks)
     if kind == "finished":
         machine.run()
         assert is_finished(machine), "a healthy job does not end: the generator is wrong"
-        return Incident(seed, kind, layout, how, dumps(machine, layout, how, "", choose))
-    total = sum(map(len, programs))
+        lost = choose.sample(everybody, choose.choice([0, 0, 1, 2]) if len(everybody) > 2 else 0)
+        files = dumps(machine, layout, how, choose, set(everybody) - set(lost))
+        return Incident(seed, kind, layout, how, files, lost=frozenset(lost))
+    total = sum(map(len, machine.programs))
     machine.run(limit=total // choose.randint(4, 8))
-    files = dumps(machine, layout, how, "flight/1790000100/", choose)
-    before = [len(launched) for launched in machine.launched]
+    files = scan(machine, layout, how, choose, everybody, SCANS[0])
+    before = [num_done(machine, rank) for rank in everybody]
     machine.run(limit=total // 2)
-    if any(len(now) < 6 + then for now, then in zip(machine.launched, before, strict=True)):
+    if any(num_done(machine, rank) < before[rank] + 4 for rank in everybody):
         return None
-    return Incident(
-        seed, kind, layout, how, files | dumps(machine, layout, how, "flight/1790000104/", choose)
-    )
+    files |= scan(machine, layout, how, choose, everybody, SCANS[1])
+    return Incident(seed, kind, layout, how, files)
 
 
-def seen(seed, kind, layout, machine, how, chosen, choose):  # type: ignore[no-untyped-def]
+def num_done(machine: Machine, rank: int) -> int:
+    return sum(one.is_done for one in machine.launched[rank])
+
+
+def seen(
+    seed: int,
+    kind: str,
+    layout: Layout,
+    machine: Machine,
+    how: recorder.Recording,
+    chosen: list[Fault],
+    choose: random.Random,
+) -> Incident | None:
     """What the dumps of a job that stands still show, and whom they accuse."""
     dead = {f.rank for f in chosen if f.kind == "dead"}
-    everybody = set(range(layout.grid.num_ranks))
-    found = [faults.expected(f, machine, everybody - dead, how.has_starts) for f in chosen]
-    expected = [e for e in found if e]
-    if not expected or all(e.may_hide for e in expected):
+    left = set(range(layout.grid.num_ranks)) - dead
+    expected = answers(machine, chosen, left, how)
+    accused = dead.union(*(a for e in expected for a in e.answers))
+    accused |= {r for f in chosen for place in faults.odd_places(machine, f.rank) for r in place.needed}
+    spare = sorted(left - accused)
+    lost = set(choose.sample(spare, min(max(0, len(spare) - 1), choose.choice([0, 0, 1, 2]))))
+    left -= lost
+    expected = answers(machine, chosen, left, how)
+    if all(e.may_hide for e in expected):
         return None
-    needed = dead.union(*(a for e in expected for a in e.answers))
-    needed |= {r for f in chosen for place in faults.odd_places(machine, f.rank) for r in place.needed}
-    spare = sorted(everybody - needed)
-    lost = (
-        set(choose.sample(spare, min(len(spare) - 1, choose.choice([0, 0, 1, 2]))))
-        if len(spare) > 1
-        else set()
-    )
-    found = [faults.expected(f, machine, everybody - dead - lost, how.has_starts) for f in chosen]
-    expected = [e for e in found if e]
-    if not expected or all(e.may_hide for e in expected):
-        return None
-    files = dumps(machine, layout, how, "", choose, everybody - dead - lost)
-    maybe = {
-        r
-        for other in everybody - dead - lost
-        for one in machine.launched[other]
-        if not one.is_done
-        for key in one.keys
-        for r in machine.places[key].needed & (lost | dead)
+    waited_in = {
+        key for rank in left for one in machine.launched[rank] if not one.is_done for key in one.keys
     }
-    return Incident(seed, kind, layout, how, files, chosen, expected, frozenset(lost), frozenset(maybe))
+    maybe = frozenset(r for key in waited_in for r in machine.places[key].needed & (lost | dead))
+    files = dumps(machine, layout, how, choose, left)
+    return Incident(seed, kind, layout, how, files, chosen, expected, frozenset(lost), maybe, machine)
 
 
-def dumps(machine, layout, how, folder, choose, ranks=None):  # type: ignore[no-untyped-def]
-    """File name -> content."""
-    named = random.Random(choose.random())
-    style = named.choice(["nccl_trace_rank_{}", "comm_lib_trace_rank_{}", "_dump_{}", "rank-{:05d}"])
+def answers(machine: Machine, chosen: list[Fault], left: set[int], how: recorder.Recording) -> list[Expected]:
+    found = (faults.expected(fault, machine, left, how.has_starts) for fault in chosen)
+    return [one for one in found if one is not None]
+
+
+def dumps(
+    machine: Machine, layout: Layout, how: recorder.Recording, choose: random.Random, ranks: Iterable[int]
+) -> dict[str, bytes]:
+    """File name -> content: a plain folder, or two looks at what does not move."""
+    if how.num_scans == 1:
+        return scan(machine, layout, how, choose, ranks, "")
+    first = scan(machine, layout, how, choose, ranks, SCANS[0])
+    return first | {name.replace(SCANS[0], SCANS[1]): content for name, content in first.items()}
+
+
+def scan(
+    machine: Machine,
+    layout: Layout,
+    how: recorder.Recording,
+    choose: random.Random,
+    ranks: Iterable[int],
+    folder: str,
+) -> dict[str, bytes]:
+    choose = random.Random(choose.random())  # what is drawn below changes nothing of the job
+    style = choose.choice(["nccl_trace_rank_{}", "comm_lib_trace_rank_{}", "_dump_{}", "rank-{:05d}"])
     files = {}
-    for rank in sorted(ranks if ranks is not None else range(layout.grid.num_ranks)):
-        ours = random.Random(f"{layout.grid} {rank}")
-        is_json = how.form == "json" or (how.form == "both" and named.random() < 0.5)
-        content = recorder.as_bytes(recorder.record(machine, layout, how, rank, ours), is_json)
+    for rank in sorted(ranks):
+        own = random.Random(f"{layout.grid} {rank}")  # a process names its groups the same every time
+        is_json = how.form == "json" or (how.form == "both" and choose.random() < 0.5)
+        content = recorder.as_bytes(recorder.record(machine, layout, how, rank, own), is_json)
         suffix = (".json" if is_json else ".pickle") if style.startswith("rank") else ""
         files[f"{folder}{style.format(rank)}{suffix}"] = content
     return files

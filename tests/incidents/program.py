@@ -77,6 +77,15 @@ class Writer:
         for peer in peers:
             self.programs[rank].append(Call(comm, "transfer", ((count, 8),), peers=(peer,), line=line))
 
+    def ring(self, rank: int, line: int) -> None:
+        """One block that sends to the next and receives from the previous rank of the tensor group."""
+        comm = self.layout.of.get("tensor", {}).get(rank)
+        if comm is not None:
+            size, own = len(comm.ranks), comm.local(rank)
+            peers = (("send", (own + 1) % size), ("recv", (own - 1) % size))
+            block = Call(comm, "transfer", ((64, 8),), peers=peers, is_coalesced=True, line=line)
+            self.programs[rank].append(block)
+
 
 @dataclass(frozen=True)
 class Style:
@@ -89,6 +98,8 @@ class Style:
     waits_every: int  # iterations between waits of the host
     tensor_ops: tuple[str, str]
     is_sharded: bool  # reduce-scatter and gather in place of all-reduce
+    has_ring: bool  # attention over a ring of the tensor group: blocks of a send and a receive
+    is_rooted: bool  # batches are broadcast, losses reduced to one rank
 
 
 def style(choose: random.Random, num_ranks: int) -> Style:
@@ -104,6 +115,8 @@ def style(choose: random.Random, num_ranks: int) -> Style:
             [("all_reduce", "all_reduce"), ("_all_gather_base", "_reduce_scatter_base")]
         ),
         is_sharded=choose.random() < 0.5,
+        has_ring=choose.random() < 0.3,
+        is_rooted=choose.random() < 0.4,
     )
 
 
@@ -115,6 +128,8 @@ def write(layout: Layout, how: Style, choose: random.Random) -> list[list[Step]]
     for rank in range(grid.num_ranks):
         made.call("world", rank, "broadcast", 64, 5)
         for iteration in range(how.num_iterations):
+            if how.is_rooted:
+                made.call("tensor", rank, "broadcast", 1024, 11)
             for _ in range(how.num_microbatches):
                 one_pass(made, rank, how, forward=True)
             for _ in range(how.num_microbatches):
@@ -141,6 +156,8 @@ def one_pass(made: Writer, rank: int, how: Style, forward: bool) -> None:
         if layer % 2 == 0:
             made.call("expert", rank, "all_to_all", 40, line + 3)
             made.call("expert", rank, "all_to_all", 48, line + 4)
+        if how.has_ring and forward:
+            made.ring(rank, line + 5)
         made.call("tensor", rank, how.tensor_ops[1], 256 + 16 * layer, line + 2)
     if not forward and how.is_overlapped:
         made.call(
@@ -162,6 +179,8 @@ def finish(made: Writer, rank: int, how: Style) -> None:
     if how.is_sharded:
         made.call("data", rank, "_all_gather_base", 96, 47)
     made.call("world", rank, "all_reduce", 3, 49)
+    if how.is_rooted:
+        made.call("world", rank, "reduce", 4, 50)
     if made.layout.grid.num_ranks == len(made.layout.of["world"]) and len(made.layout.comms) == 1:
         made.call("world", rank, "_all_gather_base", 11, 51)
         made.call("world", rank, "all_reduce", 700, 52)

@@ -24,6 +24,7 @@ class Recording:
     is_lazy: bool = True  # groups that were never used show nowhere
     version: str = "2.10"
     form: str = "pickle"  # pickle | json | both (drawn for each rank)
+    num_scans: int = 1
 
 
 def draw(choose: random.Random, window: int) -> Recording:
@@ -39,6 +40,7 @@ def draw(choose: random.Random, window: int) -> Recording:
         is_lazy=choose.random() < 0.7,
         version=choose.choice(["2.10", "2.9", "2.10", "2.7", "2.11", "mixed"]),
         form=choose.choice(["pickle", "pickle", "pickle", "json", "both"]),
+        num_scans=choose.choice([1, 1, 1, 2]),
     )
 
 

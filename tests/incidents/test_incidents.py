@@ -4,12 +4,13 @@ import pickle
 
 import pytest
 
-from tests.incidents.faults import KINDS
+from tests.incidents.faults import KINDS, odd_places
 from tests.incidents.incident import HEALTHY, generate
 from tests.incidents.scoring import judge, outcome
+from tests.incidents.truth import circles, edges
 
 NUM = 6
-RIGHT = {"finished"}  # kinds that are right today
+RIGHT = {"host_stuck", "finished"}  # kinds that are right today
 TODO = pytest.mark.xfail(strict=True, reason="wait graph of issue 4")
 
 
@@ -55,3 +56,16 @@ def test_a_dump_has_the_form_that_nccl_ranks_leave():
     dump = pickle.loads(next(iter(incident.files.values())))
     assert {"version", "pg_config", "pg_status", "entries"} <= dump.keys()
     assert all(isinstance(group["ranks"], str) for group in dump["pg_config"].values())
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "several"])
+def test_in_the_true_state_only_culprits_are_waited_for_and_wait_for_nobody(kind):
+    """The truth by construction agrees with the machine's own wait-for graph."""
+    for seed in range(5):
+        incident = generate(seed, kind)
+        machine = incident.machine
+        waits = edges(machine)
+        roots = {other for others in waits.values() for other in others if not waits[other]}
+        roots |= {rank for circle in circles(machine) for rank in circle}
+        parties = {r for f in incident.faults for place in odd_places(machine, f.rank) for r in place.needed}
+        assert roots <= incident.culprits() | {f.rank for f in incident.faults} | parties, incident.told()
