@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.incidents.machine import Launched, Machine, Place, Stops
 from tests.incidents.program import Call, Step
-from tests.incidents.truth import Ranks, circles, fronts, is_awaited, waits
+from tests.incidents.truth import Ranks, circles, fronts, is_awaited, is_busy
 
 KINDS = (
     "host_stuck",
@@ -157,18 +157,22 @@ def expected(fault: Fault, machine: Machine, seen: set[int], has_starts: bool) -
     if fault.kind in ("host_stuck", "dead"):
         happened = machine.at[rank] == fault.step
         answers = [frozenset({rank})] if happened and is_awaited(machine, rank, seen) else []
-        if waits(machine, rank) and rank in seen:  # its host may be blocked by that, for all that dumps tell
+        if (
+            is_busy(machine, rank) and rank in seen
+        ):  # its host may be blocked by that, for all that dumps tell
             answers.append(frozenset())
     elif fault.kind == "device_lost":
-        open_one = next((x for x in machine.launched[rank] if x.step == fault.step and x.is_started), None)
-        answers = [frozenset({rank})] if rank in machine.dark and open_one else []
+        one = next((x for x in machine.launched[rank] if x.step == fault.step and x.is_started), None)
+        others = machine.places[one.keys[0]].launched if one and rank in machine.dark else {}
+        is_shown = any(other in seen and x.is_done for other, x in others.items())
+        answers = [frozenset({rank})] if is_shown else []
     elif fault.kind in ("device_stuck", "transport"):
         answers = whole_places(fault, machine, has_starts)
     elif fault.kind.startswith("mismatch"):
-        answers = mismatched(fault, machine)
+        answers = mismatched(fault, machine, seen)
     else:
         answers = [circle for circle in circles(machine) if rank in circle]
-        answers += mismatched(fault, machine)
+        answers += mismatched(fault, machine, seen)
         if fault.kind == "order":
             answers = [frozenset({rank}), *answers] if any(len(a) > 2 for a in answers) else answers
         elif answers or (is_awaited(machine, rank, seen) and not fronts(machine, rank)):
@@ -194,14 +198,15 @@ def whole_places(fault: Fault, machine: Machine, has_starts: bool) -> list[Ranks
     return found if is_whole_place else [*found, frozenset()]
 
 
-def mismatched(fault: Fault, machine: Machine) -> list[Ranks]:
-    """Members of a place with unequal calls: the rank, or both sides where there are only two."""
+def mismatched(fault: Fault, machine: Machine, seen: set[int]) -> list[Ranks]:
+    """Members of a place with unequal calls: the rank, or all who are seen there if no majority shows."""
     found: list[Ranks] = []
     for place in odd_places(machine, fault.rank):
         found.append(frozenset({fault.rank}))
-        if len(place.needed) == 2:
-            found.append(place.needed)
-        if len(place.launched) < len(place.needed):
+        parties = frozenset(place.launched.keys() & seen)
+        if len(parties) < 3:
+            found.append(parties)
+        if len(parties) < len(place.needed):
             found.append(frozenset())
     return found
 

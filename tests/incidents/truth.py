@@ -78,11 +78,6 @@ def is_awaited(machine: Machine, rank: int, by: Iterable[int]) -> bool:
     )
 
 
-def waits(machine: Machine, rank: int) -> bool:
-    """Whether a rank has launched something that another has not."""
-    return any(
-        place.needed - place.launched.keys()
-        for one in machine.launched[rank]
-        if not one.is_done
-        for place in places_of(machine, one)
-    )
+def is_busy(machine: Machine, rank: int) -> bool:
+    """Whether a rank has launched something that is not done."""
+    return any(not one.is_done for one in machine.launched[rank])
