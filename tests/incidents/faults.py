@@ -1,10 +1,15 @@
-"""What goes wrong in an incident: where it is put into the programs, and which answers to it are right."""
+"""What goes wrong in an incident: where it is put into the programs, and which answers to it are right.
+
+Not everything can be told from dumps. Two sides that disagree without a third, all that wait in one place
+without a word on who has begun, and ranks in a circle are right answers as a whole. A fault that shows
+nowhere need not be named: a rank stuck on its host that has something open itself, or that nobody waits for.
+"""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.incidents.machine import Launched, Machine, Place, Stops
+from tests.incidents.machine import Machine, Place, Stops
 from tests.incidents.program import Call, Step
 from tests.incidents.truth import Ranks, circles, fronts, is_awaited, is_busy
 
@@ -69,7 +74,7 @@ def put(fault: Fault, programs: list[list[Step]], stops: Stops) -> None:
     elif fault.kind == "device_lost":
         stops.blind[fault.rank] = at
     elif fault.kind == "transport":
-        stops.cut.add(fault.key)  # type: ignore[arg-type]
+        stops.cut.add(fault.key)
     elif fault.kind == "skipped":
         del program[at]
     elif fault.kind == "order":
@@ -212,13 +217,6 @@ def mismatched(fault: Fault, machine: Machine, seen: set[int]) -> list[Ranks]:
 
 
 def odd_places(machine: Machine, rank: int) -> list[Place]:
-    def has(one: Launched) -> bool:
-        return not one.is_done
-
-    return [
-        machine.places[key]
-        for one in machine.launched[rank]
-        if has(one)
-        for key in one.keys
-        if not machine.places[key].is_equal()
-    ]
+    """Where a rank waits among members whose calls are not equal."""
+    places = (machine.places[key] for one in machine.launched[rank] if not one.is_done for key in one.keys)
+    return [place for place in places if not place.is_equal()]

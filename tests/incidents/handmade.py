@@ -136,7 +136,7 @@ class Job:
         }
 
     def dumps(self, **more: object) -> Iterator[tuple[int, Row]]:
-        yield from ((rank, self.dump(rank, **more)) for rank in range(self.num_ranks))  # type: ignore[arg-type]
+        yield from ((rank, self.dump(rank, **more)) for rank in range(self.num_ranks))
 
     def write(self, folder: Path, without: Iterable[int] = (), **more: object) -> None:
         """Every rank's dump as a pickle, with NCCL's usual file names."""
@@ -152,7 +152,7 @@ def counter_of(row: Row) -> object:
 
 def as_json(dump: Row) -> bytes:
     """The JSON form of a dump."""
-    entries = [{key: value for key, value in row.items() if key != "frames"} for row in dump["entries"]]  # type: ignore[attr-defined]
+    entries = [{key: value for key, value in row.items() if key != "frames"} for row in dump["entries"]]
     told = {**dump, "nccl_comm_state": {}, "entries": entries}
     if not entries:
         del told["entries"]

@@ -164,7 +164,7 @@ class Machine:
     def place(self, key: Key, call: Call) -> Place:
         if key not in self.places:
             ranks = call.comm.ranks
-            ends = [ranks[i] for i in key[2:4]] if key[0] == "p" else ranks  # type: ignore[misc]
+            ends = [ranks[i] for i in key[2:4]] if key[0] == "p" else ranks
             self.places[key] = Place(frozenset(ends))
         return self.places[key]
 

@@ -30,7 +30,7 @@ class Call:
         return self.op, self.dtype, None if free else self.sizes, self.root
 
     def altered(self, **changes: object) -> "Call":
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)
 
 
 UNEVEN = {"all_to_all", "barrier"}
@@ -62,7 +62,7 @@ class Writer:
         elif op == "all_to_all":
             place = comm.local(rank)  # what all send is what all receive, but no rank for itself
             sizes, outputs = ((count + 3 * place, 8),), ((count + 3 * (size - 1 - place), 8),)
-        self.programs[rank].append(Call(comm, op, sizes, outputs, line=line, **more))  # type: ignore[arg-type]
+        self.programs[rank].append(Call(comm, op, sizes, outputs, line=line, **more))
 
     def transfer(self, rank: int, parts: list[tuple[str, int]], count: int, line: int, how: "Style") -> None:
         """Sends and receives to and from global ranks, in the pipeline's group or in the world's."""

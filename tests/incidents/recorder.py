@@ -148,13 +148,12 @@ def as_bytes(dump: Row, is_json: bool) -> bytes:
             "time_discovered_started_ns": entry["time_discovered_started_ns"] or 0,
             "time_discovered_completed_ns": entry["time_discovered_completed_ns"] or 0,
         }
-        for entry in dump["entries"]  # type: ignore[attr-defined]
+        for entry in dump["entries"]
     ]
     told = {
         **{k: v for k, v in dump.items() if k != "entries"},
         "pg_status": {
-            key: {k: str(v) for k, v in values.items()}
-            for key, values in dump["pg_status"].items()  # type: ignore[attr-defined]
+            key: {k: str(v) for k, v in values.items()} for key, values in dump["pg_status"].items()
         },
         "nccl_comm_state": {},
     }
