@@ -8,4 +8,6 @@ echo "|---|---|---|---|"
 for script in startup death stall agent_cost step_time; do
   python "$script.py" || failed=1
 done
+echo
+python incidents.py 2000 --torchfrtrace 150 || failed=1
 exit $failed

@@ -1,0 +1,85 @@
+"""Random incidents, scored: `python tests/bench/incidents.py [NUM] [SEED] [--torchfrtrace NUM]`.
+
+Kinds of fault in turn, a fifth of the jobs healthy. The standard analyser is asked about the first NUM too.
+"""
+
+import argparse
+import multiprocessing
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # `tests` is no installed package
+
+from tests.incidents.faults import KINDS
+from tests.incidents.incident import HEALTHY, generate
+from tests.incidents.scoring import OUTCOMES, judge, right_ids, row, torchfrtrace
+
+MIX = [*KINDS, "several", "several", *HEALTHY, HEALTHY[1]]
+
+
+def one(seed: int, compared: range) -> tuple[str, str, bool, str, str]:
+    """(kind, outcome, whether the causes' names fit, outcome of the standard analyser, what was said)."""
+    incident = generate(seed, MIX[seed % len(MIX)])
+    result, causes = judge(incident)
+    theirs = torchfrtrace(seed, incident.kind) if seed in compared else ""
+    said = f"{result}: {causes} | {incident.told()}"
+    return incident.kind, result, right_ids(incident, causes), theirs, said
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("num", nargs="?", type=int, default=2000)
+    parser.add_argument("seed", nargs="?", type=int, default=0)
+    parser.add_argument("--torchfrtrace", type=int, default=0, metavar="NUM")
+    parser.add_argument(
+        "--show", type=int, default=0, metavar="NUM", help="show so many wrong answers a kind"
+    )
+    told = parser.parse_args()
+    seeds = range(told.seed, told.seed + told.num)
+    score: dict[str, Counter[str]] = {}
+    theirs: dict[str, Counter[str]] = {}
+    wrong: dict[str, list[str]] = {}
+    unfit = 0
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        work = partial(one, compared=seeds[: told.torchfrtrace])
+        for kind, result, fits, other, said in pool.imap_unordered(work, seeds, chunksize=8):
+            score.setdefault(kind, Counter())[result] += 1
+            unfit += result == "exact" and not fits
+            if other:
+                theirs.setdefault(kind, Counter())[other] += 1
+            if result != "exact":
+                wrong.setdefault(kind, []).append(said)
+    return report(score, theirs, wrong, unfit, told.show)
+
+
+def report(
+    score: dict[str, Counter[str]],
+    theirs: dict[str, Counter[str]],
+    wrong: dict[str, list[str]],
+    unfit: int,
+    shown: int,
+) -> int:
+    print("| incidents | number | exactly the culprits (95 %) | " + " | ".join(OUTCOMES[1:]) + " |")
+    print("|---|---|---|" + "---|" * len(OUTCOMES[1:]))
+    for kind in dict.fromkeys(MIX):
+        print(row(kind, score.get(kind, Counter())))
+    faulty = sum((counts for kind, counts in score.items() if kind not in HEALTHY), Counter())
+    healthy = sum((counts for kind, counts in score.items() if kind in HEALTHY), Counter())
+    print(row("**all faulty**", faulty))
+    print(row("**all healthy**", healthy))
+    print(f"\nexact, under a name that does not fit the fault: {unfit}")
+    if theirs:
+        print("\ntorchfrtrace on the first of them:\n")
+        for kind, counts in sorted(theirs.items()):
+            print(f"| {kind} | {sum(counts.values())} | {dict(counts.most_common())} |")
+    for kind, lines in wrong.items():
+        for line in sorted(lines, key=len)[:shown]:
+            print(f"\n{kind}: {line}")
+    share = faulty["exact"] / max(1, sum(faulty.values()))
+    return 0 if share >= 0.99 and not healthy["false alarm"] and not healthy["crashed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
