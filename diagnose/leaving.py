@@ -30,6 +30,11 @@ class Leaving:
         return [event for event in self.evidence.of(*LOSSES) if is_loss(event)]
 
     @cached_property
+    def victims(self) -> set[int]:
+        """Ranks that lost a peer or a collective: an exit of theirs follows from that."""
+        return {event.rank for event in self.losses if event.rank is not None}
+
+    @cached_property
     def swept(self) -> set[int]:
         return closings(self.evidence)
 
@@ -54,19 +59,19 @@ class Leaving:
         Code 0 needs a sign of that: an error of theirs, or a stall in which they wait for it. Another code
         needs only that they went on.
         """
-        if (
-            end.time is None
-        ):  # a launcher's table alone: the code of a rank that lost nobody, while others did
-            losers = {e.rank for e in self.losses} | self.swept
+        if end.time is None:  # a launcher's table alone: who lost nobody, while others did
+            losers = self.victims | self.swept
             return bool(end.code and losers - {end.rank}) and end.rank not in losers
         gone = {e.rank for e in self.ends if e.time is not None and e.time <= end.time}
         still = set(self.evidence.ranks) - gone - {end.rank}
         since = end.time - ENDING_S
         victims = {e.rank for e in self.losses if e.rank in still and (e.time is None or e.time >= since)}
         if end.code:
+            if self.victims:  # they may be gone before it: its connections close first
+                return end.rank not in self.victims
             near = end.time + TOGETHER_S
             soon = {e.rank for e in self.ends if e.code and e.time is not None and e.time <= near}
-            return bool(still - (soon - victims))
+            return bool(still - soon)
         if self.is_well or (self.awaited is not None and end.rank not in self.awaited):
             return False
         calls = [e for e in self.calls if (e.time or 0.0) > end.time]

@@ -6,12 +6,13 @@ Frames say where a thread is; the source says what that means. Nothing runs in t
 import ast
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from probes import deadline
 
+K = TypeVar("K", bound=Hashable)
 _MOST = 2 << 20  # bytes of a source file
 _FOREIGN = ("site-packages", "dist-packages", "/lib/python", "<")
 _OWN_S = 1.0  # the program's files may lie on a file system that does not answer
@@ -53,29 +54,35 @@ def places(path: str, pid: int) -> Iterator[str]:
         yield f"/proc/{pid}/cwd/{path}"
 
 
-def mark(found: Mapping[int, Threads | str], pids: Mapping[int, int]) -> None:
-    """Add `caught` to frames of main threads, by rank, that stand in a handler of the program's own code."""
-    places = {
-        (rank, at): (frame["filename"], frame["line"], pids[rank])
-        for rank, threads in found.items()
-        for at, frame in enumerate(main_frames(threads, pids[rank]))
+def marked(found: dict[K, Threads | str]) -> dict[K, Threads | str]:
+    """The same stacks; frames of main threads in a handler of the program's own code say what is `caught`."""
+    mains = {key: main_frames(threads) for key, threads in found.items() if not isinstance(threads, str)}
+    places = [
+        (frame, frame["filename"], frame["line"], pid)
+        for pid, frames in mains.values()
+        for frame in frames
         if isinstance(frame.get("filename"), str) and isinstance(frame.get("line"), int)
-    }
+    ]
 
     def look() -> bytes:
-        told = {key: name for key, place in places.items() if (name := caught(*place))}
-        return json.dumps([[*key, name] for key, name in told.items()]).encode()
+        return json.dumps([caught(*place) for _, *place in places]).encode()
 
-    for rank, at, name in json.loads(deadline.call(look, _OWN_S) or b"[]") if places else []:
-        main_frames(found[rank], pids[rank])[at]["caught"] = name
+    names = json.loads(deadline.call(look, _OWN_S) or b"[]") if places else []
+    for (frame, *_), name in zip(places, names, strict=False):
+        if name:
+            frame["caught"] = name
+    return found
 
 
-def main_frames(threads: Threads | str, pid: int) -> list[dict[str, Any]]:
-    """The main thread's frames, innermost first."""
-    for thread in threads if not isinstance(threads, str) else []:
-        if thread.get("thread_name") == "MainThread" or thread.get("os_thread_id") == pid:
-            return thread.get("frames") or []
-    return []
+def main_frames(threads: Threads) -> tuple[int, list[dict[str, Any]]]:
+    """The process, and its main thread's frames, innermost first."""
+    for thread in threads:
+        pid = thread.get("pid")
+        if isinstance(pid, int) and (
+            thread.get("thread_name") == "MainThread" or thread.get("os_thread_id") == pid
+        ):
+            return pid, thread.get("frames") or []
+    return 0, []
 
 
 def caught(path: str, line: int, pid: int) -> str:

@@ -58,18 +58,19 @@ def from_outside(pids: Mapping[int, int], limit_s: float) -> dict[int, Threads |
     if py_spy is None:
         return dict.fromkeys(pids, "py-spy is not installed")
     outcomes = deadline.run_many({rank: py_spy_argv(py_spy, pid) for rank, pid in pids.items()}, limit_s)
-    return {rank: parse_threads(one.stdout) or why_not(one) for rank, one in outcomes.items()}
+    return handlers.marked({r: parse_threads(one.stdout) or why_not(one) for r, one in outcomes.items()})
 
 
 def from_inside(sockets: Mapping[int, str], limit_s: float) -> dict[int, Threads | str]:
     """py-spy started by the ranks' own control servers."""
     asked = control.post_many({rank: (path, PYSPY_HANDLER) for rank, path in sockets.items()}, limit_s)
-    return {
+    got = {
         rank: reply.error
         or parse_threads(reply.body)
         or f"no stacks: {reply.body[:200].decode(errors='replace')}"
         for rank, reply in asked.items()
     }
+    return handlers.marked(got)
 
 
 def may_signal(pid: int, start_ticks: int, signum: int, faults: str, stack_fd: int = -1) -> str:
@@ -132,7 +133,6 @@ def main(argv: list[str] | None = None) -> int:
             threads = from_outside({0: given.pid}, given.limit)[0]
         elif given.socket:
             threads = from_inside({0: given.socket}, given.limit)[0]
-        handlers.mark({name: threads}, {name: given.pid})
         if not isinstance(threads, str):
             path = os.path.join(given.out, f"rank-{name:05d}.json")
             os.makedirs(given.out, exist_ok=True)

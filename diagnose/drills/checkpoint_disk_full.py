@@ -19,7 +19,7 @@ DRILL = {
     "timeout_s": 60,
     "needs": ["torch", "loop_mount"],
 }
-SIZE = 8 << 20
+SIZE = 5 << 20
 TOOLS = {**environ, "PATH": f"{environ['PATH']}:/usr/sbin:/sbin"}
 
 
@@ -42,7 +42,7 @@ def main(rank: int) -> None:
     optimizer = torch.optim.AdamW(model.parameters())
     for num, batch in enumerate(training.batches(rank, num=400)):
         training.report(rank, num, training.step(model, optimizer, batch))
-        if folder and num % 4 == 0:
+        if folder and num % 2 == 0:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "batch": batch}
             torch.save(state, folder / f"step-{num}.pt")
         time.sleep(0.05)  # a bigger model's step

@@ -18,7 +18,7 @@ DRILL = {
     "ends": "error",
     "num_ranks": 2,
     "launcher": "torchrun",
-    "stall_after_s": 15,
+    "stall_after_s": 30,
     "timeout_s": 90,
     "needs": ["torch", "g++"],
 }

@@ -3,7 +3,16 @@
 import re
 from collections.abc import Iterable
 
-from diagnose.activity import PARENTS, SEEN_BARE, Activity, of_rank, of_workers, stands_still
+from diagnose.activity import (
+    LOCK_FILES,
+    PARENTS,
+    SEEN_BARE,
+    Activity,
+    of_rank,
+    of_workers,
+    split,
+    stands_still,
+)
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
 from diagnose.model import Evidence, Fact, FactKind, named
@@ -72,7 +81,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "frame": one.frame,
                 "moving": one.moving,
                 "still": one.moving is False or (one.moving is None and look.cause == "foreign"),
-                "awaited": rank in awaited or (nobody and main.is_ in STUCK),
+                "awaited": rank in awaited or (nobody and is_stuck(main)),
                 "alone": len(waiting) == 0,
                 "resolved": look.resolved_after_s is not None,
                 "state": one.state,
@@ -107,8 +116,18 @@ def nothing_moves(look: Look, doing: dict[int, Activity], evidence: Evidence) ->
     return (
         look.cause == "stalled"
         and len(doing) == max(len(evidence.ranks), evidence.num_ranks or 0)
-        and all(one.is_ not in MEETS and stands_still(look, rank, one) for rank, one in doing.items())
+        and all(is_apart(one) and stands_still(look, rank, one) for rank, one in doing.items())
     )
+
+
+def is_apart(one: Activity) -> bool:
+    """Whether a rank is known to wait for no other rank: without a stack it may."""
+    return one.is_ not in MEETS and (bool(one.frame) or one.state == "D")
+
+
+def is_stuck(one: Activity) -> bool:
+    """Whether what a rank stands in is enough to name it; a bare futex may be a wait for another rank."""
+    return one.is_ in STUCK and (one.is_ != "lock" or split(one.frame)[1] in LOCK_FILES)
 
 
 def describe(rank: int, doing: Activity) -> str:

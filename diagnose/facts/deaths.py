@@ -46,9 +46,10 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         )
     ends = sorted(ended(evidence).values(), key=lambda e: (e.time is None, e.time or 0.0, e.rank))
     closed = closings(evidence)
-    failures = [e for e in ends if (e.sig or e.code) and e.rank not in closed and not e.by_us]
-    first = min((e.time for e in failures if e.time is not None), default=None)
     leaving = Leaving(evidence, ends)
+    failures = [e for e in ends if (e.sig or e.code) and e.rank not in closed and not e.by_us]
+    own = [e for e in failures if not (e.code and e.rank in leaving.victims)] or failures
+    first = min((e.time for e in own if e.time is not None), default=None)
     for end in ends:
         yield from fact(end, evidence, first, end.rank in closed, asked, leaving)
     for end in workers_killed(evidence):

@@ -53,13 +53,13 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 
 def failures(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> list[tuple[int, float]]:
-    """Each rank that failed for a reason of its own, and when."""
+    """Each rank that failed for a reason of its own, and when; who lost a peer did not."""
     raised = [
         (rank, e.time) for (kind, rank), found in best.items() if kind == "exception.raised" for e in found
     ]
-    ends = [
-        (end.rank, end.time) for end in ended(evidence).values() if end.code or end.sig not in (None, *ASKED)
-    ]
+    victims = {rank for kind, rank in best if kind != "exception.raised"}
+    own = [end for end in ended(evidence).values() if end.rank not in victims and not end.by_us]
+    ends = [(end.rank, end.time) for end in own if end.code or end.sig not in (None, *ASKED)]
     return [(rank, time) for rank, time in [*raised, *ends] if time is not None]
 
 

@@ -90,7 +90,7 @@ def left(
 
 def gone_on(newest: Look, printed: dict[int, Event], evidence: Evidence) -> Iterable[Fact]:
     """Ranks that stand in a handler, or went apart from the others after a traceback they outlived."""
-    held = {rank: one for rank in evidence.ranks if (one := handler(newest, rank))}
+    held = handlers(newest)
     scenes = [Scene(look, evidence) for look in looks(evidence)] if held else []
     now = Scene(newest, evidence)
     for rank in sorted({*held, *printed}):
@@ -126,7 +126,7 @@ class Scene:
     @cached_property
     def places(self) -> dict[int, str]:
         """The handler in which each rank stands."""
-        return {rank: one.place for rank in self.evidence.ranks if (one := handler(self.look, rank))}
+        return {rank: one.place for rank, one in handlers(self.look).items()}
 
     @cached_property
     def waits(self) -> list[Waiting]:
@@ -165,18 +165,19 @@ def primary(chains: list[list[Event]]) -> Event | None:
     return found[-1] if found else None
 
 
-def handler(look: Look, rank: int) -> Handler | None:
-    """The innermost handler that a rank's main thread stood in, at every scan of a look."""
-    found: list[Handler] = []
-    for event in look.each(rank, "stack.read"):
-        rows = event.data.get("handlers")
-        pairs = (
-            [row for row in rows if isinstance(row, list) and len(row) == 2] if isinstance(rows, list) else []
-        )
-        if not pairs:
-            return None
-        found.append(Handler(frame=str(pairs[0][0]), catches=str(pairs[0][1]), event=event))
-    return found[-1] if found else None
+def handlers(look: Look) -> dict[int, Handler]:
+    """The innermost handler that each rank's main thread stood in, at every scan of a look."""
+    stacks: dict[int, list[Event]] = {}
+    for event in (e for scan in look.scans for e in scan if e.kind == "stack.read" and e.rank is not None):
+        stacks.setdefault(event.rank or 0, []).append(event)
+    found = {rank: [handler(event) for event in events] for rank, events in stacks.items()}
+    return {rank: ones[-1] for rank, ones in found.items() if all(ones) and ones[-1] is not None}
+
+
+def handler(event: Event) -> Handler | None:
+    rows = event.data.get("handlers")
+    pairs = [row for row in rows if isinstance(row, list) and len(row) == 2] if isinstance(rows, list) else []
+    return Handler(frame=str(pairs[0][0]), catches=str(pairs[0][1]), event=event) if pairs else None
 
 
 def is_last(event: Event, evidence: Evidence) -> bool:

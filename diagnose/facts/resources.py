@@ -154,16 +154,20 @@ def facts(rank: int, event: Event, caches: list[str]) -> Iterator[Fact]:
     text = f"{event.data.get('type', '')}: {event.data.get('message', event.data.get('text', ''))}"
     path = next((a or b for a, b in PATH.findall(text)), "")
     cached = is_cached(event, text, path, caches)
-    how = next((name for name, words in SPOILED if words.search(text)), "") if cached else ""
-    kind = next((name for name, words in EXHAUSTED if words.search(text)), "")
-    line = next((part for part in text.split("\n") if path and path in part), text.split("\n")[0])[:300]
+    how = next(((name, words) for name, words in SPOILED if words.search(text)), None) if cached else None
+    kind = next(((name, words) for name, words in EXHAUSTED if words.search(text)), None)
     if how:
-        words = f"{named([rank])} failed on a compile cache: {line}"
-        yield statement("cache.spoiled", words, rank, event, {"how": how, "path": path})
+        words = f"{named([rank])} failed on a compile cache: {told(text, how[1])}"
+        yield statement("cache.spoiled", words, rank, event, {"how": how[0], "path": path})
     elif kind:
-        words = f"{named([rank])} {WORDS[kind]}: {line}"
-        data: dict[str, object] = {"kind": kind, "path": path, "free": 0, "cached": cached}
+        words = f"{named([rank])} {WORDS[kind[0]]}: {told(text, kind[1])}"
+        data: dict[str, object] = {"kind": kind[0], "path": path, "free": 0, "cached": cached}
         yield statement("resource.exhausted", words, rank, event, data)
+
+
+def told(text: str, words: re.Pattern[str]) -> str:
+    """The line of a message that holds the words."""
+    return next((line for line in text.split("\n") if words.search(line)), text.split("\n")[0])[:300]
 
 
 def is_cached(event: Event, text: str, path: str, caches: list[str]) -> bool:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 
-from probes import control, deadline, flight, handlers, procfs, stacks
+from probes import control, deadline, flight, procfs, stacks
 from probes.files import atomic_write
 from probes.watching import places, process
 from probes.watching.deeper import Deeper
@@ -151,7 +151,6 @@ class Look:
                 self._by_signal(one)
 
     def _keep(self, via: str, left: dict[int, Rank], got: dict[int, stacks.Threads | str]) -> None:
-        handlers.mark(got, {rank: left[rank].pid for rank in got})
         for rank, answer in got.items():
             if isinstance(answer, str):
                 self.dumb.add((rank, via))

@@ -373,9 +373,14 @@ def test_where_every_rank_stands_still_by_itself_each_that_is_stuck_is_named():
 
 
 def test_a_single_process_that_waits_for_a_lock_is_stuck():
-    assert alone(*twice(0, [("main", TRAIN)], syscall=202), num_ranks=1) == [
-        ("user_lock_deadlock", [0], "likely")
-    ]
+    lock = [("Condition.wait", "/usr/lib/python3.11/threading.py"), ("main", TRAIN)]
+    assert alone(*twice(0, lock, syscall=202), num_ranks=1) == [("user_lock_deadlock", [0], "likely")]
+
+
+def test_ranks_that_may_wait_for_each_other_unseen_are_not_stuck_by_themselves():
+    """A work.wait() that no recorder saw shows the program's own frame and a futex."""
+    assert alone(*(e for r in (0, 1) for e in twice(r, [("main", TRAIN)], syscall=202))) == []
+    assert alone(*(proc(r, s, **LOCKED) for r in (0, 1) for s in SCANS)) == []
 
 
 def test_while_any_thread_of_any_rank_works_nobody_is_stuck_by_itself():

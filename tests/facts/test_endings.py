@@ -334,3 +334,25 @@ def test_a_shell_between_launcher_and_rank_adds_128_to_a_signal():
 
     assert [c.failure for c in listed(139).causes] == ["rank_crashed"]
     assert [c.failure for c in listed(137).causes] == ["rank_killed"]
+
+
+def test_a_rank_that_cleans_up_for_long_before_its_traceback_is_still_the_first():
+    """Its connections close at once; the exception is told when it has left the last `finally`."""
+    events = [
+        raised(0, CLOSED, 10.0),
+        event("rank.died", 0, 10.6, exit_code=1),
+        raised(1, "bad", 22.0, "ValueError"),
+        event("rank.died", 1, 22.5, exit_code=1),
+    ]
+    assert causes(*events) == [("rank_exception", [1])]
+
+
+def test_a_rank_that_takes_its_time_to_leave_is_blamed_and_its_victim_is_not():
+    lost = event("gloo.connection_closed", 0, 10.0, "rank_log", peer="[127.0.0.1]:4711")
+    events = [lost, event("rank.died", 0, 10.6, exit_code=1), event("rank.died", 1, 22.5, exit_code=3)]
+    assert causes(*events) == [("rank_exited_early", [1])]
+
+
+def test_a_crash_on_the_way_out_follows_from_the_exception():
+    events = [raised(1, "bad", 10.0, "ValueError"), event("rank.died", 1, 12.0, signal=6)]
+    assert causes(*events, event("rank.died", 0, 12.1, signal=15)) == [("rank_exception", [1])]

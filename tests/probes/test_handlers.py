@@ -30,7 +30,6 @@ def test_a_sleeping_programs_handler_is_found_on_its_stack(tmp_path: Path) -> No
         def marked() -> list[tuple[str, str]]:
             threads = stacks.from_outside({0: process.pid}, 5.0)[0]
             assert not isinstance(threads, str), threads
-            handlers.mark({0: threads}, {0: process.pid})
             return [(f["name"], f.get("caught", "")) for t in threads for f in t["frames"]]
 
         assert wait_for(marked) == [("again", ""), ("<module>", "Exception")]
@@ -68,9 +67,11 @@ def test_a_function_that_a_handler_defines_is_no_handler(tmp_path: Path) -> None
 
 def test_a_source_that_cannot_be_read_in_time_costs_a_second_and_no_more(monkeypatch) -> None:
     monkeypatch.setattr(handlers, "caught", lambda *place: time.sleep(60))
-    threads = [{"thread_name": "MainThread", "frames": [{"name": "f", "filename": "/a.py", "line": 1}]}]
+    threads = [
+        {"pid": 1, "thread_name": "MainThread", "frames": [{"name": "f", "filename": "/a.py", "line": 1}]}
+    ]
     begun = time.monotonic()
-    handlers.mark({0: threads, 1: "refused"}, {0: 1, 1: 2})
+    handlers.marked({0: threads, 1: "refused"})
     assert time.monotonic() - begun < 5 and "caught" not in threads[0]["frames"][0]
 
 
