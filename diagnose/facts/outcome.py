@@ -31,7 +31,8 @@ WAIT_ENDED = re.compile(
 def derive(evidence: Evidence) -> Iterable[Fact]:
     stalls = list(evidence.of("job.stalled"))
     resumed = [e.time or 0.0 for e in evidence.of("job.progressed")]
-    resumed += [k.time for k in looks(evidence) if k.cause == "stalled" and k.time and k.resolved_after_s]
+    over = [k for k in looks(evidence) if k.cause == "stalled" and k.resolved_after_s is not None]
+    resumed += [look.time for look in over if look.time is not None]
     ended = next(evidence.of("command.ended"), None)
     code = ended.data.get("exit_code") if ended else None
     last = stalls[-1] if stalls else None
