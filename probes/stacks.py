@@ -60,7 +60,8 @@ def why_not(outcome: deadline.Outcome) -> str:
     """py-spy's refusal in one line: its causes count, its headline is the same for many of them."""
     if outcome.timed_out:
         return f"no answer within {outcome.seconds:.1f} s"
-    lines = [line.strip() for line in outcome.stderr.decode(errors="replace").splitlines() if line.strip()]
+    text = outcome.stderr.decode(errors="replace").partition("Stack backtrace")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(line for line in lines if not line.endswith(":"))[:400] or f"exit code {outcome.code}"
 
 
