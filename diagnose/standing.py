@@ -42,12 +42,11 @@ class Standing(Record, frozen=True):
 
 
 def waits(look: Look | None, evidence: Evidence) -> list[Waiting]:
-    """Who waits for whom: by the flight recorder, and only where that gave nothing by the stacks."""
+    """Who waits for whom: by recorder and hook, and only where those gave nothing by the stacks."""
     if look is None:
         return []
-    if look.last("flight.read", "flight.group_read"):
-        return stuck(look, evidence)
-    return inferred(look, evidence)
+    found = stuck(look, evidence)
+    return found if found or look.last("flight.read", "flight.group_read") else inferred(look, evidence)
 
 
 def inferred(look: Look, evidence: Evidence) -> list[Waiting]:
