@@ -115,6 +115,7 @@ def gone_on(newest: Look, printed: dict[int, Event], evidence: Evidence) -> Iter
                 "resolved": newest.resolved_after_s is not None,
             },
             events=[*([one.event] if one else []), *([last] if last else [])],
+            inferred=any(wait.inferred for wait in scene.waits),
         )
 
 
