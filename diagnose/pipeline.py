@@ -2,13 +2,13 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from types import ModuleType
 
 import msgspec
 
-from diagnose import coverage
+from diagnose import coverage, pool
 from diagnose.conclude import decide
 from diagnose.judge import match
 from diagnose.model import Event, Evidence, Fact, Member
@@ -17,6 +17,12 @@ from diagnose.verdict import Verdict
 from probes.redact import redact_value
 
 HEAD = 64 << 10  # bytes shown to `recognises`
+SMALL = 4 << 20  # JSON of this size grows to some 100 MB at most
+Told = Callable[[int, int], None]
+
+
+def silent(num_read: int, num: int) -> None:
+    """Tell nobody how far the reading is."""
 
 
 @cache
@@ -26,25 +32,58 @@ def modules(package: str) -> list[ModuleType]:
     return [importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules(path)]
 
 
-def parse(members: Iterable[Member]) -> tuple[list[Event], list[str], list[str]]:
-    """Events of all files, and the files that were and were not recognised."""
-    events: list[Event] = []
+def parse(
+    members: Iterable[Member], told: Told = silent, num_children: int | None = None
+) -> tuple[list[Event], list[str], list[str]]:
+    """Events of all files, and the files that were and were not recognised.
+
+    Files that may try anything are read by children, many at once. `told` hears (files read, files).
+    """
+    members = list(members)
+    found: list[list[Event]] = [[] for _ in members]
+    confined: list[pool.Job] = []
     recognised: list[str] = []
     unrecognised: list[str] = []
-    for member in members:
+    num_read = 0
+    for index, member in enumerate(members):
         try:
             head = member.read(HEAD)
         except OSError as error:
-            events.append(unreadable(member, error))
+            found[index] = [unreadable(member, error)]
             continue
         readers = [m for m in modules("diagnose.sources") if m.recognises(member.where, head)]
         (recognised if readers else unrecognised).append(member.where)
         for reader in readers:
+            if getattr(reader, "CONFINED", False) and not is_harmless(member, head):
+                confined.append(pool.Job(index, reader.__name__.rpartition(".")[2], member))
+                continue
             try:
-                events += (clean(event) for event in reader.parse(member))
+                found[index] += (clean(event) for event in reader.parse(member))
             except OSError as error:
-                events.append(unreadable(member, error))
-    return events, recognised, unrecognised
+                found[index].append(unreadable(member, error))
+        num_read += 1
+        told(num_read, len(members))
+    num_read -= len(confined)
+    kept: dict[tuple[object, ...], list[object]] = {}
+    for index, events in pool.read(confined, num_children):
+        found[index] += shared(events, kept)
+        num_read += 1
+        told(num_read, len(members))
+    return [event for events in found for event in events], recognised, unrecognised
+
+
+def is_harmless(member: Member, head: bytes) -> bool:
+    """Whether a file may be read in this process: JSON of a size at which it can do no harm."""
+    return head[:1] in (b"{", b"[") and member.size <= SMALL
+
+
+def shared(events: list[Event], kept: dict[tuple[object, ...], list[object]]) -> list[Event]:
+    """Equal lists of numbers kept once: in a large job every rank tells the same ranks of a group."""
+    for event in events:
+        for name, value in event.data.items():
+            if isinstance(value, list) and value and type(value[0]) is int:
+                event.data[name] = kept.setdefault(tuple(value), value)
+    return events
 
 
 def unreadable(member: Member, error: OSError) -> Event:
@@ -81,13 +120,15 @@ def judge(bundle: str, events: Sequence[Event], book: Playbook) -> Verdict:
     return decide(bundle, findings, facts, evidence, book, needs())
 
 
-def diagnose_bundle(bundle: str, members: Iterable[Member], book: Playbook | None = None) -> Verdict:
+def diagnose_bundle(
+    bundle: str, members: Iterable[Member], book: Playbook | None = None, told: Told = silent
+) -> Verdict:
     """The verdict on a bundle: of the last attempt that has a cause, else of the last attempt.
 
-    `bundle` is the bundle's name as the user gave it.
+    `bundle` is the bundle's name as the user gave it; `told` hears how far the reading is.
     """
     book = book or load()
-    events, recognised, unrecognised = parse(members)
+    events, recognised, unrecognised = parse(members, told)
     attempts = coverage.by_attempt(events)
     verdicts = [judge(bundle, part, book) for part in attempts.values()]
     chosen = next((v for v in reversed(verdicts) if v.causes), verdicts[-1])

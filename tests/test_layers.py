@@ -14,9 +14,12 @@ HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
 READINGS = {
     f"diagnose.{name}"
-    for name in ("looks", "waitgraph", "activity", "scans", "endings", "raisings", "leaving")
+    for name in ("looks", "waitgraph", "activity", "scans", "endings", "raisings", "leaving", "histories")
 }
-LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
+LINES = {
+    f"diagnose.{name}"
+    for name in ("dumps", "frontiers", "logs", "messages", "signatures", "text", "tracebacks", "values")
+}  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
 MAY: dict[str, set[str]] = {
@@ -41,7 +44,8 @@ MAY: dict[str, set[str]] = {
     "diagnose.endings": {"diagnose.model"},
     "diagnose.raisings": {"diagnose.model", "diagnose.endings"},
     "diagnose.leaving": {"diagnose.model", *READINGS},
-    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks"},
+    "diagnose.histories": {"diagnose.model"},
+    "diagnose.waitgraph": {"diagnose.model", "diagnose.looks", "diagnose.histories"},
     "diagnose.activity": {"diagnose.model", "diagnose.looks", "diagnose.scans"},
     "diagnose.scans": {"diagnose.model"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},

@@ -8,6 +8,7 @@ is measured from the moment the last member arrived at the collective before.
 import statistics
 from collections.abc import Iterable
 
+from diagnose import histories
 from diagnose.looks import looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 
@@ -51,15 +52,8 @@ def arrivals(events: list[Event]) -> Arrivals:
     """Collectives of one group that every member recorded, with each rank's time of arrival."""
     table: Arrivals = {}
     for event in events:
-        entries = event.data.get("entries")
-        for row in entries if isinstance(entries, list) else []:
-            if (
-                isinstance(row, list)
-                and len(row) > 2
-                and isinstance(row[0], int)
-                and isinstance(row[2], int | float)
-            ):
-                table.setdefault(row[0], {})[event.rank if event.rank is not None else -1] = float(row[2])
+        for seq, created in histories.launches(event):
+            table.setdefault(seq, {})[event.rank if event.rank is not None else -1] = created
     return {seq: row for seq, row in sorted(table.items()) if len(row) == len(events)}
 
 
