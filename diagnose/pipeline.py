@@ -13,6 +13,7 @@ from diagnose.conclude import decide
 from diagnose.judge import match
 from diagnose.model import Event, Evidence, Fact, Member
 from diagnose.playbook import Playbook, load
+from diagnose.text import rank_of
 from diagnose.verdict import Verdict
 from probes.redact import redact_value
 
@@ -55,7 +56,7 @@ def parse(
         (recognised if readers else unrecognised).append(member.where)
         for reader in readers:
             if getattr(reader, "CONFINED", False) and not is_harmless(member, head):
-                confined.append(pool.Job(index, reader.__name__.rpartition(".")[2], member))
+                confined.append(pool.Job(index, name_of(reader), member))
                 continue
             try:
                 found[index] += (clean(event) for event in reader.parse(member))
@@ -87,12 +88,19 @@ def shared(events: list[Event], kept: dict[tuple[object, ...], list[object]]) ->
 
 
 def unreadable(member: Member, error: OSError) -> Event:
+    """What cannot be read belongs to the source, and to the rank, that its name alone tells."""
+    readers = [m for m in modules("diagnose.sources") if m.recognises(member.where, b"")]
     return Event(
         kind="source.unreadable",
-        source="bundle",
+        source=name_of(readers[0]) if len(readers) == 1 else "bundle",
         where=member.where,
+        rank=rank_of(member.where, trailing=True) if len(readers) == 1 else None,
         data={"reason": error.strerror or str(error)},
     )
+
+
+def name_of(source: ModuleType) -> str:
+    return source.__name__.rpartition(".")[2]
 
 
 def clean(event: Event) -> Event:
