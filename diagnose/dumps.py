@@ -5,11 +5,14 @@ Nothing here raises on odd values: keys may be missing, numbers may be text, tup
 
 from collections.abc import Mapping
 
+import msgspec
+
 from diagnose.signatures import Row
 from diagnose.text import MAX_RANK
-from diagnose.values import integer, json_value, string
+from diagnose.values import integer, string
 
 MAX_GROUPS = 1024
+RANKS = msgspec.json.Decoder(list[int])
 STATUS = [f"last_{what}_collective" for what in ("enqueued", "started", "completed")]
 
 
@@ -71,8 +74,12 @@ class Dump:
         default = (n for n, told in self.configs.items() if n == "0" or told.get("desc") == "default_pg")
         return len(self.members.get(next(default, ""), ())) or None
 
+    def may_be_of(self, rank: int) -> bool:
+        """Whether every group has this rank: a process lists only groups that it belongs to."""
+        return all(rank in mine for mine in self.members.values())
+
     def owners(self) -> set[int]:
-        """The ranks that the dump may be of: a process lists only groups that it belongs to."""
+        """The ranks that every group has."""
         smallest_first = sorted(self.members.values(), key=len)
         return set(smallest_first[0]).intersection(*smallest_first[1:]) if smallest_first else set()
 
@@ -138,12 +145,16 @@ def ranks_of(told: Row) -> list[int]:
     """The ranks in a group's order. They are text such as `"[0, 1]"`."""
     text = told.get("ranks")
     try:
-        value = json_value(text) if isinstance(text, str) else text
-    except ValueError:
+        value = RANKS.decode(text) if isinstance(text, str) else text
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return []
     if not isinstance(value, list | tuple):
         return []
-    return [n for one in value if (n := integer(one)) is not None and 0 <= n < MAX_RANK]
+    return [
+        n
+        for one in value
+        if (n := one if type(one) is int else integer(one)) is not None and 0 <= n < MAX_RANK
+    ]
 
 
 def name_of(value: object) -> str:

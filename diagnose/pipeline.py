@@ -65,7 +65,7 @@ def parse(
         num_read += 1
         told(num_read, len(members))
     num_read -= len(confined)
-    kept: dict[tuple[object, ...], list[object]] = {}
+    kept: dict[object, object] = {}
     for index, events in pool.read(confined, num_children):
         found[index] += shared(events, kept)
         num_read += 1
@@ -78,12 +78,16 @@ def is_harmless(member: Member, head: bytes) -> bool:
     return head[:1] in (b"{", b"[") and member.size <= SMALL
 
 
-def shared(events: list[Event], kept: dict[tuple[object, ...], list[object]]) -> list[Event]:
-    """Equal lists of numbers kept once: in a large job every rank tells the same ranks of a group."""
+def shared(events: list[Event], kept: dict[object, object]) -> list[Event]:
+    """The same events with equal texts and number lists kept once: in a large job most ranks say the same."""
     for event in events:
         for name, value in event.data.items():
             if isinstance(value, list) and value and type(value[0]) is int:
                 event.data[name] = kept.setdefault(tuple(value), value)
+            elif isinstance(value, list):
+                for row in value:
+                    if isinstance(row, list):
+                        row[:] = [kept.setdefault(one, one) if type(one) is str else one for one in row]
     return events
 
 

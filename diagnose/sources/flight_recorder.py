@@ -77,12 +77,14 @@ def parse(member: Member) -> Iterator[Event]:
 
 def whose(dump: Dump, named: int | None) -> int:
     """The rank, by the file's name or by the groups that the process belongs to. Raises ValueError."""
-    owners = dump.owners()
-    if named is not None and (named in owners or len(owners) != 1):
+    if named is not None and dump.may_be_of(named):
         return named
+    owners = dump.owners()
     if len(owners) == 1:
         return owners.pop()
-    raise ValueError("neither the file's name nor its groups tell the rank")
+    if named is None:
+        raise ValueError("neither the file's name nor its groups tell the rank")
+    return named
 
 
 class Refusing(pickle.Unpickler):
