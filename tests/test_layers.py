@@ -18,7 +18,18 @@ READINGS = {
 }
 LINES = {
     f"diagnose.{name}"
-    for name in ("dumps", "frontiers", "logs", "messages", "signatures", "text", "tracebacks", "values")
+    for name in (
+        "dumps",
+        "frontiers",
+        "logs",
+        "messages",
+        "ras_json",
+        "ras_text",
+        "signatures",
+        "text",
+        "tracebacks",
+        "values",
+    )
 }  # pure helpers
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.

@@ -34,6 +34,7 @@ WHERE = {
     "elastic_error": "attempts/1/errors/rank-00003.json",
     "probe_log": "attempts/1/events/agent-000001.jsonl",
     "manifest": "manifest.json",
+    "nccl_ras": "ras/1795486961.txt",
 }
 quick = settings(
     max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None
@@ -41,7 +42,8 @@ quick = settings(
 words = st.sampled_from(
     ["v", "time", "event", "source", "rank", "message", "extraInfo", "py_callstack", "timestamp", "entries",
      "pg_config", "pg_status", "process_group", "collective_seq_id", "profiling_name", "input_sizes", "ranks",
-     "frames", "thread_name", "pid", "threads", "name", "filename", "line", "transitions", "state", "retired"]
+     "frames", "thread_name", "pid", "threads", "name", "filename", "line", "transitions", "state", "retired",
+     "communicators", "missing_ranks", "status", "collective_counts", "host", "hash"]
 )  # fmt: skip
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), words,
@@ -119,7 +121,9 @@ def test_damaged_samples_are_answered(name: str, data: st.DataObject) -> None:
     read(name, bytes(cut))
 
 
-@pytest.mark.parametrize("name", ["stack_dump", "flight_recorder", "elastic_error", "probe_log", "manifest"])
+@pytest.mark.parametrize(
+    "name", ["stack_dump", "flight_recorder", "elastic_error", "probe_log", "manifest", "nccl_ras"]
+)
 @quick
 @given(tree=trees)
 def test_json_of_any_shape_is_answered(name: str, tree: object) -> None:
