@@ -19,6 +19,7 @@ from probes.redact import redact_value
 
 HEAD = 64 << 10  # bytes shown to `recognises`
 SMALL = 4 << 20  # JSON of this size grows to some 100 MB at most
+FEW = 16  # so many such files are read before a child has started
 Told = Callable[[int, int], None]
 
 
@@ -38,14 +39,14 @@ def parse(
 ) -> tuple[list[Event], list[str], list[str]]:
     """Events of all files, and the files that were and were not recognised.
 
-    Files that may try anything are read by children, many at once. `told` hears (files read, files).
+    Files that may try anything, and many of a kind, are read by children. `told` hears (files read, files).
     """
     members = list(members)
     found: list[list[Event]] = [[] for _ in members]
     confined: list[pool.Job] = []
     recognised: list[str] = []
     unrecognised: list[str] = []
-    num_read = 0
+    are_harmless = True
     for index, member in enumerate(members):
         try:
             head = member.read(HEAD)
@@ -55,22 +56,32 @@ def parse(
         readers = [m for m in modules("diagnose.sources") if m.recognises(member.where, head)]
         (recognised if readers else unrecognised).append(member.where)
         for reader in readers:
-            if getattr(reader, "CONFINED", False) and not is_harmless(member, head):
+            if getattr(reader, "CONFINED", False):
                 confined.append(pool.Job(index, name_of(reader), member))
-                continue
-            try:
-                found[index] += (clean(event) for event in reader.parse(member))
-            except OSError as error:
-                found[index].append(unreadable(member, error))
-        num_read += 1
-        told(num_read, len(members))
-    num_read -= len(confined)
+                are_harmless &= is_harmless(member, head)
+            else:
+                found[index] += read(reader, member)
+        told(index + 1 - len(confined), len(members))
     kept: dict[object, object] = {}
-    for index, events in pool.read(confined, num_children):
+    is_small = are_harmless and len(confined) <= FEW
+    answers = map(inline, confined) if is_small else pool.read(confined, num_children)
+    for num_read, (index, events) in enumerate(answers, len(members) - len(confined) + 1):
         found[index] += shared(events, kept)
-        num_read += 1
         told(num_read, len(members))
     return [event for events in found for event in events], recognised, unrecognised
+
+
+def read(source: ModuleType, member: Member) -> list[Event]:
+    """The events of one file, by one source, in this process."""
+    try:
+        return [clean(event) for event in source.parse(member)]
+    except OSError as error:
+        return [unreadable(member, error)]
+
+
+def inline(job: pool.Job) -> tuple[int, list[Event]]:
+    source = importlib.import_module(f"diagnose.sources.{job.source}")
+    return job.number, read(source, job.member)
 
 
 def is_harmless(member: Member, head: bytes) -> bool:

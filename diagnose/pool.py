@@ -1,11 +1,13 @@
 """Read many files in child processes: each has limits, one that dies or is late costs its own file alone."""
 
+import fcntl
 import os
 import selectors
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +50,8 @@ class Child:
             env={**os.environ, "PYTHONPATH": path},
             bufsize=0,
         )
+        with suppress(OSError):  # a dump at once, where that much is allowed
+            fcntl.fcntl(self.process.stdin or -1, fcntl.F_SETPIPE_SZ, CHUNK)
         self.job: Job | None = None
         self.got = bytearray()
         self.deadline = 0.0

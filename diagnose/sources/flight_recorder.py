@@ -104,7 +104,7 @@ def load(data: bytes) -> object:
     if len(data) > LIMIT:
         raise ValueError(f"larger than {LIMIT} bytes")
     try:
-        if data.lstrip()[:1] in (b"{", b"["):
+        if data[:256].lstrip()[:1] in (b"{", b"["):
             return json_value(data)
         return Refusing(io.BytesIO(data)).load()
     except (MemoryError, RecursionError, OverflowError):
