@@ -73,10 +73,12 @@ def parse(
 
 def read(source: ModuleType, member: Member) -> list[Event]:
     """The events of one file, by one source, in this process."""
+    events: list[Event] = []
     try:
-        return [clean(event) for event in source.parse(member)]
-    except OSError as error:
-        return [unreadable(member, error)]
+        events.extend(clean(event) for event in source.parse(member))
+    except OSError as error:  # what came before the damage stays
+        events.append(unreadable(member, error))
+    return events
 
 
 def inline(job: pool.Job) -> tuple[int, list[Event]]:
