@@ -46,6 +46,11 @@ class Dump:
     def is_done(self, row: Row) -> bool:
         return row.get("state") == "completed" or (self.is_by_retired and is_true(row.get("retired")))
 
+    def open_of(self, rows: list[Row]) -> list[Row]:
+        """Those that are not done."""
+        key, done = ("retired", True) if self.is_by_retired else ("state", "completed")
+        return [row for row in rows if row.get(key) != done and not self.is_done(row)]
+
     def leaves_out_completed(self) -> bool:
         """Whether completed entries were left out: an absent operation then is a completed one.
 

@@ -8,6 +8,7 @@ the block's last entry, `coalesced`, speaks for them.
 
 import re
 from collections.abc import Iterable
+from operator import lt
 
 from diagnose.dumps import Dump, Group, is_true
 from diagnose.signatures import Row, Signatures, op_of
@@ -23,9 +24,9 @@ COLLECTIVE, TRANSFERRED = "collective_seq_id", "p2p_seq_id"
 
 def describe(dump: Dump, group: Group, index: int, kinds: Signatures) -> dict[str, object]:
     """What `flight.group_read` says."""
-    rows = blocks([row for row in relevant(dump, group.collectives) if seq_of(row) >= 0], COLLECTIVE)
-    seqs = [seq_of(row) for row in rows]
-    open_rows = [i for i, row in enumerate(rows) if not dump.is_done(row)]
+    rows, seqs = blocks(relevant(dump, group.collectives), COLLECTIVE)
+    is_open = {id(row) for row in dump.open_of(rows)}
+    open_rows = [i for i, row in enumerate(rows) if id(row) in is_open] if is_open else []
     # Collectives carry the number of transfers before them, which may be gone from the dump.
     is_mixed = bool(group.transfers) or any(row.get(TRANSFERRED) for row in rows[-1:])
     status = None if dump.is_by_retired or group.pg_id is None else dump.statuses.get(group.pg_id)
@@ -57,7 +58,7 @@ def describe(dump: Dump, group: Group, index: int, kinds: Signatures) -> dict[st
 def relevant(dump: Dump, rows: list[Row]) -> list[Row]:
     """The newest rows, and of the older ones those that are open, with what shares their number."""
     old, new = rows[:-HISTORY], rows[-HISTORY:]
-    if left := {seq_of(row) for row in old if not dump.is_done(row)}:
+    if left := {seq_of(row) for row in dump.open_of(old)}:
         return [*(row for row in old if seq_of(row) in left), *new]
     return new
 
@@ -88,22 +89,25 @@ def started(rows: list[Row], seqs: list[int], status: tuple[int, ...] | None) ->
     return max(known, default=None)
 
 
-def blocks(rows: list[Row], counter: str) -> list[Row]:
-    """Rows by their number, those that share one made one: with the state of their `coalesced` entry.
+def blocks(rows: list[Row], counter: str) -> tuple[list[Row], list[int]]:
+    """Rows in order of their numbers, and those; rows that share one are made one: the `coalesced` entry's.
 
     Without that entry the block was left out as completed, or is still being built: it is done if newer
     operations follow.
     """
+    numbers = [seq_of(row, counter) for row in rows]
+    if all(map(lt, numbers, numbers[1:])) and numbers[:1] >= [0]:
+        return rows, numbers
     found: dict[int, list[Row]] = {}
-    for row in rows:
-        found.setdefault(seq_of(row, counter), []).append(row)
+    for n, row in zip(numbers, rows, strict=True):
+        if n >= 0:
+            found.setdefault(n, []).append(row)
     numbers = sorted(found)
-    return [
-        same[0] if len(same := found[n]) == 1 else block(same, n == numbers[-1], counter) for n in numbers
-    ]
+    merged = [found[n][0] if len(found[n]) == 1 else block(found[n], n == numbers[-1]) for n in numbers]
+    return merged, numbers
 
 
-def block(same: list[Row], is_last: bool, counter: str) -> Row:
+def block(same: list[Row], is_last: bool) -> Row:
     end = next((row for row in same if op_of(row) == "coalesced"), None)
     if end is None:
         return {**same[0], "block": same, **({} if is_last else {"state": "completed"})}
@@ -112,7 +116,8 @@ def block(same: list[Row], is_last: bool, counter: str) -> Row:
 
 def transfers(dump: Dump, group: Group, kinds: Signatures) -> list[dict[str, object]]:
     """Sends and receives by peer, as ranks inside the group: [launched, open] counts, the first open one."""
-    done = {seq_of(row, TRANSFERRED): dump.is_done(row) for row in blocks(group.transfers, TRANSFERRED)}
+    rows, numbers = blocks(group.transfers, TRANSFERRED)
+    done = {n: dump.is_done(row) for n, row in zip(numbers, rows, strict=True)}
     found: dict[tuple[str, int, int], list[Row]] = {}
     for row in group.transfers:
         if name := TRANSFER.search(string(row.get("profiling_name"), 100)):
@@ -121,7 +126,7 @@ def transfers(dump: Dump, group: Group, kinds: Signatures) -> list[dict[str, obj
             found.setdefault(key, []).append(row)
     pairs = []
     for (op, source, target), rows in found.items():
-        waits = [row for row in rows if not done[seq_of(row, TRANSFERRED)]]
+        waits = [row for row in rows if not done.get(seq_of(row, TRANSFERRED), True)]
         first = entry(waits[0], True, kinds, TRANSFERRED) if waits else None
         pairs.append(
             {
