@@ -30,16 +30,13 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         any(evidence.of("job.stalled", "exception.raised")) or any(map(failed, evidence.of("rank.died")))
     ):
         return  # waits for a rank that stalls or fails are not a straggler's
-    newest: dict[tuple[str, int], Event] = {}
+    newest: dict[str, dict[int, Event]] = {}
     for look in looks(evidence):
         for scan in look.scans:
-            newest |= {
-                (str(e.data.get("group", "")), e.rank): e
-                for e in scan
-                if e.kind == "flight.group_read" and e.rank is not None
-            }
-    groups = sorted({group for group, _ in newest})
-    facts = [f for g in groups if (f := late(g, [e for (n, _), e in newest.items() if n == g])) is not None]
+            for e in scan:
+                if e.kind == "flight.group_read" and e.rank is not None:
+                    newest.setdefault(str(e.data.get("group", "")), {})[e.rank] = e
+    facts = [f for g, mine in sorted(newest.items()) if (f := late(g, list(mine.values()))) is not None]
     if facts:
         yield max(facts, key=lambda f: float(str(f.data["fraction"])))
 

@@ -35,6 +35,7 @@ EVENTS = {
     "ras.process_lost": "one process; data: how (dead, missing), pid, host, gpus",
     "source.unreadable": "data: reason",
 }
+CONFINED = True
 LIMIT = 64 << 20
 PREFACE = re.compile(r"\A(?:(?:SERVER PROTOCOL \d+|OK)\r?\n)+")  # of those who asked with nc
 
