@@ -46,7 +46,7 @@ DUMP = re.compile(r"dump[-_]\d+$")
 
 def recognises(where: str, head: bytes) -> bool:
     names = steps(where)
-    if FAMILY.search(names[-1]) or (not head and DUMP.search(names[-1])):
+    if FAMILY.search(names[-1]) or (DUMP.search(names[-1]) and head[:1] in (b"", b"\x80")):
         return True
     if "flight" in names[:-1] and names[-1].endswith((".json", ".pickle", ".pkl")):
         return True

@@ -144,6 +144,17 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     assert "leads out" in str(event.data["reason"])
 
 
+@pytest.mark.parametrize("name", ["_dump_5", "nccl_trace_rank_5", "comm_lib_trace_rank_5", "flight/5.pkl"])
+@pytest.mark.parametrize("bomb", ["empty", "nine bytes that ask for 16 GB"])
+def test_a_dump_is_known_by_its_name_where_its_content_tells_nothing(
+    tmp_path: Path, name: str, bomb: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(BOMBS[bomb])
+    [[event]] = read(tmp_path).values()
+    assert (event.kind, event.source) == ("source.unreadable", "flight_recorder")
+
+
 @pytest.mark.parametrize("num_children", [1, 3])
 def test_events_are_in_the_order_of_the_files(tmp_path: Path, num_children: int) -> None:
     for rank in range(40):
