@@ -98,14 +98,8 @@ class Pool:
         self.busy: dict[int, Child] = {}
         self.selector = selectors.DefaultSelector()
 
-    def start(self, job: Job) -> list[Event] | None:
-        """Give a job to a child that is free; its events at once where that cannot be done."""
-        try:  # an archive's word on a size may be a lie
-            data = b"" if job.member.size > MAX_BYTES else job.member.read(MAX_BYTES + 1)
-        except OSError as error:
-            return job.failed(error.strerror or str(error))
-        if max(len(data), job.member.size) > MAX_BYTES:
-            return job.failed(f"refused: larger than {MAX_BYTES >> 20} MB")
+    def start(self, job: Job, data: bytes) -> list[Event] | None:
+        """Give a file to a child that is free; its events at once where that cannot be done."""
         while True:
             is_new = not self.idle
             try:
@@ -157,15 +151,30 @@ class Pool:
         self.selector.close()
 
 
+def fetch(job: Job) -> bytes | list[Event]:
+    """The file's bytes, or why there are none."""
+    try:  # an archive's word on a size may be a lie
+        data = b"" if job.member.size > MAX_BYTES else job.member.read(MAX_BYTES + 1)
+    except OSError as error:
+        return job.failed(error.strerror or str(error))
+    if max(len(data), job.member.size) > MAX_BYTES:
+        return job.failed(f"refused: larger than {MAX_BYTES >> 20} MB")
+    return data
+
+
 def read(jobs: Iterable[Job], size: int | None = None) -> Iterator[tuple[int, list[Event]]]:
     """The events of each job by its number, as they are ready; whatever happens, every job has an answer."""
     pool = Pool(size or min(os.cpu_count() or 1, MAX_CHILDREN))
     try:
         for job in jobs:
+            data = fetch(job)  # while the children work
+            ready: list[tuple[int, list[Event]]] = []
             while len(pool.busy) >= pool.size:
-                yield from pool.wait()
-            if (events := pool.start(job)) is not None:
-                yield job.number, events
+                ready += pool.wait()
+            failed = pool.start(job, data) if isinstance(data, bytes) else data
+            if failed is not None:
+                ready.append((job.number, failed))
+            yield from ready  # the children work again by now
         while pool.busy:
             yield from pool.wait()
     finally:

@@ -80,7 +80,9 @@ class Children:
         self.pool = pool.Pool(1)
 
     def run(self, job: pool.Job) -> list[tuple[int, list[Event]]]:
-        if (events := self.pool.start(job)) is not None:
+        data = pool.fetch(job)
+        events = self.pool.start(job, data) if isinstance(data, bytes) else data
+        if events is not None:
             return [(job.number, events)]
         found: list[tuple[int, list[Event]]] = []
         while self.pool.busy:
