@@ -56,7 +56,7 @@ def describe(dump: Dump, group: Group, index: int, kinds: Signatures) -> dict[st
 
 
 def has_transfers(dump: Dump, row: Row) -> bool:
-    """Whether the group has, by the counters of a collective. Gloo records none, and counts them in `op_id`."""
+    """Whether the group has, by the counters of a collective: gloo records none, but counts in `op_id`."""
     if row.get(TRANSFERRED):
         return True
     return dump.is_by_retired and (integer(row.get("op_id")) or 0) > seq_of(row)
