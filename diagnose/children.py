@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -17,6 +18,41 @@ NUM_RESTARTS = 5
 OURS = ("DIAGNOSE_SPOOL", "DIAGNOSE_RUN", "DIAGNOSE_ATTEMPT", "DIAGNOSE_MARK", "DIAGNOSE_PARENT_PID")
 
 
+def environment() -> dict[str, str]:
+    """What a probe is started with: it finds its modules, and is not taken for a process of the job."""
+    kept = {key: value for key, value in os.environ.items() if key not in OURS}
+    path = os.pathsep.join(p for p in (str(PROBES.parent), kept.get("PYTHONPATH", "")) if p)
+    return {**kept, "PYTHONPATH": path}
+
+
+def ask(name: str, arguments: Sequence[str], given: bytes, limit_s: float) -> tuple[int | None, bytes, str]:
+    """Run a probe to its end: (code, what it printed, its errors). At the limit it is killed: code None."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", f"probes.{name}", *arguments],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=errors,
+            start_new_session=True,
+        )
+        assert process.stdin
+        with suppress(OSError), process.stdin:
+            process.stdin.write(given)
+        try:
+            code: int | None = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if process.poll() is None:  # in D state nobody can wait for it
+                process.returncode = -signal.SIGKILL
+        for file in (out, errors):
+            file.seek(0)
+        return code, out.read(), errors.read().decode(errors="replace")
+
+
 class Helper:
     """A probe in a session of its own, started again when it dies."""
 
@@ -27,13 +63,11 @@ class Helper:
 
     def start(self) -> None:
         """Start it. Raises OSError."""
-        kept = {key: value for key, value in os.environ.items() if key not in OURS}
-        path = os.pathsep.join(p for p in (str(PROBES.parent), kept.get("PYTHONPATH", "")) if p)
         self.num_starts += 1
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 self.argv,
-                env={**kept, "PYTHONPATH": path},
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,

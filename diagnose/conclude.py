@@ -104,17 +104,22 @@ def walk(tree: Tree, facts: Sequence[Fact], evidence: Evidence, needs: Needs) ->
     return steps
 
 
-def collect(findings: Sequence[Finding], evidence: Evidence, book: Playbook) -> list[Collect]:
-    """The sources that would settle what is unknown, each with the command that fetches it."""
-    wanted: dict[str, set[int]] = {}
+def collect(
+    findings: Sequence[Finding], evidence: Evidence, book: Playbook, is_open: bool = False
+) -> list[Collect]:
+    """The sources that would settle what is unknown, each with the command that fetches it.
+
+    `is_open`: nothing was found at all. Then also the stacks of ranks that gave none.
+    """
+    wanted: dict[str, set[int]] = {"stack_dump": set()} if is_open and gaps(evidence) else {}
     for finding in findings:
         for source in finding.missing:
             if source in book.sources:
                 wanted.setdefault(source, set()).update(finding.ranks)
     for source, coverage in evidence.coverage.items():
-        gaps = {*coverage.missing, *coverage.refused, *coverage.stale}
-        if gaps and source in wanted:
-            wanted[source] |= gaps
+        lacking = {*coverage.missing, *coverage.refused, *coverage.stale}
+        if lacking and source in wanted:
+            wanted[source] |= lacking
     return [
         Collect(
             source=source,
@@ -123,6 +128,12 @@ def collect(findings: Sequence[Finding], evidence: Evidence, book: Playbook) -> 
         )
         for source, ranks in sorted(wanted.items())
     ]
+
+
+def gaps(evidence: Evidence) -> bool:
+    """Whether some ranks showed where they stand, or refused to, and others did not."""
+    seen = evidence.coverage.get("stack_dump")
+    return seen is not None and bool(seen.missing or seen.refused or seen.stale)
 
 
 def describe(facts: Sequence[Fact], evidence: Evidence) -> Run:
@@ -200,5 +211,5 @@ def decide(
         steps=walk(tree, facts, evidence, needs) if tree else [],
         collect_next=[]
         if causes and all(c.grade == "proven" for c in causes)
-        else collect(unknown, evidence, book),
+        else collect(unknown, evidence, book, not causes and seen in {"hang", "unknown"}),
     )

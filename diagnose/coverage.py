@@ -9,6 +9,8 @@ CLAIMS = {"rank.claimed", "rank.found"}
 EVERY_RANK = {"rank_hook", "rank_log", "stack_dump", "flight_recorder"}  # what each rank should leave
 AT_THE_END = {"command.ended", "command.stopped", "signal.received", "launcher.interrupted", "strays.ended"}
 TAKEN = {"stack_dump", "flight_recorder"}  # what a look takes: it shows the moment of the look alone
+REFUSALS = {"stack_dump": "stack.refused", "flight_recorder": "flight.refused"}
+MAX_REASON = 120  # characters of one of several reasons
 JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
 
 
@@ -56,13 +58,14 @@ def gather(events: Sequence[Event]) -> Evidence:
     told = max(sizes, key=lambda size: (sizes.count(size), size)) if sizes else None  # by most of them
     num_ranks = told or (max(known) + 1 if known else None)
     read = frozenset(e.source for e in events if e.kind != "source.unreadable")
+    asked = {source for source, kind in REFUSALS.items() if any(e.kind == kind for e in events)}
     ranks = sorted(known)
     said = sorted((e for e in events if e.rank is not None and e.node), key=lambda e: e.source == "rank_hook")
     nodes = {e.rank: e.node for e in said if e.rank is not None and e.node}  # its own word counts last
     expected = sorted({*ranks, *range(num_ranks or 0)}) if (num_ranks or 0) <= 1 << 20 else ranks
     return Evidence(
         events=list(events),
-        coverage={source: cover(source, events, expected) for source in sorted(read - {"bundle"})},
+        coverage={source: cover(source, events, expected) for source in sorted((read | asked) - {"bundle"})},
         read=read,
         ranks=ranks,
         num_ranks=num_ranks,
@@ -80,7 +83,8 @@ def cover(source: str, events: Sequence[Event], expected: Sequence[int]) -> Cove
     gone = {e.rank for e in events if e.kind == "rank.died"}
     without = [r for r in expected if r not in present and r not in reasons and r not in old]
     missing = without if source in EVERY_RANK else []
-    reason = {str(r): "the process had died" if r in gone else "left none" for r in missing}
+    far = unasked(events)
+    reason = {str(r): "the process had died" if r in gone else far.get(r, "left none") for r in missing}
     refused = [r for r in reasons if r not in present]
     stale = sorted(old.keys() - reasons.keys())
     return Coverage(
@@ -107,12 +111,22 @@ def outdated(source: str, mine: Sequence[Event], events: Sequence[Event]) -> dic
     return {rank: f"taken {begun - at:.0f} s before the stall" for rank, at in last.items() if at < begun}
 
 
+def unasked(events: Sequence[Event]) -> dict[int, str]:
+    """rank -> why a visit did not look at it: it has no process, runs elsewhere, was not asked for."""
+    return {
+        rank: str(e.data.get("reason", ""))
+        for e in events
+        if e.kind in {"ranks.missing", "ranks.elsewhere"} and isinstance(ranks := e.data.get("ranks"), list)
+        for rank in ranks
+        if isinstance(rank, int)
+    }
+
+
 def refusals(source: str, events: Sequence[Event]) -> dict[int, str]:
     """rank -> why it gave no such evidence, from the agent's own words or from unreadable files."""
-    kinds = {"stack_dump": "stack.refused", "flight_recorder": "flight.refused"}
-    return {
-        e.rank: str(e.data.get("reason", ""))
-        for e in events
-        if e.rank is not None
-        and (e.kind == kinds.get(source) or (e.kind == "source.unreadable" and e.source == source))
-    }
+    found: dict[int, list[str]] = {}
+    for e in events:
+        is_told = e.kind == REFUSALS.get(source) or (e.kind == "source.unreadable" and e.source == source)
+        if e.rank is not None and is_told and (reason := str(e.data.get("reason", ""))):
+            found.setdefault(e.rank, []).append(reason[:MAX_REASON])
+    return {rank: "; ".join(dict.fromkeys(reasons)) for rank, reasons in found.items()}

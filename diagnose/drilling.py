@@ -113,8 +113,8 @@ def seed(drill: Drill, ground: Ground, say: Callable[[str], None]) -> str:
     return ""
 
 
-def start(drill: Drill, ground: Ground) -> tuple[subprocess.Popen[bytes], Path]:
-    """Start a drill under `diagnose run`, where nothing tells its name; the process, and its output file."""
+def lay_out(drill: Drill, ground: Ground) -> Path:
+    """A folder with the drill's program as `train.py` and what it imports; nothing there tells its name."""
     work = ground.top / f"job-{time.time_ns()}"
     work.mkdir()
     ground.temporary.mkdir(exist_ok=True)
@@ -122,6 +122,12 @@ def start(drill: Drill, ground: Ground) -> tuple[subprocess.Popen[bytes], Path]:
         if read(path) is None:
             shutil.copy(path, work)
     shutil.copy(HERE / f"{drill.name}.py", work / "train.py")
+    return work
+
+
+def start(drill: Drill, ground: Ground, bare: bool = False) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start a drill under `diagnose run`, or `bare`, without us; the process, and its output file."""
+    work = lay_out(drill, ground)
     options = {
         "--root": ground.root,
         "--name": work.name,
@@ -129,10 +135,11 @@ def start(drill: Drill, ground: Ground) -> tuple[subprocess.Popen[bytes], Path]:
         "--on-stall": drill.on_stall,
     }
     ours = [sys.executable, "-P", "-m", "diagnose", "run"]
+    ours += [*(str(part) for pair in options.items() for part in pair), "--"]
     console = work / "console.txt"
     with console.open("wb") as output:
         process = subprocess.Popen(
-            [*ours, *(str(part) for pair in options.items() for part in pair), "--", *drill.command],
+            drill.command if bare else [*ours, *drill.command],
             cwd=work,
             env=ground.environment(drill.env),
             stdin=subprocess.DEVNULL,

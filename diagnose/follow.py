@@ -11,6 +11,7 @@ from diagnose.children import Helper
 from diagnose.contract import Manifest
 
 OWNER = "run-dir.txt"  # in a spool: the run directory it belongs to
+MARK = "mark.txt"  # and what the job's processes carry in DIAGNOSE_MARK
 PATIENCE_S = 15.0  # the agent's grace for the job's processes, and the last seal
 
 
@@ -72,6 +73,8 @@ def collect_rest(run: Path, found: Manifest) -> None:
         return
     if not is_collecting(spool):
         arguments = ["--spool", str(spool), "--run-dir", str(run.resolve()), "--parent", str(found.pid)]
+        with suppress(OSError):
+            arguments += ["--mark", (spool / MARK).read_text()]
         with suppress(OSError):
             Helper("collector", arguments, spool / "collector.err").start()
     while spool.exists() and time.monotonic() < end:

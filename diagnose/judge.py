@@ -31,11 +31,24 @@ def about(fact: Fact, unit: Unit, evidence: Evidence) -> bool:
 
 
 def ask(clause: Clause, unit: Unit, found: Sequence[Fact], evidence: Evidence, needs: Needs) -> bool | None:
-    """Kleene's answer to one clause for one unit: None where no source could have shown it."""
-    if any(about(fact, unit, evidence) for fact in found):
-        return True
+    """Kleene's answer to one clause for one unit: None where no source could have shown it, or it is open."""
+    if told := [fact for fact in found if about(fact, unit, evidence)]:
+        return None if all(fact.open for fact in told) else True
     rank = unit if isinstance(unit, int) else None
     return False if evidence.sees(needs.get(clause.fact, ()), rank) else None
+
+
+def wanted(
+    clause: Clause, unit: Unit, found: Sequence[Fact], evidence: Evidence, needs: Needs
+) -> Iterable[str]:
+    """The sources that would settle a clause; for an open fact those that it rests on, once more."""
+    told = [event.source for fact in found if about(fact, unit, evidence) for event in fact.events]
+    return told or needs.get(clause.fact, ())
+
+
+def seen(found: Sequence[Fact], unit: Unit, evidence: Evidence) -> bool:
+    """Whether one of the facts about this unit is more than an inference."""
+    return any(not fact.inferred for fact in found if about(fact, unit, evidence))
 
 
 def units(failure: Failure, found: Sequence[Sequence[Fact]], evidence: Evidence) -> list[Unit]:
@@ -72,6 +85,7 @@ def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence
         if None not in when and None not in unless:
             present.append(unit)
             proven = proven and all(answer(clause) for clause in failure.confirm)
+            proven = proven and all(seen(found[id(c)], unit, evidence) for c in failure.when)
         else:
             unknown.append(unit)
             unseen = [
@@ -79,7 +93,9 @@ def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence
                 for c, a in zip([*failure.when, *failure.unless], [*when, *unless], strict=True)
                 if a is None
             ]
-            missing.update(source for clause in unseen for source in needs.get(clause.fact, ()))
+            missing.update(
+                source for c in unseen for source in wanted(c, unit, found[id(c)], evidence, needs)
+            )
     if not present and not unknown:
         return Finding(failure=name, status=Status.ABSENT)
     chosen = present or unknown

@@ -76,7 +76,9 @@ def looks(evidence: Evidence) -> list[Look]:
                 else max(0.0, after - event.time),
             )
         )
-    return [overtaken(look, found[num + 1 :]) for num, look in enumerate(found)]
+    begun_at = [begin(event) or 0.0 for event in taken]
+    later = [[other for other, at in zip(found, begun_at, strict=True) if at > mine] for mine in begun_at]
+    return [overtaken(look, after) for look, after in zip(found, later, strict=True)]
 
 
 def overtaken(look: Look, later: list[Look]) -> Look:

@@ -95,6 +95,8 @@ class Fact(Record, frozen=True):
     data: dict[str, object] = {}
     since: float | None = None
     events: list[Event] = []  # what it rests on, best first
+    inferred: bool = False  # by indirect evidence: nothing that rests on it alone is proven
+    open: bool = False  # may turn out otherwise, only a later look tells: what rests on it alone is unknown
 
 
 class FactKind(Record, frozen=True):

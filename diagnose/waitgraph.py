@@ -69,6 +69,8 @@ class Waiting(Record, frozen=True):
     awaited: list[Member]
     behind: list[Member]
     call: str = ""  # what they stand in, where the stacks alone show it
+    site: str = ""  # the program's frame that they stand at
+    inferred: bool = False  # no dump at all bears it out
 
     def op(self) -> str:
         signatures = Counter(s for m in self.waiting if (s := m.signature(self.seq)))
@@ -76,7 +78,9 @@ class Waiting(Record, frozen=True):
 
     def place(self) -> str:
         """`all_reduce #12 (default_pg)`."""
-        return f"{self.op()} #{self.seq} ({self.group.title()})" if self.seq else self.op()
+        if self.seq:
+            return f"{self.op()} #{self.seq} ({self.group.title()})"
+        return f"{self.op()} at {self.site}" if self.site else self.op()
 
     def calls(self) -> dict[str, list[Member]]:
         """What each member called at this place: signature -> members, where recorded."""

@@ -175,6 +175,22 @@ def word(pid: int, name: str) -> str | None:
     return text or None
 
 
+def switches(pid: int, thread: int | None = None) -> int | None:
+    """How often a thread (the main one) gave up its CPU to wait; None where the kernel does not tell."""
+    for line in (read(f"/proc/{pid}/task/{thread or pid}/status") or b"").splitlines():
+        if line.startswith(b"voluntary_ctxt_switches:"):
+            return int(line.split()[1])
+    return None
+
+
+def last_ran_ms(folder: str) -> float | None:
+    """When a thread last ran, on the scheduler's own clock; None in kernels without that file."""
+    for line in (read(f"{folder}/sched") or b"").splitlines()[:6]:
+        if line.startswith(b"se.exec_start"):
+            return float(line.rpartition(b":")[2])
+    return None
+
+
 def fd_links(pid: int) -> dict[int, str] | None:
     """Open descriptors and what they point at; None where we may not see them."""
     links: dict[int, str] = {}
@@ -226,3 +242,20 @@ def tells_exit_codes() -> bool:
     """Does stat carry real exit codes here? (gVisor prints zeros for the whole tail of the line.)"""
     raw = (read("/proc/self/stat") or b"").rpartition(b")")[2].split()
     return len(raw) > 23 and raw[23] != b"0"
+
+
+def read_whole(path: str, limit: int) -> bytes | None:
+    """A regular file's first `limit` bytes; None where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(limit)
+    except OSError:
+        return None
+
+
+def started_at(start_ticks: int) -> float:
+    """When a process with this start time was started (unix s)."""
+    for line in (read("/proc/stat") or b"").splitlines():
+        if line.startswith(b"btime "):
+            return float(line.split()[1]) + start_ticks / _TICK
+    return 0.0

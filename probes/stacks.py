@@ -60,16 +60,23 @@ def why_not(outcome: deadline.Outcome) -> str:
     """py-spy's refusal in one line: its causes count, its headline is the same for many of them."""
     if outcome.timed_out:
         return f"no answer within {outcome.seconds:.1f} s"
-    lines = [line.strip() for line in outcome.stderr.decode(errors="replace").splitlines() if line.strip()]
+    text = outcome.stderr.decode(errors="replace").partition("Stack backtrace")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(line for line in lines if not line.endswith(":"))[:400] or f"exit code {outcome.code}"
 
 
-def from_outside(pids: Mapping[int, int], limit_s: float) -> dict[int, Threads | str]:
-    """py-spy on {rank: pid}, all at once: the threads, or the reason why not."""
+def from_outside(pids: Mapping[int, int], limit_s: float, native: bool = False) -> dict[int, Threads | str]:
+    """py-spy on {rank: pid}, all at once: the threads, or the reason why not.
+
+    `native` shows C++ frames, too, and pauses each process for it (a tenth of a second up to a whole one).
+    """
     py_spy = find_py_spy()
     if py_spy is None:
         return dict.fromkeys(pids, "py-spy is not installed")
-    outcomes = deadline.run_many({rank: py_spy_argv(py_spy, pid) for rank, pid in pids.items()}, limit_s)
+    argv = {rank: py_spy_argv(py_spy, pid) for rank, pid in pids.items()}
+    if native:
+        argv = {rank: [w.replace("--nonblocking", "--native") for w in words] for rank, words in argv.items()}
+    outcomes = deadline.run_many(argv, limit_s)
     return handlers.marked({r: parse_threads(one.stdout) or why_not(one) for r, one in outcomes.items()})
 
 

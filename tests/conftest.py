@@ -11,7 +11,7 @@ import pytest
 
 from diagnose.ground import finish, sweep
 
-collect_ignore = ["bench", "drills/big_log.py", "drills/kills.py"]  # scripts
+collect_ignore = ["bench", "drills/attach.py", "drills/big_log.py", "drills/kills.py"]  # scripts
 OUTER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 

@@ -16,7 +16,7 @@ READINGS = {  # of the evidence, for several facts
     f"diagnose.{name}"
     for name in (
         *("activity", "asked", "calls", "circles", "endings", "fingerprints", "graphs", "histories"),
-        *("leaving", "looks", "losses", "places", "raisings", "scans", "waitgraph", "watchdogs"),
+        *("leaving", "looks", "losses", "places", "raisings", "scans", "standing", "waitgraph", "watchdogs"),
     )
 }
 WORDS = {"diagnose.rendezvous"}  # what messages say, for logs and for exceptions
@@ -70,6 +70,10 @@ MAY: dict[str, set[str]] = {
     "diagnose.asked": {"diagnose.model", *READINGS},
     "diagnose.activity": {"diagnose.model", "diagnose.looks", "diagnose.scans"},
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
+    "diagnose.standing": {
+        "diagnose.model",
+        *(f"diagnose.{name}" for name in ("activity", "looks", "losses", "waitgraph")),
+    },
     "diagnose.facts": {"diagnose.model", *READINGS, *WORDS},
     "diagnose.render": {*READER, "diagnose.render.*"},
     "diagnose.cli": {"diagnose.*", *SHARED},

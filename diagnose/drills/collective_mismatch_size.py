@@ -1,4 +1,4 @@
-"""Rank 2 of 3 has a layer of its own frozen, so its gradients are fewer than the others'."""
+"""Rank 2 of 4 has a layer of its own frozen, so its gradients are fewer than the others'."""
 
 import torch
 import training
@@ -7,7 +7,7 @@ DRILL = {
     "expect": {"failure": "collective_mismatch_size", "ranks": [2]},
     "symptom": "crash",
     "ends": "error",
-    "num_ranks": 3,
+    "num_ranks": 4,
     "launcher": "torchrun",
     "stall_after_s": 4,
     "timeout_s": 60,

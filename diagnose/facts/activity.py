@@ -17,7 +17,9 @@ from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.raisings import parted
-from diagnose.waitgraph import ranks, stuck
+from diagnose.standing import may_come
+from diagnose.standing import waits as waits_of
+from diagnose.waitgraph import ranks
 
 KINDS = {
     "rank.activity": FactKind(
@@ -65,7 +67,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     look = decisive(evidence)
     if look is None:
         return
-    waits = stuck(look, evidence)
+    waits = waits_of(look, evidence)
     waiting = {rank for w in waits for rank in ranks(w.waiting)}
     awaited = (
         {rank for w in waits for rank in ranks(w.awaited)} - waiting if had_time(look, evidence) else set()
@@ -74,6 +76,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     found = {rank: of_rank(look, rank, rank in waiting) for rank in evidence.ranks if rank not in failing}
     doing = {rank: activity for rank, activity in found.items() if activity is not None}
     nobody = not waiting and nothing_moves(look, doing, evidence)
+    coming, inferred = may_come(look, evidence, waits), any(w.inferred for w in waits)
     for rank, main in doing.items():
         for one in [main, *held_up(look, rank, main)]:
             data: dict[str, object] = {
@@ -88,12 +91,15 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "file": one.file,
                 "worker": one.worker,
             }
+            is_stopped = one.is_ == "stopped" and one.worker is None
             yield Fact(
-                kind="process.stopped" if one.is_ == "stopped" and one.worker is None else "rank.activity",
+                kind="process.stopped" if is_stopped else "rank.activity",
                 text=describe(rank, one),
                 ranks=[rank],
                 data=data,
                 events=[one.event, *one.proofs],
+                inferred=inferred and not is_stopped,
+                open=rank in coming and not is_stopped,
             )
 
 

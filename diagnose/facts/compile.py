@@ -9,7 +9,8 @@ from diagnose.graphs import parting
 from diagnose.looks import Look, decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
 from diagnose.scans import IDLE_CPU_S, spent
-from diagnose.waitgraph import Waiting, ranks, stuck
+from diagnose.standing import waits as waits_of
+from diagnose.waitgraph import Waiting, ranks
 
 NEEDS = ("rank_hook", "stack_dump")
 KINDS = {
@@ -63,7 +64,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     for look in looks(evidence):
         if look.cause == "schedule":
             continue
-        waits = stuck(look, evidence)
+        waits = waits_of(look, evidence)
         waiting = {rank for w in waits for rank in ranks(w.waiting)}
         compiling = compilers(look, evidence, phases, waiting)
         if compiling and not waiting and set(compiling) >= set(evidence.ranks):
@@ -85,7 +86,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 def parted(evidence: Evidence) -> Iterable[Fact]:
     """Ranks whose graph holds another collective than the others'."""
     look = decisive(evidence)
-    if look is not None and (found := parting(stuck(look, evidence), look, evidence)):
+    if look is not None and (found := parting(waits_of(look, evidence), look, evidence)):
         data = {**found.wait.data(look), "how": "graph"}
         yield Fact(
             kind="compile.diverged",
@@ -179,6 +180,7 @@ def alone(
         events=[compiling[r] for r in late]
         + ([fired[1]] if fired and timed_out else [])
         + [s.event for s in mine],
+        inferred=wait.inferred,
     )
 
 

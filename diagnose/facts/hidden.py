@@ -13,7 +13,8 @@ from diagnose.endings import ended
 from diagnose.looks import Look, decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
 from diagnose.raisings import identity, is_end, kinds, parted
-from diagnose.waitgraph import Waiting, ranks, stuck
+from diagnose.standing import waits as waits_of
+from diagnose.waitgraph import Waiting, ranks
 
 NEEDS = ("stack_dump", "rank_log", "launcher_log")
 KINDS = {
@@ -130,7 +131,7 @@ class Scene:
 
     @cached_property
     def waits(self) -> list[Waiting]:
-        return stuck(self.look, self.evidence)
+        return waits_of(self.look, self.evidence)
 
     @cached_property
     def awaited(self) -> set[int]:

@@ -9,7 +9,8 @@ from diagnose.activity import of_rank
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import Place, are_branches, pairs, parting
-from diagnose.waitgraph import Waiting, ranks, stuck
+from diagnose.standing import waits as waits_of
+from diagnose.waitgraph import Waiting, ranks
 
 KINDS = {
     "rank.left_loop": FactKind(
@@ -24,7 +25,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     if look is None:
         return
     places = look.last("stack.placed")
-    waits = stuck(look, evidence)
+    waits = waits_of(look, evidence)
     for w in waits:
         for rank, event in sorted(places.items()):
             if rank not in {m.rank for m in w.group.members} or not in_call(look, rank, waits):

@@ -162,7 +162,8 @@ def aborted(w: Waiting, agreed: list[Member], look: Look, evidence: Evidence) ->
     if not gone:
         return
     majority = 2 * len(agreed) > len(w.group.members)
-    text = f"{named(ranks(agreed))} agree, and {named(ranks(gone))} was ended by a message of another size"
+    agree = "agree" if len(agreed) > 1 else "is alone to tell what it called"
+    text = f"{named(ranks(agreed))} {agree}, and {named(ranks(gone))} was ended by a message of another size"
     wrong = gone if majority else [*gone, *agreed]
     yield statement("collective.mismatched", w, wrong, look, text, aspect="size", majority=majority)
 

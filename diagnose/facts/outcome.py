@@ -7,6 +7,8 @@ from diagnose.activity import of_rank
 from diagnose.looks import decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.rendezvous import came_together, inits, sayings
+from diagnose.standing import is_late, is_moving, standing, waited_s, waits
+from diagnose.waitgraph import ranks
 
 NEEDS = ("run", "agent", "launcher_log", "rank_log")
 KINDS = {
@@ -31,7 +33,8 @@ WAIT_ENDED = re.compile(
 def derive(evidence: Evidence) -> Iterable[Fact]:
     stalls = list(evidence.of("job.stalled"))
     resumed = [e.time or 0.0 for e in evidence.of("job.progressed")]
-    resumed += [k.time for k in looks(evidence) if k.cause == "stalled" and k.time and k.resolved_after_s]
+    over = [k for k in looks(evidence) if k.cause == "stalled" and k.resolved_after_s is not None]
+    resumed += [look.time for look in over if look.time is not None]
     ended = next(evidence.of("command.ended"), None)
     code = ended.data.get("exit_code") if ended else None
     last = stalls[-1] if stalls else None
@@ -55,17 +58,34 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         if ended is None or done:
             yield from slowed(last, resolved, evidence)
     yield from unseen(evidence, bool(stalls))
+    seen, silent_s = visited(evidence)
     yield Fact(
         kind="job.outcome",
         text="the job as a whole",
         data={
-            "symptom": symptom(evidence, ended, open_ and not done, bool(stalls)),
+            "symptom": seen or symptom(evidence, ended, open_ and not done, bool(stalls)),
             "phase": phase(evidence),
-            "silent_s": last.data.get("silent_s") if last else None,
+            "silent_s": last.data.get("silent_s") if last else silent_s,
             "exit_code": code,
         },
         events=[e for e in (ended, last) if e],
     )
+
+
+def visited(evidence: Evidence) -> tuple[str, float | None]:
+    """What a look at a job that was started without us shows of it: the symptom, and its silence."""
+    look = decisive(evidence)
+    if look is None or look.cause != "asked":
+        return "", None
+    waiting = {rank for wait in waits(look, evidence) for rank in ranks(wait.waiting)}
+    if waiting:
+        stands = standing(look, evidence)
+        callers = [one for one in stands if one.rank in waiting]
+        silent_s = waited_s(callers, look, evidence)
+        if silent_s is not None and silent_s < 1:  # they spin while they wait
+            silent_s = waited_s(stands, look, evidence)
+        return "hang" if is_late(callers, look, evidence) else "", silent_s
+    return "none" if is_moving(look, evidence) else "", None
 
 
 def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) -> str:
@@ -113,7 +133,7 @@ def phase(evidence: Evidence) -> str:
         return f"step {steps}" if steps else "training"
     if open_:
         return str(max(open_.values(), key=lambda e: e.time or 0.0).data.get("phase"))
-    return "the first step" if any(evidence.of("rank.claimed", "rank.found")) else "unknown"
+    return "the first step" if any(evidence.of("rank.claimed")) else "unknown"
 
 
 def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:

@@ -7,11 +7,15 @@ does not deliver.
 import re
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from diagnose.activity import of_rank
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
 from diagnose.model import Evidence, Fact, FactKind, named
-from diagnose.waitgraph import Member, Waiting, ranks, stuck
+from diagnose.standing import may_come
+from diagnose.standing import waits as waits_of
+from diagnose.waitgraph import Member, Waiting, ranks
 
 BARRIER = re.compile(r"\bRanks? (?P<ranks>[\d, ]{1,2000}) failed to pass monitoredBarrier")
 NEEDS = ("flight_recorder",)
@@ -27,7 +31,7 @@ KINDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     look = decisive(evidence)
-    waits = stuck(look, evidence)
+    waits = waits_of(look, evidence)
     facts = list(of_look(look, waits, evidence)) if look else []
     yield from facts
     if not any(fact.kind == "collective.awaited" for fact in facts):
@@ -37,18 +41,27 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterable[Fact]:
     blurred = is_after(look, evidence) and retires(evidence)
     blocked = {rank for w in waits for rank in ranks(w.waiting)}
+    coming = may_come(look, evidence, waits)
     for w in waits:
         yield waited(w, look)
         absent = [m for m in w.awaited if m.rank not in blocked and not m.moved]
         absent = [m for m in absent if not is_inside(m.rank, look)] or absent
         absent = [m for m in absent if not (m.launched < 0 and is_unread(m.rank, look, evidence))]
-        if roots := [m for m in absent if is_late(m, w, look, evidence)]:
-            yield root("collective.awaited", w, roots, look, "launched it")
+        roots = [m for m in absent if is_late(m, w, look, evidence)]
+        yield from never_joined(w, roots, coming, look)
         others = {rank for v in waits if v is not w for rank in ranks(v.waiting)}
         if not blurred and (late := [m for m in w.behind if m.rank not in others]):
             yield root("collective.behind", w, late, look, "completed it, though launched")
         if not blurred and w.is_all_there():
             yield from arrived(w, waits, look)
+
+
+def never_joined(w: Waiting, roots: list[Member], coming: set[int], look: Look) -> Iterable[Fact]:
+    """Who is awaited; of those that may yet come only a later look can tell."""
+    for is_open in (False, True):
+        if some := [m for m in roots if (m.rank in coming) is is_open]:
+            fact = root("collective.awaited", w, some, look, "come to it" if w.inferred else "launched it")
+            yield msgspec.structs.replace(fact, open=is_open)
 
 
 def is_inside(rank: int, look: Look) -> bool:
@@ -113,6 +126,7 @@ def waited(w: Waiting, look: Look) -> Fact:
         data=w.data(look),
         since=w.since(),
         events=w.events(),
+        inferred=w.inferred,
     )
 
 
@@ -128,6 +142,7 @@ def root(kind: str, w: Waiting, roots: list[Member], look: Look, done: str) -> F
         data={**w.data(look), "dumped": not silent},
         since=w.since(),
         events=[m.event for m in roots if m.event] or w.events(),
+        inferred=w.inferred,
     )
 
 

@@ -175,7 +175,10 @@ def wait_rows(verdict: Verdict) -> Iterator[Row]:
     for wait in verdict.waits:
         number = "" if wait.seq is None else f" #{wait.seq}"
         group = f" ({wait.group})" if wait.group else ""
-        for other, verb in ((wait.awaited, "never started it"), (wait.behind, "has not ended it")):
+        never = "never started it" if wait.group else "elsewhere"
+        if not wait.awaited and not wait.behind:
+            yield Row(safe(f"{named(wait.waiting)} in {wait.op}{number}{group}"), short(wait.where), "place")
+        for other, verb in ((wait.awaited, never), (wait.behind, "has not ended it")):
             if other:
                 text = f"{named(wait.waiting)} in {wait.op}{number}{group}: {named(other)} {verb}"
                 yield Row(safe(text), short(wait.where), "place")
@@ -243,7 +246,8 @@ def title_of(source: str, book: Playbook) -> str:
 
 
 def gap_rows(coverage: dict[str, Coverage], full: bool) -> Iterator[Row]:
-    """Per source: the ranks it did not show, and why. A source that shows no rank at all is not a gap."""
+    """The ranks that a source did not show, and why. A source that shows no rank at all is not a gap."""
+    gaps: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     for source, seen in coverage.items():
         if not seen.present and not seen.refused and not full:
             continue
@@ -251,8 +255,10 @@ def gap_rows(coverage: dict[str, Coverage], full: bool) -> Iterator[Row]:
         for word, ranks in (("missing", seen.missing), ("refused", seen.refused), ("stale", seen.stale)):
             for rank in ranks:
                 why.setdefault(safe(seen.reason.get(str(rank), word)), []).append(rank)
-        for reason, ranks in why.items():
-            yield Row(f"{named(ranks)}: no {safe(source.replace('_', ' '))} ({reason})")
+        for reason, found in why.items():
+            gaps.setdefault((reason, tuple(found)), []).append(safe(source.replace("_", " ")))
+    for (reason, mine), sources in gaps.items():
+        yield Row(f"{named(list(mine))}: no {', no '.join(sources)} ({reason})")
 
 
 def context_rows(context: Iterable[Cause], has_cause: bool, full: bool) -> Iterator[Row]:

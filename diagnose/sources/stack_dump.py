@@ -16,7 +16,8 @@ from diagnose.values import integer, json_value, number, string
 
 EVENTS = {
     "stack.read": "data: via, main (innermost first: `func (file.py:12)`), paths (same order), "
-    "active, owns_gil, num_threads, threads (`name: innermost frame`); where a thread owned the GIL: "
+    "active, owns_gil, num_threads, threads (`name: innermost frame`), native (C++ above them, if asked "
+    "for); where a thread owned the GIL: "
     "gil_thread, gil_is_main, gil_active, gil_stack (innermost first); where the main thread waits for "
     "another to end: others (each with thread, main, paths, active)",
     "worker.stack_read": "the same of a process below the rank, with its pid in data: worker",
@@ -40,6 +41,7 @@ class Frame(Record, frozen=True):
     func: str
     path: str
     line: int | None
+    is_native: bool = False
     caught: str = ""  # what the exception handler catches in which it stands
 
     def short(self) -> str:
@@ -89,7 +91,8 @@ def parse(member: Member) -> Iterator[Event]:
         yield unreadable(member, rank, "no thread in it")
         return
     main = next((t for t in threads if t.is_main), threads[0])
-    frames = main.frames[:KEEP]
+    frames = [one for one in main.frames if not one.is_native][:KEEP]
+    native = [one.func for one in main.frames[: deepest(main.frames)] if one.is_native]
     handlers = [[frame.short(), frame.caught] for frame in frames if frame.caught]
     yield Event(
         "stack.read" if worker is None else "worker.stack_read",
@@ -108,12 +111,18 @@ def parse(member: Member) -> Iterator[Event]:
                 f"{t.name}: {t.frames[0].short() if t.frames else 'no Python frame'}"
                 for t in threads[:KEEP_THREADS]
             ],
+            **({"native": native} if native else {}),
             **({"handlers": handlers} if handlers else {}),
             **gil(threads),
             **others(main, threads),
             **({} if worker is None else {"worker": worker}),
         },
     )
+
+
+def deepest(frames: list[Frame]) -> int:
+    """Where the innermost Python frame stands: what is above it shows what its last call is doing."""
+    return next((at for at, one in enumerate(frames) if not one.is_native), len(frames))
 
 
 def gil(threads: list[Thread]) -> dict[str, object]:
@@ -179,8 +188,9 @@ def of_json(found: object) -> list[Thread]:
 
 def frame(row: dict[str, object]) -> Frame:
     path = string(row.get("filename"), 400) or string(row.get("short_filename"), 400)
+    is_native = bool(string(row.get("module"), 10)) and not path.endswith(".py")
     caught = string(row.get("caught"), 200)
-    return Frame(string(row.get("name"), 300) or "?", path, integer(row.get("line")), caught)
+    return Frame(string(row.get("name"), 300) or "?", path, integer(row.get("line")), is_native, caught)
 
 
 def of_text(text: str) -> tuple[list[Thread], str]:

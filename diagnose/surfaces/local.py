@@ -91,6 +91,7 @@ class Local:
         job = self.job
         for folder in (f"attempts/{ATTEMPT}/flight/watchdog", "sock", "elastic"):
             (self.spool / folder).mkdir(parents=True)
+        (self.spool / follow.MARK).write_text(self.mark)
         (self.spool / follow.OWNER).write_bytes(os.fsencode(job.run))
         manifest.begin(
             job.run,

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 
 from probes import connections, control, deadline, flight, procfs, stacks
 from probes.files import atomic_write
-from probes.watching import places, process
+from probes.redact import redact
+from probes.watching import places, process, standing
 from probes.watching.deeper import Deeper
 from probes.watching.rank import Rank
 
-FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S, PLACES_S = 1.5, 2.0, 1.0, 2.0, 1.5
+FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S, PLACES_S, NATIVE_S = 1.5, 2.0, 1.0, 2.0, 1.5, 8.0
 
 Say = Callable[..., None]  # say(kind, rank, **data)
 
@@ -30,10 +31,23 @@ def new_time_dir(attempt_folder: str) -> str:
 
 
 class Look:
-    """One look at `ranks`, all of one attempt. `spool` is the folder that holds `attempts/`."""
+    """One look at `ranks`, all of one attempt. `spool` is the folder that holds `attempts/`.
 
-    def __init__(self, ranks: list[Rank], spool: str, cause: str, say: Say) -> None:
+    `may_signal`: a rank whose stack nobody else gives may be sent its stack signal. `native`: the second
+    scan shows C++ frames, too; each rank is paused for it for a moment.
+    """
+
+    def __init__(
+        self,
+        ranks: list[Rank],
+        spool: str,
+        cause: str,
+        say: Say,
+        may_signal: bool = True,
+        native: bool = False,
+    ) -> None:
         self.ranks, self.spool, self.cause, self.say = ranks, spool, cause, say
+        self.may_signal, self.native = may_signal, native
         self.folder = ranks[0].folder(spool)
         self.dumb: set[tuple[int, str]] = set()  # (rank, rung) that was refused in the first scan
         self.deeper = Deeper(say, self._write)
@@ -84,11 +98,11 @@ class Look:
         for kind in ("stacks", "flight"):
             os.makedirs(os.path.join(self.folder, kind, self.time_dir), mode=0o700, exist_ok=True)
         self._flight(there)
-        self._stacks(there)
         tables = connections.Tables()
-        for one in there:
+        for one in there:  # before the stacks: a rank that is paused for them runs afterwards
             self._proc(one)
             self._connections(one, tables)
+        self._stacks(there)
         if self.scan == 1:
             self._places(there)
         self.deeper.workers(there, self.scan, self.time_dir)
@@ -145,6 +159,10 @@ class Look:
     def _stacks(self, ranks: list[Rank]) -> None:
         left = {one.rank: one for one in ranks}
         asked = {r: one.pid for r, one in left.items() if (r, "py_spy") not in self.dumb}
+        if self.native and self.scan == 2:
+            deep = stacks.from_outside(asked, NATIVE_S, native=True)
+            self._keep("py_spy", left, {r: got for r, got in deep.items() if not isinstance(got, str)})
+            asked = {r: pid for r, pid in asked.items() if r in left}
         self._keep("py_spy", left, stacks.from_outside(asked, STACK_S) if asked else {})
         sockets = self._reachable(list(left.values()), "stack")
         self._keep("control_server", left, stacks.from_inside(sockets, STACK_S) if sockets else {})
@@ -168,6 +186,8 @@ class Look:
     def _by_signal(self, one: Rank) -> None:
         faults = one.faults(self.spool)
         reason = "the program uses the signal itself" if one.usr2_taken else ""
+        if one.stack_signal > 0 and not self.may_signal:
+            reason = "not asked by a signal without --signal"
         reason = reason or stacks.may_signal(one.pid, one.start_ticks, one.stack_signal, faults, one.stack_fd)
         if not reason and (now := procfs.stat(one.pid)) and now.state in "TtD":
             reason = f"state {now.state}: it would not answer a signal"
@@ -178,7 +198,7 @@ class Look:
             except OSError as error:
                 text, reason = None, error.strerror or str(error)
             if text:
-                path = self._write("stacks", one, "txt", text.encode())
+                path = self._write("stacks", one, "txt", redact(text).encode())
                 self.say("stack.dumped", one.rank, path=path, dir=self.time_dir, via="faulthandler", scan=1)
                 return
             reason = reason or f"nothing written within {SIGNAL_S} s"
@@ -198,6 +218,7 @@ class Look:
 
     def _proc(self, one: Rank) -> None:
         if (data := process.describe(one.pid)) is not None:
+            data |= standing.describe(one.pid)
             self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)
 
     def _connections(self, one: Rank, tables: connections.Tables) -> None:

@@ -47,6 +47,7 @@ class Rank:
     is_ending: bool = False  # its main thread raised: what moves now is its end
     cpu_s: float = 0.0
     sampled: float = 0.0
+    faults_file: str = ""  # where its program itself has faulthandler write
 
     def folder(self, spool: str) -> str:
         """Where this attempt's evidence goes."""
@@ -59,7 +60,7 @@ class Rank:
 
     def faults(self, spool: str) -> str:
         """Where faulthandler writes in this rank."""
-        return os.path.join(self.folder(spool), "faults", f"rank-{self.rank:05d}.txt")
+        return self.faults_file or os.path.join(self.folder(spool), "faults", f"rank-{self.rank:05d}.txt")
 
 
 def from_claim(event: dict[str, Any]) -> Rank | None:

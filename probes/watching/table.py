@@ -45,6 +45,7 @@ class Table:
     """Refresh every few seconds: only processes that are new since the last time are read."""
 
     def __init__(self, mark: str) -> None:
+        self.is_marked = bool(mark)
         self.pair = f"DIAGNOSE_MARK={mark}".encode()
         self.parents: dict[int, int] = {}
         self.young: set[int] = set()
@@ -73,6 +74,8 @@ class Table:
 
     def _read_environ(self, stat: procfs.Stat) -> None:
         self.marked.pop(stat.pid, None)
+        if not self.is_marked:
+            return
         raw = procfs.read(f"/proc/{stat.pid}/environ") or b""
         if b"RANK=" in raw and self.pair in raw.split(b"\0"):
             environ = procfs.parse_environ(raw)

@@ -389,8 +389,9 @@ def test_while_any_thread_of_any_rank_works_nobody_is_stuck_by_itself():
     assert alone(*twice(0, LOADER), *works) == []
 
 
-def test_a_rank_that_waits_for_others_without_a_dump_lets_nobody_be_stuck_by_itself():
-    assert alone(*twice(0, LOADER), *twice(1, ALL_REDUCE)) == []
+def test_where_no_dump_says_so_the_stacks_tell_that_a_rank_waits_for_another():
+    assert alone(*twice(0, LOADER), *twice(1, ALL_REDUCE)) == [("dataloader_stalled", [0], "likely")]
+    assert alone(*twice(0, ALL_REDUCE), *twice(1, ALL_REDUCE)) == []
 
 
 def test_a_rank_that_nobody_looked_at_may_be_the_one_that_works():

@@ -223,6 +223,7 @@ def test_a_look_that_later_dumps_leave_behind_is_no_hang():
     """Rank 0 was late by a moment; then all went on, and something else failed."""
     early = [dump(0, 0, 0), dump(1, 1, 0), look("stalled", 101.0)]
     later = [dump(0, 10, 9, scan="103"), dump(1, 10, 9, scan="103"), look("crashed", 104.0, ["103"])]
+    early[-1].data["seconds"] = 0.5
     assert seen(*early, num_ranks=2) == {("collective.awaited", (0,))}
     facts = waits.derive(
         Evidence(events=[*early, *later], read=frozenset({"flight_recorder"}), ranks=[0, 1], num_ranks=2)

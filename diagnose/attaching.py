@@ -1,0 +1,117 @@
+"""A job that is already silent and was started without us: find it, look at it once, judge it."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from diagnose import children, follow, manifest, reader, runs
+from diagnose.model import named
+from diagnose.playbook import Playbook
+from diagnose.render.page import clock, count
+from diagnose.verdict import Run, Verdict
+
+FIND_S, LOOK_S, NATIVE_S = 10.0, 25.0, 10.0
+Job = dict[str, Any]  # a line of `python -m probes.finding`
+
+
+class Choice(NamedTuple):
+    """What was found: the jobs, which processes named are in none, and what could not be looked into."""
+
+    jobs: list[Job]
+    wrong: list[str]
+    refused: list[str]
+
+
+class Options(NamedTuple):
+    """How to look."""
+
+    may_signal: bool
+    native: bool
+    stall_after_s: float
+
+
+def find(pids: Sequence[int]) -> Choice:
+    """The jobs of these processes, or all on this host."""
+    code, out, errors = children.ask("finding", [str(pid) for pid in pids], b"", FIND_S)
+    lines: list[dict[str, Any]] = [msgspec.json.decode(line) for line in out.splitlines()]
+    wrong, refused = list[str](), list[str]()
+    for line in lines:
+        if "hidden" in line:
+            refused.append(f"{count(len(line['hidden']), 'rank')}: {line['reason']}")
+        elif "reason" in line:
+            (refused if line["refused"] else wrong).append(f"process {line['pid']}: {line['reason']}")
+    if code != 0:
+        last = (errors.strip().splitlines() or ["no word"])[-1]
+        refused.append(f"the search for ranks {'did not end' if code is None else 'failed: ' + last}")
+    return Choice([line for line in lines if "ranks" in line], wrong, refused)
+
+
+def narrowed(job: Job, ranks: Sequence[int]) -> Job:
+    """The job with only these ranks."""
+    if not ranks:
+        return job
+    kept = [one for one in job["ranks"] if one["rank"] in ranks]
+    missing = [rank for rank in job["missing"] if rank in ranks]
+    known = {*job["missing"], *(one["rank"] for one in job["ranks"])}
+    return {**job, "ranks": kept, "missing": missing, "skipped": sorted(known - set(ranks))}
+
+
+def listed(jobs: Sequence[Job], now: float) -> list[str]:
+    """A line for each job: the pid to name it by, its ranks, its age, what it runs."""
+    return [
+        f"diagnose attach {job['ranks'][0]['pid']:<8} "
+        f"{named([one['rank'] for one in job['ranks']])} of {job['world_size']}, "
+        f"{clock(now - job['started'])} old, {job['job'] or job['argv']}"
+        for job in jobs
+    ]
+
+
+def begin(root: Path, name: str | None, job: Job, now: float) -> Path:
+    """A run directory for the visit. Raises OSError."""
+    name = name or f"attach-{job['job'] or 'job'}".removesuffix(".py")
+    run = runs.create(root, name, now)
+    manifest.begin(
+        run,
+        id=run.name,
+        name=name,
+        command=job["argv"],
+        node=socket.gethostname(),
+        boot=follow.boot_id(),
+        pid=os.getpid(),
+        start_ticks=follow.start_ticks(os.getpid()),
+        root=str(root),
+    )
+    manifest.advance(run, "running")
+    return run
+
+
+def look(run: Path, job: Job, options: Options, complain: Callable[[str], None]) -> None:
+    """Take the evidence, in a child that may hang; what it had written by then counts."""
+    arguments = ["--run-dir", str(run), "--stall-after", str(options.stall_after_s)]
+    arguments += ["--signal"] * options.may_signal + ["--native"] * options.native
+    limit_s = LOOK_S + (NATIVE_S if options.native else 0)
+    code, _, errors = children.ask("attach", arguments, msgspec.json.encode(job), limit_s)
+    if code is None:
+        complain(f"the look was cut short after {limit_s:.0f} s: something on this host does not answer")
+    elif code:
+        complain(f"the look broke off: {(errors.strip().splitlines() or ['?'])[-1]}")
+
+
+def judge(run: Path, book: Playbook, complain: Callable[[str], None]) -> Verdict:
+    """The verdict on what was taken; written beside it."""
+    verdict = reader.judge(run, str(run), book)
+    try:
+        manifest.advance(run, "ok", "looked at once; the job goes on")
+        reader.write(run, verdict)
+    except OSError as error:
+        complain(f"verdict and record cannot be written: {error.strerror or error}")
+    return verdict
+
+
+def nothing(reason: str) -> Verdict:
+    """The answer where there is nobody to look at."""
+    return Verdict(bundle=reason, symptom="unknown", run=Run(num_ranks=0))

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Everything that takes too long for CI. Goes on after a step that failed; the exit code tells.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+code=0
+
+step() {
+  printf '\n== %s\n' "$1"
+  shift
+  "$@" || code=1
+}
+
+drills() { diagnose drill --all --times 3 --jobs 2 --format json | python tests/drills/table.py; }
+
+step "every drill three times (writes the table of README)"  drills
+step "every drill that hangs, attached to"                   python tests/drills/attach.py
+step "200 kills of our own processes at random moments"      python tests/drills/kills.py
+step "a log of 10 GB"                                        python tests/drills/big_log.py
+exit $code
