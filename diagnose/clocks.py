@@ -93,13 +93,19 @@ def straighten(events: Sequence[Event]) -> Sequence[Event]:
 
 def of_data(event: Event, clock: Clock) -> dict[str, object]:
     """A flight recorder tells the time of each of its entries, by the rank's clock."""
-    rows = event.data.get("entries")
-    if event.kind != "flight.group_read" or not isinstance(rows, list):
+    if event.kind != "flight.group_read":
         return event.data
-    told = [
-        [*row[:2], clock.even(row[2], event.rank), *row[3:]]
-        if isinstance(row, list) and len(row) > 2 and isinstance(row[2], int | float)
-        else row
-        for row in rows
-    ]
-    return {**event.data, "entries": told}
+
+    def even(value: object) -> object:
+        return clock.even(float(value), event.rank) if isinstance(value, int | float) else value
+
+    rows, history = event.data.get("entries"), event.data.get("history")
+    told = dict(event.data)
+    if isinstance(rows, list):
+        told["entries"] = [
+            [*row[:2], even(row[2]), *row[3:]] if isinstance(row, list) and len(row) > 2 else row
+            for row in rows
+        ]
+    if isinstance(history, dict) and isinstance(made := history.get("created_s"), list):
+        told["history"] = {**history, "created_s": [even(time) for time in made]}
+    return told

@@ -46,7 +46,8 @@ def gather(events: Sequence[Event]) -> Evidence:
     """The ledger. A rank that a per-rank source lacks is missing there, with a reason where one is known."""
     claimed = [e for e in events if e.kind in CLAIMS and e.rank is not None]
     firm = [e for e in claimed if not e.data.get("provisional")]
-    sizes = [n for e in firm or claimed if isinstance(n := e.data.get("world_size"), int) and n > 0]
+    tellers = firm or claimed or [e for e in events if e.kind == "flight.read"]
+    sizes = [n for e in tellers if isinstance(n := e.data.get("world_size"), int) and n > 0]
     known = {e.rank for e in events if e.rank is not None}
     if firm:  # a launcher's provisional rank 0 is no rank once real ones exist
         known = {

@@ -2,22 +2,30 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from types import ModuleType
 
 import msgspec
 
-from diagnose import coverage
+from diagnose import coverage, pool
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
 from diagnose.judge import match
 from diagnose.model import Event, Evidence, Fact, Member
 from diagnose.playbook import Playbook, load
+from diagnose.text import rank_of
 from diagnose.verdict import Verdict
 from probes.redact import redact_value
 
 HEAD = 64 << 10  # bytes shown to `recognises`
+SMALL = 4 << 20  # JSON of this size grows to some 100 MB at most
+FEW = 16  # so many such files are read before a child has started
+Told = Callable[[int, int], None]
+
+
+def silent(num_read: int, num: int) -> None:
+    """Tell nobody how far the reading is."""
 
 
 @cache
@@ -27,34 +35,90 @@ def modules(package: str) -> list[ModuleType]:
     return [importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules(path)]
 
 
-def parse(members: Iterable[Member]) -> tuple[list[Event], list[str], list[str]]:
-    """Events of all files, and the files that were and were not recognised."""
-    events: list[Event] = []
+def parse(
+    members: Iterable[Member], told: Told = silent, num_children: int | None = None
+) -> tuple[list[Event], list[str], list[str]]:
+    """Events of all files, and the files that were and were not recognised.
+
+    Files that may try anything, and many of a kind, are read by children. `told` hears (files read, files).
+    """
+    members = list(members)
+    found: list[list[Event]] = [[] for _ in members]
+    confined: list[pool.Job] = []
     recognised: list[str] = []
     unrecognised: list[str] = []
-    for member in members:
+    are_harmless = True
+    for index, member in enumerate(members):
         try:
             head = member.read(HEAD)
         except OSError as error:
-            events.append(unreadable(member, error))
+            found[index] = [unreadable(member, error)]
             continue
         readers = [m for m in modules("diagnose.sources") if m.recognises(member.where, head)]
         (recognised if readers else unrecognised).append(member.where)
         for reader in readers:
-            try:
-                events += (clean(event) for event in reader.parse(member))
-            except OSError as error:
-                events.append(unreadable(member, error))
-    return events, recognised, unrecognised
+            if getattr(reader, "CONFINED", False):
+                confined.append(pool.Job(index, name_of(reader), member))
+                are_harmless &= is_harmless(member, head)
+            else:
+                found[index] += read(reader, member)
+        told(index + 1 - len(confined), len(members))
+    kept: dict[object, object] = {}
+    is_small = are_harmless and len(confined) <= FEW
+    answers = map(inline, confined) if is_small else pool.read(confined, num_children)
+    for num_read, (index, events) in enumerate(answers, len(members) - len(confined) + 1):
+        found[index] += shared(events, kept)
+        told(num_read, len(members))
+    return [event for events in found for event in events], recognised, unrecognised
+
+
+def read(source: ModuleType, member: Member) -> list[Event]:
+    """The events of one file, by one source, in this process."""
+    events: list[Event] = []
+    try:
+        events.extend(clean(event) for event in source.parse(member))
+    except OSError as error:  # what came before the damage stays
+        events.append(unreadable(member, error))
+    return events
+
+
+def inline(job: pool.Job) -> tuple[int, list[Event]]:
+    source = importlib.import_module(f"diagnose.sources.{job.source}")
+    return job.number, read(source, job.member)
+
+
+def is_harmless(member: Member, head: bytes) -> bool:
+    """Whether a file may be read in this process: JSON of a size at which it can do no harm."""
+    return head[:1] in (b"{", b"[") and member.size <= SMALL
+
+
+def shared(events: list[Event], kept: dict[object, object]) -> list[Event]:
+    """The same events with equal texts and number lists kept once: in a large job most ranks say the same."""
+    for event in events:
+        for name, value in event.data.items():
+            if isinstance(value, list) and value and type(value[0]) is int:
+                event.data[name] = kept.setdefault(tuple(value), value)
+            elif isinstance(value, list):
+                for row in value:
+                    if isinstance(row, list):
+                        row[:] = [kept.setdefault(one, one) if type(one) is str else one for one in row]
+    return events
 
 
 def unreadable(member: Member, error: OSError) -> Event:
+    """What cannot be read belongs to the source, and to the rank, that its name alone tells."""
+    readers = [m for m in modules("diagnose.sources") if m.recognises(member.where, b"")]
     return Event(
         kind="source.unreadable",
-        source="bundle",
+        source=name_of(readers[0]) if len(readers) == 1 else "bundle",
         where=member.where,
+        rank=rank_of(member.where, trailing=True) if len(readers) == 1 else None,
         data={"reason": error.strerror or str(error)},
     )
+
+
+def name_of(source: ModuleType) -> str:
+    return source.__name__.rpartition(".")[2]
 
 
 def clean(event: Event) -> Event:
@@ -82,13 +146,15 @@ def judge(bundle: str, events: Sequence[Event], book: Playbook) -> Verdict:
     return decide(bundle, findings, facts, evidence, book, needs())
 
 
-def diagnose_bundle(bundle: str, members: Iterable[Member], book: Playbook | None = None) -> Verdict:
+def diagnose_bundle(
+    bundle: str, members: Iterable[Member], book: Playbook | None = None, told: Told = silent
+) -> Verdict:
     """The verdict on a bundle: of the last attempt that has a cause, else of the last attempt.
 
-    `bundle` is the bundle's name as the user gave it.
+    `bundle` is the bundle's name as the user gave it; `told` hears how far the reading is.
     """
     book = book or load()
-    events, recognised, unrecognised = parse(members)
+    events, recognised, unrecognised = parse(members, told)
     attempts = coverage.by_attempt(events)
     verdicts = [judge(bundle, part, book) for part in attempts.values()]
     chosen = next((v for v in reversed(verdicts) if v.causes), verdicts[-1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from diagnose import bundle, follow, manifest, record
-from diagnose.pipeline import diagnose_bundle
+from diagnose.pipeline import Told, diagnose_bundle, silent
 from diagnose.playbook import Playbook
 from diagnose.values import string
 from diagnose.verdict import Verdict, encode
@@ -17,9 +17,9 @@ from probes.files import atomic_write
 ENDED = {"ok", "error", "lost"}
 
 
-def judge(run: Path, given: str, book: Playbook) -> Verdict:
+def judge(run: Path, given: str, book: Playbook, told: Told = silent) -> Verdict:
     """The verdict on what lies there now. Raises bundle.BundleError where nothing can be read."""
-    verdict = diagnose_bundle(string(given), bundle.members(str(run)), book)
+    verdict = diagnose_bundle(string(given), bundle.members(str(run)), book, told)
     found = manifest.read(run) if run.is_dir() else None
     if found is None:
         return verdict
@@ -33,11 +33,11 @@ def write(run: Path, verdict: Verdict) -> None:
         record.save(run, record.build(found, record.lines(run)))
 
 
-def examine(run: Path, given: str, book: Playbook) -> Verdict:
+def examine(run: Path, given: str, book: Playbook, told: Told = silent) -> Verdict:
     """Judge anew; in a run that has ended without a record (its parent was killed), leave both there."""
     is_run = run.is_dir() and manifest.path(run).is_file()
     found = follow.settle(run, socket.gethostname()) if is_run else None
-    verdict = judge(run, given, book)
+    verdict = judge(run, given, book, told)
     if found and found.state in ENDED and record.read(run) is None:
         with suppress(OSError):
             write(run, verdict)

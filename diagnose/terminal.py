@@ -82,6 +82,11 @@ class Screen:
         finally:
             self.lock.release()
 
+    def wipe(self) -> None:
+        """Take the progress line away."""
+        with self.lock:
+            self._erase()
+
     def _erase(self) -> None:
         if self.line:
             self.line = ""

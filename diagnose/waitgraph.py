@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from diagnose import histories
 from diagnose.activity import of_rank
 from diagnose.joining import joining
 from diagnose.looks import Look
@@ -37,17 +38,16 @@ class Member(Record, frozen=True):
         return [row for row in found if isinstance(row, list) and row]
 
     def entry(self, seq: int) -> list[object] | None:
-        """`[seq, signature, created_s, retired, timeout_s, is_root]` of one collective, if still recorded."""
+        """One collective, if still recorded: a row as the source has it."""
         return next((row for row in self.rows() if row[0] == seq), None)
 
     def signature(self, seq: int) -> str | None:
-        row = self.entry(seq)
-        return str(row[1]) if row and len(row) > 1 else None
+        return histories.signature(self.event, seq) if self.event else None
 
     def is_root(self, seq: int) -> bool:
         """Whether it takes itself for the root of a collective, where that shows."""
         row = self.entry(seq)
-        return bool(row and len(row) > 5 and row[5] is True)
+        return bool(row and len(row) > 7 and row[7] is True)
 
 
 class Group(Record, frozen=True):

@@ -49,9 +49,11 @@ def test_a_flight_recorder_tells_its_entries_by_the_clock_of_its_rank() -> None:
     dump = Event("flight.group_read", "flight_recorder", "w", time=1e6 + 2, rank=1)
     rows = [[7, "all_reduce", 1e6 + 3601.5, True, 60.0], ["torn"], None]
     events = [said(10.0, 1e6), said(11.0, 1e6 + 3601, "rank_hook", 1), said(12.0, 1e6 + 2)]
-    events += [Event(**{f: getattr(dump, f) for f in dump.__struct_fields__} | {"data": {"entries": rows}})]
-    told = straighten(events)[-1].data["entries"]
-    assert told == [[7, "all_reduce", 1e6 + 1.5, True, 60.0], ["torn"], None]
+    data = {"entries": rows, "history": {"runs": [[6, 7]], "created_s": [None, 1e6 + 3601.5]}}
+    events += [Event(**{f: getattr(dump, f) for f in dump.__struct_fields__} | {"data": data})]
+    told = straighten(events)[-1].data
+    assert told["entries"] == [[7, "all_reduce", 1e6 + 1.5, True, 60.0], ["torn"], None]
+    assert told["history"] == {"runs": [[6, 7]], "created_s": [None, 1e6 + 1.5]}
 
 
 def test_machines_have_clocks_of_their_own_and_absurd_lines_count_as_none() -> None:

@@ -15,12 +15,18 @@ READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
 READINGS = {  # of the evidence, for several facts
     f"diagnose.{name}"
     for name in (
-        *("activity", "asked", "calls", "circles", "endings", "fingerprints", "graphs", "leaving", "looks"),
-        *("losses", "places", "raisings", "scans", "standing", "waitgraph", "watchdogs"),
+        *("activity", "asked", "calls", "circles", "endings", "fingerprints", "graphs", "histories"),
+        *("leaving", "looks", "losses", "places", "raisings", "scans", "standing", "waitgraph", "watchdogs"),
     )
 }
 WORDS = {"diagnose.rendezvous"}  # what messages say, for logs and for exceptions
-LINES = {f"diagnose.{name}" for name in ("logs", "messages", "text", "tracebacks", "values")}  # pure helpers
+LINES = {  # pure helpers
+    f"diagnose.{name}"
+    for name in (
+        *("dumps", "frontiers", "logs", "messages", "ras_json", "ras_text", "signatures", "text"),
+        *("tracebacks", "values"),
+    )
+}
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
 MAY: dict[str, set[str]] = {
@@ -48,13 +54,16 @@ MAY: dict[str, set[str]] = {
     "diagnose.joining": {"diagnose.model", "diagnose.looks", *WORDS},
     "diagnose.waitgraph": {
         "diagnose.model",
-        *(f"diagnose.{n}" for n in ("activity", "joining", "looks", "losses")),
+        *(f"diagnose.{n}" for n in ("activity", "histories", "joining", "looks", "losses")),
         *WORDS,
     },
     "diagnose.calls": {"diagnose.waitgraph"},
     "diagnose.circles": {"diagnose.waitgraph"},
     "diagnose.graphs": {"diagnose.model", *READINGS},
-    **{f"diagnose.{name}": {"diagnose.model"} for name in ("fingerprints", "watchdogs", "scans", "endings")},
+    **{
+        f"diagnose.{name}": {"diagnose.model"}
+        for name in ("endings", "fingerprints", "histories", "scans", "watchdogs")
+    },
     "diagnose.places": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.raisings": {"diagnose.model", "diagnose.endings", *WORDS},
     "diagnose.leaving": {"diagnose.model", *READINGS},

@@ -16,12 +16,13 @@ def command(ctx: click.Context, path: str, root: str | None, form: str, verbose:
     Exit codes: 0 nothing wrong found, 1 causes found, 3 could not tell.
     """
     from diagnose import playbook, reader, runs
-    from diagnose.cli import _print
+    from diagnose.cli import _print, _progress
 
     try:
         found = runs.resolve(path, runs.root(root))
     except runs.NoRun as error:
         raise click.ClickException(str(error)) from None
     book = playbook.load()
-    verdict = _print.read(lambda: reader.examine(found, path, book))
+    with _progress.line(path) as told:
+        verdict = _print.read(lambda: reader.examine(found, path, book, told))
     ctx.exit(_print.verdict(verdict, book, form, verbose))

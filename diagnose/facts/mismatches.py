@@ -146,7 +146,7 @@ def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:
     before: Counter[int] = Counter()
     for member in w.group.members:
         for row in member.rows():
-            if row[0] != w.seq and len(row) > 5 and row[5] is True and str(row[1]).startswith(f"{op}|"):
+            if row[0] != w.seq and len(row) > 7 and row[7] is True and str(row[1]).startswith(f"{op}|"):
                 before[member.rank] += 1
     known = [m for m in claims if before[m.rank]]
     wrong = [m for m in claims if m.rank != known[0].rank] if len(known) == 1 else claims

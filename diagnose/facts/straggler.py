@@ -8,6 +8,7 @@ is measured from the moment the last member arrived at the collective before.
 import statistics
 from collections.abc import Iterable
 
+from diagnose import histories
 from diagnose.looks import looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 
@@ -29,31 +30,26 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         any(evidence.of("job.stalled", "exception.raised")) or any(map(failed, evidence.of("rank.died")))
     ):
         return  # waits for a rank that stalls or fails are not a straggler's
-    newest: dict[tuple[str, int], Event] = {}
+    newest: dict[str, dict[int, Event]] = {}
     for look in looks(evidence):
         for scan in look.scans:
-            newest |= {
-                (str(e.data.get("group", "")), e.rank): e
-                for e in scan
-                if e.kind == "flight.group_read" and e.rank is not None
-            }
-    groups = sorted({group for group, _ in newest} - unequal(newest, evidence))
-    facts = [f for g in groups if (f := late(g, [e for (n, _), e in newest.items() if n == g])) is not None]
+            for e in scan:
+                if e.kind == "flight.group_read" and e.rank is not None:
+                    newest.setdefault(str(e.data.get("group", "")), {})[e.rank] = e
+    odd = unequal(newest, evidence)
+    found = (late(g, list(mine.values())) for g, mine in sorted(newest.items()) if g not in odd)
+    facts = [fact for fact in found if fact is not None]
     if facts:
         yield max(facts, key=lambda f: float(str(f.data["fraction"])))
 
 
-def unequal(newest: dict[tuple[str, int], Event], evidence: Evidence) -> set[str]:
+def unequal(newest: dict[str, dict[int, Event]], evidence: Evidence) -> set[str]:
     """Groups whose members may be stages of a pipeline: their work differs by design.
 
     Stages send to each other, in a group that shows it or in one of their own that records nothing.
     """
-    members: dict[str, set[int]] = {}
-    staged: dict[str, set[int]] = {}
-    for (group, rank), event in newest.items():
-        members.setdefault(group, set()).add(rank)
-        if event.data.get("p2p"):
-            staged.setdefault(group, set()).add(rank)
+    members = {group: set(mine) for group, mine in newest.items()}
+    staged = {g: {r for r, event in mine.items() if event.data.get("mixed")} for g, mine in newest.items()}
     for event in evidence.of("group.created"):
         name, told = str(event.data.get("group")), event.data.get("ranks")
         if name not in members and event.data.get("desc") != "default_pg" and isinstance(told, list):
@@ -69,15 +65,8 @@ def arrivals(events: list[Event]) -> Arrivals:
     """Collectives of one group that every member recorded, with each rank's time of arrival."""
     table: Arrivals = {}
     for event in events:
-        entries = event.data.get("entries")
-        for row in entries if isinstance(entries, list) else []:
-            if (
-                isinstance(row, list)
-                and len(row) > 2
-                and isinstance(row[0], int)
-                and isinstance(row[2], int | float)
-            ):
-                table.setdefault(row[0], {})[event.rank if event.rank is not None else -1] = float(row[2])
+        for seq, created in histories.launches(event):
+            table.setdefault(seq, {})[event.rank if event.rank is not None else -1] = created
     return {seq: row for seq, row in sorted(table.items()) if len(row) == len(events)}
 
 

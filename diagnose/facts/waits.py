@@ -46,6 +46,7 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
         yield waited(w, look)
         absent = [m for m in w.awaited if m.rank not in blocked and not m.moved]
         absent = [m for m in absent if not is_inside(m.rank, look)] or absent
+        absent = [m for m in absent if not (m.launched < 0 and is_unread(m.rank, look, evidence))]
         roots = [m for m in absent if is_late(m, w, look, evidence)]
         yield from never_joined(w, roots, coming, look)
         others = {rank for v in waits if v is not w for rank in ranks(v.waiting)}
@@ -67,6 +68,15 @@ def is_inside(rank: int, look: Look) -> bool:
     """Whether a rank stands in a call of the library that no dump shows (gloo: send and receive)."""
     activity = of_rank(look, rank, False)
     return activity is not None and activity.is_ == "collective" and activity.moving is not True
+
+
+def is_unread(rank: int, look: Look, evidence: Evidence) -> bool:
+    """Whether its dump was refused, and nothing else tells what it does: it may have launched anything."""
+    told = evidence.of("source.unreadable")
+    if not any(e.rank == rank and e.source == "flight_recorder" for e in told):
+        return False
+    activity = of_rank(look, rank, False)
+    return activity is None or activity.is_ in ("unknown", "collective")
 
 
 def is_late(member: Member, w: Waiting, look: Look, evidence: Evidence) -> bool:

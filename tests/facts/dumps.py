@@ -9,7 +9,7 @@ OPS = ["all_reduce|[[10]]|Float", "all_gather|[[4]]|Float", "broadcast|[[2]]|Flo
 def dump(rank, launched, completed, group="0", desc="default_pg", ops=None, scan="100", ranks=None):
     """One `flight.group_read`: `ops` are the signatures of collectives 1..launched."""
     ops = ops or [OPS[0]] * launched
-    rows = [[i + 1, op, 1000.0 + i, i < completed, 60.0] for i, op in enumerate(ops)]
+    rows = [[i + 1, op, 1000.0 + i, i < completed, 60.0, "", None, None] for i, op in enumerate(ops)]
     return Event(
         kind="flight.group_read",
         source="flight_recorder",

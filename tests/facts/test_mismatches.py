@@ -19,7 +19,7 @@ def gather(rank, root, launched=3, completed=2, ops=None, roots=(0, 0)):
     """A dump of gathers: `root` is the one it takes for the root of the last."""
     event = dump(rank, launched, completed, ops=ops or ["gather|[[4]]|Float"] * launched)
     for row, who in zip(event.data["entries"], [*roots, root], strict=False):
-        row.append(who == rank)
+        row[7] = who == rank
     return event
 
 

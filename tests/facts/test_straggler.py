@@ -86,7 +86,7 @@ def slow_first(rank, step):
 
 def test_stages_that_send_to_each_other_are_no_equals():
     assert run(slow_first)
-    assert run(slow_first, p2p=True) == []
+    assert run(slow_first, mixed=True) == []
 
 
 def test_a_group_that_records_nothing_may_be_a_pipeline():

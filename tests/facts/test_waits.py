@@ -238,3 +238,10 @@ def test_a_hang_is_not_over_because_gloo_calls_done_what_failed():
     events = [*early, *later, look("raised", 104.0, ["103"])]
     evidence = Evidence(events=events, read=frozenset({"flight_recorder"}), ranks=[0, 1, 2], num_ranks=3)
     assert all(f.data["resolved"] is False for f in waits.derive(evidence))
+
+
+def test_a_dump_that_cannot_be_read_says_nothing_of_its_rank():
+    """Rank 1's was refused: it may have launched anything, unless its stack shows what it does."""
+    refused = say("source.unreadable", 1, source="flight_recorder", where="flight/100/rank-00001.json")
+    assert seen(dump(0, 3, 2), refused, num_ranks=2) == set()
+    assert seen(dump(0, 3, 2), num_ranks=2) == {("collective.awaited", (1,))}

@@ -10,7 +10,7 @@ from tests.incidents.scoring import judge, outcome
 from tests.incidents.truth import circles, edges
 
 NUM = 6
-RIGHT = {"host_stuck", "finished"}  # kinds that are right today
+RIGHT = {"host_stuck", "finished", "mismatch_op", "mismatch_dtype"}  # kinds that are right today
 TODO = pytest.mark.xfail(strict=True, reason="wait graph of issue 4")
 
 

@@ -60,6 +60,7 @@ _SHAPES = re.compile(
     ),
     re.S,
 )
+_NUMBERS = (int, float, type(None))
 _BEARER = re.compile(r"\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.I)
 _BASIC = re.compile(
     r"\b(Authorization[\"']?\s*[:=]\s*[\"']?(?:Basic|Token|Digest|ApiKey)\s+)[^\s\"',]+", re.I
@@ -136,5 +137,5 @@ def redact_value(value: object) -> object:
             for k, v in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [redact_value(one) for one in value]
+        return [one if type(one) in _NUMBERS else redact_value(one) for one in value]
     return value

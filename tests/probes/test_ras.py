@@ -1,0 +1,128 @@
+"""The RAS probe against a real socket that plays recorded answers."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from diagnose import bundle
+from diagnose.pipeline import parse
+from probes.ras import ask
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "tests/sources/nccl_ras/samples"
+JSON = (SAMPLES / "ncclras-2.28.9-missing.json").read_bytes()
+TEXT = (SAMPLES / "ncclras-2.24-dead.txt").read_bytes()
+Play = Callable[[socket.socket], None]
+
+
+@contextmanager
+def service(play: Play) -> Iterator[str]:
+    """A listening socket that serves each caller with `play`; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    caller, _ = server.accept()
+                    with caller, suppress(OSError):
+                        caller.settimeout(10)
+                        play(caller)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+def nccl(knows_json: bool, asked: list[str] | None = None) -> Play:
+    """The service as NCCL has it: commands by line, the connection is closed after the status."""
+
+    def play(caller: socket.socket) -> None:
+        form = "text"
+        for line in caller.makefile("r"):
+            command = line.strip().lower()
+            (asked if asked is not None else []).append(command)
+            if command.startswith("client protocol "):
+                caller.sendall(b"SERVER PROTOCOL 2\n")
+            elif command.startswith("timeout "):
+                caller.sendall(b"OK\n")
+            elif command == "set format json" and knows_json:
+                form = "json"
+                caller.sendall(b"OK\n")
+            elif command == "status":
+                body = JSON if form == "json" else TEXT
+                for start in range(0, len(body), 100):  # in pieces, as over a network
+                    caller.sendall(body[start : start + 100])
+                return
+            else:
+                caller.sendall(f"ERROR: Unknown command {command}\n".encode())
+
+    return play
+
+
+@pytest.mark.parametrize(("knows_json", "body"), [(True, JSON), (False, TEXT)])
+def test_json_is_asked_for_and_text_is_taken_where_it_is_not_known(knows_json: bool, body: bytes) -> None:
+    asked: list[str] = []
+    with service(nccl(knows_json, asked)) as address:
+        answer = ask(address, 10.0)
+    assert (answer.error, answer.body) == ("", body)
+    assert "verbose status" not in asked
+
+
+def test_a_service_that_never_answers_is_given_up_at_the_deadline() -> None:
+    with service(lambda caller: time.sleep(3)) as address:
+        begun = time.monotonic()
+        answer = ask(address, 0.5)
+    assert "timed out" in answer.error
+    assert time.monotonic() - begun < 5
+
+
+def test_a_service_that_drips_is_given_up_at_the_same_deadline() -> None:
+    def drip(caller: socket.socket) -> None:
+        for _ in range(100):
+            caller.sendall(b".")
+            time.sleep(0.05)
+
+    with service(drip) as address:
+        answer = ask(address, 0.5)
+    assert answer.error and answer.seconds < 2
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 100_000])
+def test_what_is_no_ras_service_is_refused(said: bytes) -> None:
+    with service(lambda caller: caller.sendall(said)) as address:
+        answer = ask(address, 3.0)
+    assert answer.error and not answer.body
+
+
+def test_nobody_there_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert "refused" in ask(f"127.0.0.1:{port}", 3.0).error
+
+
+def test_the_program_leaves_an_answer_that_the_reader_knows(tmp_path: Path) -> None:
+    with service(nccl(knows_json=True)) as address:
+        done = subprocess.run(
+            [sys.executable, "-m", "probes.ras", "--out", str(tmp_path / "ras.txt")],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NCCL_RAS_ADDR": address},
+            capture_output=True,
+            timeout=30,
+        )
+    assert done.returncode == 0, done.stderr
+    [line] = (done.stdout + done.stderr).splitlines()
+    assert json.loads(line)["event"] == "ras.dumped"
+    events, recognised, _ = parse(bundle.members(str(tmp_path)))
+    assert recognised == ["ras.txt"]
+    assert [e.data["pid"] for e in events if e.kind == "ras.process_lost"] == [10018]
