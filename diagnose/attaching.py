@@ -112,6 +112,19 @@ def judge(run: Path, book: Playbook, complain: Callable[[str], None]) -> Verdict
     return verdict
 
 
+def early(verdict: Verdict, options: Options) -> str:
+    """Where a wait is younger than a stall and nobody is named: that a later look may tell more."""
+    silent_s = verdict.run.silent_s
+    if verdict.causes or not verdict.waits or silent_s is None or silent_s >= options.stall_after_s:
+        return ""
+    awaited = sorted({rank for wait in verdict.waits for rank in wait.awaited})
+    who = f", and {named(awaited)} may yet come" if awaited else ""
+    return (
+        f"silent for {clock(silent_s)} only, less than --stall-after {options.stall_after_s:g} s{who}: "
+        f"look again later, or give a smaller --stall-after"
+    )
+
+
 def nothing(reason: str) -> Verdict:
     """The answer where there is nobody to look at."""
     return Verdict(bundle=reason, symptom="unknown", run=Run(num_ranks=0))
