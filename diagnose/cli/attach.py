@@ -80,7 +80,5 @@ def command(
     attaching.look(run, job, options, complain)
     verdict = attaching.judge(run, book, complain)
     code = _print.verdict(verdict, book, form, verbose)
-    if early := attaching.early(verdict, options):
-        complain(early)
-    complain(f"evidence and verdict: {run}")
+    complain("\ndiagnose: ".join([*attaching.early(verdict, options), f"evidence and verdict: {run}"]))
     ctx.exit(code)
