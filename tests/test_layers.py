@@ -15,7 +15,17 @@ READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
 READINGS = {  # of the evidence, for several facts
     f"diagnose.{name}"
     for name in (
-        *("activity", "asked", "calls", "circles", "endings", "fingerprints", "graphs", "histories"),
+        *(
+            "activity",
+            "asked",
+            "calls",
+            "circles",
+            "compiling",
+            "endings",
+            "fingerprints",
+            "graphs",
+            "histories",
+        ),
         *("leaving", "looks", "losses", "places", "raisings", "scans", "standing", "waitgraph", "watchdogs"),
     )
 }
@@ -57,6 +67,7 @@ MAY: dict[str, set[str]] = {
         *(f"diagnose.{n}" for n in ("activity", "histories", "joining", "looks", "losses")),
         *WORDS,
     },
+    "diagnose.compiling": {"diagnose.model", *(f"diagnose.{n}" for n in ("activity", "looks", "scans"))},
     "diagnose.calls": {"diagnose.waitgraph"},
     "diagnose.circles": {"diagnose.waitgraph"},
     "diagnose.graphs": {"diagnose.model", *READINGS},

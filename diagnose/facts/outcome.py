@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from diagnose.activity import of_rank
+from diagnose.compiling import compilers, moves, spans
 from diagnose.looks import decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.rendezvous import came_together, inits, sayings
@@ -137,7 +138,7 @@ def phase(evidence: Evidence) -> str:
 
 
 def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
-    """Long but moving: it went on by itself, or all ranks used their CPU throughout."""
+    """Long but moving: it went on by itself, all ranks compile, or all used their CPU throughout."""
     shares: dict[int, float] = {}
     for event in evidence.of("rank.sampled"):
         busy, over = event.data.get("busy_s"), event.data.get("interval_s")
@@ -154,9 +155,20 @@ def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
     share = min((shares.get(rank, 0.0) for rank in evidence.ranks), default=0.0)
     if resolved:
         yield slow(stall, "resumed", "the job went on by itself", 1.0)
+    elif all_compile(evidence):
+        yield slow(stall, "compiling", "every rank compiles", 1.0)
     elif not waiting:
         text = f"no rank waits for another; each uses at least {share:.0%} of a core"
         yield slow(stall, "busy", text, share)
+
+
+def all_compile(evidence: Evidence) -> bool:
+    """Whether every rank compiled at the look, and was at it: the CPU is that of its compilers."""
+    look = decisive(evidence)
+    if look is None:
+        return False
+    compiling = compilers(look, evidence, spans(evidence), set())
+    return set(compiling) >= set(evidence.ranks) and any(moves(r, look, evidence) for r in compiling)
 
 
 def slow(stall: Event, how: str, text: str, share: float) -> Fact:
