@@ -7,6 +7,7 @@ import msgspec
 from diagnose.compiling import Span, burst, compilers, moves, spans
 from diagnose.graphs import parting
 from diagnose.looks import Look, decisive, looks
+from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.standing import waits as waits_of
 from diagnose.waitgraph import Waiting, ranks
@@ -152,12 +153,7 @@ def share(wait: Waiting, since: float | None, until: float | None) -> float:
 
 def timeout_fired(waiting: list[int], evidence: Evidence) -> tuple[float | None, Event] | None:
     """When, and by which event, a waiting rank reported that its collective timed out."""
-    found = [e for e in evidence.of("gloo.timed_out", "nccl.watchdog_timed_out") if e.rank in waiting]
-    found += [
-        e
-        for e in evidence.of("exception.raised")
-        if e.rank in waiting and "imed out waiting" in str(e.data.get("message"))
-    ]
+    found = [event for event in evidence.events if event.rank in waiting and is_timeout(event)]
     timed = [e for e in found if e.time is not None]
     event = min(timed, key=lambda e: e.time or 0.0) if timed else next(iter(found), None)
     return (event.time, event) if event else None

@@ -1,12 +1,12 @@
 """How the job stands or ended, seen as a whole: what a person would call the symptom."""
 
-import re
 from collections.abc import Iterable
 
 from diagnose.activity import of_rank
 from diagnose.compiling import compilers, moves, spans
 from diagnose.looks import decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.raisings import TIMED_OUT
 from diagnose.rendezvous import came_together, inits, sayings
 from diagnose.standing import is_late, is_moving, standing, waited_s, waits
 from diagnose.waitgraph import ranks
@@ -26,9 +26,6 @@ KINDS = {
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
     ),
 }
-WAIT_ENDED = re.compile(
-    "imed out waiting|collective operation timeout|Timed out initializing|failed to pass monitoredBarrier"
-)
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -93,7 +90,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
     """will_not_start | crash | hang | slow | none | unknown."""
     errors = [e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out")]
     timeouts = [
-        e for e in errors if e.kind != "exception.raised" or WAIT_ENDED.search(str(e.data.get("message")))
+        e for e in errors if e.kind != "exception.raised" or TIMED_OUT.search(str(e.data.get("message")))
     ]
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
     if ended is not None and ended.data.get("exit_code") == 0 and not deaths:
