@@ -51,7 +51,7 @@ def waits(look: Look | None, evidence: Evidence) -> list[Waiting]:
 
 
 def inferred(look: Look, evidence: Evidence) -> list[Waiting]:
-    """At most one Waiting: ranks that stand still in a collective, and those that are not in it.
+    """Ranks that stand still in a collective, and those that are not in it; without these, one for each call.
 
     Nobody is awaited where all that were seen wait in one call: the others may be on another host.
     """
@@ -67,22 +67,27 @@ def inferred(look: Look, evidence: Evidence) -> list[Waiting]:
     absent = [Member(rank, -1, -1, event=event) for rank, event in missing(evidence).items()]
     if not outside and not absent:
         callers, outside = apart(callers, evidence)
-    awaited = [Member(one.rank, 0, 0, event=one.event) for one in outside]
+    awaited = [*absent, *(Member(one.rank, 0, 0, event=one.event) for one in outside)]
+    if awaited:
+        return [waiting_in(callers, awaited)]
+    calls = dict.fromkeys(one.call for one in callers)
+    return [waiting_in([one for one in callers if one.call == call], []) for call in calls]
+
+
+def waiting_in(callers: Sequence[Standing], awaited: list[Member]) -> Waiting:
+    """Callers in one wait, told by the call that most of them are in."""
     waiting = [Member(one.rank, 1, 0, event=one.event) for one in callers]
     call, site = Counter((one.call, one.site) for one in callers).most_common(1)[0][0]
-    members = sorted([*waiting, *awaited, *absent], key=lambda m: m.rank)
-    return [
-        Waiting(
-            group=Group(name="", desc="", members=members),
-            seq=0,
-            waiting=waiting,
-            awaited=sorted([*awaited, *absent], key=lambda m: m.rank),
-            behind=[],
-            call=call,
-            site=site if site != call else "",
-            inferred=True,
-        )
-    ]
+    return Waiting(
+        group=Group(name="", desc="", members=sorted([*waiting, *awaited], key=lambda m: m.rank)),
+        seq=0,
+        waiting=waiting,
+        awaited=sorted(awaited, key=lambda m: m.rank),
+        behind=[],
+        call=call,
+        site=site if site != call else "",
+        inferred=True,
+    )
 
 
 def missing(evidence: Evidence) -> dict[int, Event]:

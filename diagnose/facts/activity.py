@@ -16,7 +16,7 @@ from diagnose.activity import (
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
 from diagnose.model import Evidence, Fact, FactKind, named
-from diagnose.raisings import parted
+from diagnose.raisings import is_stop, parted
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
 from diagnose.waitgraph import ranks
@@ -179,8 +179,12 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
 
 
 def leaving(look: Look, evidence: Evidence) -> set[int | None]:
-    """Ranks that raised, or went by themselves, by the end of the look."""
-    raised = [e for chains in parted(evidence)[0].values() for chain in chains for e in chain]
+    """Ranks that raised, or went by themselves, by the end of the look.
+
+    Not by an interrupt that only an undated log shows: most come after the look, when a person gives up.
+    """
+    told = [e for chains in parted(evidence)[0].values() for chain in chains for e in chain]
+    raised = [e for e in told if e.time is not None or not is_stop(e)]
     return {
         e.rank
         for e in [*raised, *evidence.of("rank.died")]

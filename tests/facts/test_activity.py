@@ -438,3 +438,17 @@ def test_at_a_failure_a_rank_that_had_no_time_to_come_is_blamed_for_nothing():
     }
     raised = Event("exception.raised", "rank_hook", "errors/rank-00000.json", 99.0, rank=0, data=lost)
     assert "user_loop" in [f for f, *_ in job(*busy, raised, cause="raised")]
+
+
+def test_an_interrupt_after_the_look_does_not_hide_what_the_rank_did_until_then():
+    """Ctrl-C: the hook tells when, the log repeats it without a time."""
+    data = {"type": "KeyboardInterrupt", "message": "", "end": True}
+    dated = Event("exception.raised", "rank_hook", "attempts/1/events/r.jsonl:1", 110.0, rank=1, data=data)
+    printed = Event("exception.raised", "rank_log", "attempts/1/logs/rank-00001.log:9", rank=1, data=data)
+    loop = [e for s, cpu in zip(SCANS, (1.0, 3.0), strict=True) for e in spinning(s, cpu)]
+    assert job(*loop, dated, printed) == job(*loop) == [("user_loop", [1], "likely")]
+
+
+def spinning(scan, cpu_s):
+    own = [("spin", TRAIN), ("main", TRAIN)]
+    return [stack(1, scan, own, active=True), proc(1, scan, state="R", main_cpu_s=cpu_s, cpu_s=cpu_s)]

@@ -103,6 +103,15 @@ def test_ranks_that_are_all_in_one_call_accuse_nobody():
     assert causes(evidence(*(stands(r, WAITING) for r in range(4))))[0] == []
 
 
+def test_ranks_that_wait_in_several_calls_are_not_said_to_be_in_one():
+    found = evidence(stands(0, WAITING), stands(1, GATHERING))
+    waits = pipeline.judge("bundle", found.events, BOOK).waits
+    assert [(wait.op, wait.waiting, wait.awaited) for wait in waits] == [
+        ("all_reduce", [0], []),
+        ("all_gather", [1], []),
+    ]
+
+
 def test_a_strict_majority_in_one_call_names_who_is_in_another():
     ranks = [stands(r, WAITING) for r in (0, 1, 3)]
     assert causes(evidence(*ranks, stands(2, GATHERING)))[0] == [("collective_not_joined", [2], "likely")]
