@@ -162,3 +162,9 @@ def decisive(evidence: Evidence) -> Look | None:
     if stalls:
         return stalls[-1]
     return before[-1] if before else found[0] if found else None
+
+
+def steps_made(evidence: Evidence) -> dict[int, int]:
+    """The newest count of training steps of each rank that counts any."""
+    told = [(e.rank, e.data.get("num_steps")) for e in evidence.of("rank.sampled")]
+    return {rank: num for rank, num in told if rank is not None and isinstance(num, int)}

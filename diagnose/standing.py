@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from diagnose.activity import by_stack, frames, of_rank, of_workers, own_frame, split
+from diagnose.activity import SEEN_BARE, by_stack, frames, may_be_work, of_rank, of_workers, own_frame, split
 from diagnose.looks import Look
 from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Record
@@ -21,6 +21,7 @@ CAUSES = ("stalled", "asked", "foreign")  # after a failure ranks stand where it
 IN_BACKWARD = "_engine_run_backward"  # DDP waits in here, and no frame says so
 NATIVE = ("c10d::Work::wait", "c10d::Reducer::finalize_backward", "c10d::ProcessGroup", "gloo::transport")
 TOGETHER = ("all_", "_all_", "reduce_scatter", "_reduce_scatter", "barrier", "monitored_barrier", "backward")
+PAIRED = ("send", "recv", "send_object_list", "recv_object_list", "wait")  # gloo has none of these in hand
 JOINING = ("init_process_group", "new_group", "split_group")
 WAKES = {"sleep", "busy"}  # what goes on without anybody's help
 ONE_GROUP = 2  # loop threads that gloo starts for a process group
@@ -60,6 +61,8 @@ def inferred(look: Look, evidence: Evidence) -> list[Waiting]:
     if any(one.still is False for one in callers):
         return []
     outside = [one for one in stands if not one.call]
+    if any(one.call in PAIRED for one in callers):
+        outside = [one for one in outside if not is_in_doubt(one.rank, look)]
     if not callers:
         callers, outside = crowd(stands, look, evidence)
     if not callers:
@@ -108,12 +111,24 @@ def standing(look: Look, evidence: Evidence) -> list[Standing]:
             if procs:
                 found.append(Standing(rank, "", "", is_still([], procs), None, procs[-1]))
             continue
-        call = call_of(stacks[-1], procs)
+        call = call_of(stacks[-1], procs) or ("wait" if awaits_work(rank, look) else "")
         since = procs[-1].data.get("still_s") if procs else None
         seconds = float(since) if isinstance(since, int | float) else None
         told = [] if call in JOINING else procs  # the store is asked again and again
         found.append(Standing(rank, call, own_frame(stacks[-1]), is_still(stacks, told), seconds, stacks[-1]))
     return found
+
+
+def awaits_work(rank: int, look: Look) -> bool:
+    """Whether a rank waits for a call that it began before: no frame shows it, its line does."""
+    doing = of_rank(look, rank, False)
+    return doing is not None and doing.is_ == "collective" and doing.state not in SEEN_BARE
+
+
+def is_in_doubt(rank: int, look: Look) -> bool:
+    """Whether a rank waits for a lock or for other ranks: nothing tells which."""
+    doing = of_rank(look, rank, False)
+    return doing is not None and may_be_work(look, rank, doing)
 
 
 def call_of(stack: Event, procs: Sequence[Event]) -> str:

@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterable
 
 from diagnose.activity import (
-    LOCK_FILES,
     PARENTS,
     SEEN_BARE,
     Activity,
+    is_bare,
     of_rank,
     of_workers,
-    split,
     stands_still,
 )
 from diagnose.looks import Look, decisive
@@ -133,7 +132,7 @@ def is_apart(one: Activity) -> bool:
 
 def is_stuck(one: Activity) -> bool:
     """Whether what a rank stands in is enough to name it; a bare futex may be a wait for another rank."""
-    return one.is_ in STUCK and (one.is_ != "lock" or split(one.frame)[1] in LOCK_FILES)
+    return one.is_ in STUCK and not is_bare(one)
 
 
 def describe(rank: int, doing: Activity) -> str:

@@ -62,6 +62,14 @@ def test_a_rank_that_aborted_differs_where_all_others_agree():
     assert told(*events) == [("collective.mismatched", [2], "size", True)]
 
 
+def test_calls_whose_sizes_may_differ_clear_nobody_of_the_message_that_ended_a_rank():
+    """Rank 2 was ended by what another sent it in an all_to_all: its sender is as likely to be wrong."""
+    ops = [*[OPS[0]] * 6, "all_to_all||Float"]
+    events = [dump(r, 7, 6, ops=ops) for r in (0, 1)]
+    events += [say("gloo.size_mismatched", 2), look("crashed")]
+    assert told(*events) == [("collective.mismatched", [0, 1, 2], "size", False)]
+
+
 def test_what_an_abort_ended_was_not_completed_by_those_that_had_no_time_to_say_so():
     """Gloo has retired it on ranks that the launcher ended before they could raise."""
     events = [dump(0, 7, 7), dump(1, 7, 7), say("gloo.size_mismatched", 2), look("crashed")]

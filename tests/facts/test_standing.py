@@ -21,7 +21,7 @@ def stands(rank, frames, later=None, active=False, **process):
     found = []
     for scan, stack in (("100", frames), ("103", later or frames)):
         told = {k: v[scan == "103"] if isinstance(v, tuple) else v for k, v in process.items()}
-        libraries = ("all_", "broadcast", "backward", "_engine")
+        libraries = ("all_", "recv", "broadcast", "backward", "_engine")
         paths = ["/v/site-packages/torch/x.py" if f.startswith(libraries) else "/srv/train.py" for f in stack]
         data = {"main": stack, "paths": paths, "active": active}
         where = f"attempts/1/stacks/{scan}/rank-{rank:05d}.json"
@@ -61,6 +61,17 @@ WAITERS = [stands(0, WAITING), stands(2, WAITING)]
 
 def test_a_rank_that_stands_elsewhere_while_the_others_wait_is_likely_the_one():
     assert causes(evidence(*WAITERS, stands(1, LOCKED)))[0] == [("user_lock_deadlock", [1], "likely")]
+
+
+def test_a_bare_wait_is_no_lock_where_the_others_send_and_receive():
+    """What it waits for may be a send that it began before: gloo has none of these in hand."""
+    receives = ["recv (distributed_c10d.py:2799)", "share (train.py:53)"]
+    pair = [stands(r, receives, gloo_open=0) for r in (0, 2)]
+    assert causes(evidence(*pair, stands(1, LOCKED)))[0] == []
+    asleep = stands(1, LOCKED, syscall=230)
+    assert causes(evidence(*pair, asleep, stall_after_s=20.0))[0] == [
+        ("collective_not_joined", [1], "likely")
+    ]
 
 
 def test_a_rank_at_work_is_not_to_blame_before_the_wait_counts_as_a_stall():
