@@ -36,7 +36,7 @@ WAITING = [  # the longest first
     "loader_worker_killed",
     "host_oom_kill",
     "segmentation_fault",
-    "collective_mismatch_dtype",
+    "uneven_batches",
 ]
 COMPILING = ["compile_divergence", "compile_skew", "healthy_long_compile"]
 TIMED = ["healthy_plain", "straggler"]  # what else runs beside them would show
