@@ -16,7 +16,8 @@ READINGS = {  # of the evidence, for several facts
     f"diagnose.{name}"
     for name in (
         *("activity", "asked", "calls", "circles", "endings", "fingerprints", "graphs", "histories"),
-        *("leaving", "looks", "losses", "places", "raisings", "scans", "standing", "waitgraph", "watchdogs"),
+        *("leaving", "looks", "losses", "places", "raisings", "scans", "standing", "waitgraph"),
+        *("communicators", "transfers", "waiting", "watchdogs"),
     )
 }
 WORDS = {"diagnose.rendezvous"}  # what messages say, for logs and for exceptions
@@ -52,13 +53,17 @@ MAY: dict[str, set[str]] = {
     "diagnose.looks": {"diagnose.model"},
     "diagnose.losses": {"diagnose.model", "diagnose.looks"},
     "diagnose.joining": {"diagnose.model", "diagnose.looks", *WORDS},
+    "diagnose.waiting": {"diagnose.model", "diagnose.looks", "diagnose.histories"},
+    "diagnose.communicators": {"diagnose.model", *(f"diagnose.{n}" for n in ("looks", "losses", "waiting"))},
+    "diagnose.transfers": {"diagnose.model", "diagnose.communicators", "diagnose.waiting"},
     "diagnose.waitgraph": {
         "diagnose.model",
-        *(f"diagnose.{n}" for n in ("activity", "histories", "joining", "looks", "losses")),
+        *(f"diagnose.{n}" for n in ("activity", "communicators", "joining", "looks", "losses")),
+        *(f"diagnose.{n}" for n in ("transfers", "waiting")),
         *WORDS,
     },
-    "diagnose.calls": {"diagnose.waitgraph"},
-    "diagnose.circles": {"diagnose.waitgraph"},
+    "diagnose.calls": {"diagnose.waiting"},
+    "diagnose.circles": {"diagnose.waiting"},
     "diagnose.graphs": {"diagnose.model", *READINGS},
     **{
         f"diagnose.{name}": {"diagnose.model"}
@@ -72,7 +77,10 @@ MAY: dict[str, set[str]] = {
     "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
     "diagnose.standing": {
         "diagnose.model",
-        *(f"diagnose.{name}" for name in ("activity", "looks", "losses", "waitgraph")),
+        *(
+            f"diagnose.{name}"
+            for name in ("activity", "communicators", "looks", "losses", "waitgraph", "waiting")
+        ),
     },
     "diagnose.facts": {"diagnose.model", *READINGS, *WORDS},
     "diagnose.render": {*READER, "diagnose.render.*"},
