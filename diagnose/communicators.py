@@ -56,10 +56,16 @@ def state(events: Iterable[Event]) -> tuple[object, ...]:
 def parts(dumps: Mapping[int, list[Event]]) -> dict[Key, Mine]:
     """Which of the ranks' groups are the same."""
     alike: dict[Key, dict[int, list[Event]]] = {}
+    numbers: dict[tuple[int, ...], int] = {}  # of each set of ranks: a large one is compared once
+    known: dict[int, int] = {}
     for rank, events in sorted(dumps.items()):
         for event in events:
             told, desc = event.data.get("ranks"), event.data.get("desc")
-            kind: Key = (tuple(told), desc) if isinstance(told, list) and told else (named(event),)
+            kind: Key = (named(event),)
+            if isinstance(told, list) and told:
+                if id(told) not in known:
+                    known[id(told)] = numbers.setdefault(tuple(told), len(numbers))
+                kind = (known[id(told)], desc)
             alike.setdefault(kind, {}).setdefault(rank, []).append(event)
     found: dict[Key, Mine] = {}
     for kind, by_rank in alike.items():
@@ -95,8 +101,9 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
     created = creations(evidence)
     lost = failed(look, evidence, found)
     in_order = not retires(evidence)
+    names = {named(event) for mine in found.values() for event in mine.values()}
     return [
-        group(key, mine, dumps, creation(mine, created), lost, look, evidence, in_order)
+        group(key, mine, dumps, creation(mine, created), lost, look, evidence, in_order, len(names) == 1)
         for key, mine in sorted(found.items(), key=lambda pair: named(next(iter(pair[1].values()))))
     ]
 
@@ -110,10 +117,11 @@ def group(
     look: Look,
     evidence: Evidence,
     in_order: bool,
+    is_only: bool,
 ) -> Group:
     first = next(iter(mine.values()))
     desc = str((told or first).data.get("desc", ""))
-    everybody = membership(desc, first, told, mine, evidence)
+    everybody = membership(first, told, mine, evidence, is_only or desc == "default_pg")
     is_mixed = any(own.data.get("mixed") for own in mine.values())
     fronts = {rank: frontier(own, is_mixed) for rank, own in mine.items()}
     front = max(launched for launched, _ in fronts.values())
@@ -173,13 +181,13 @@ def creation(mine: Mine, created: dict[object, Event]) -> Event | None:
 
 
 def membership(
-    desc: str, event: Event, told: Event | None, seen: Iterable[int], evidence: Evidence
+    event: Event, told: Event | None, seen: Iterable[int], evidence: Evidence, is_everybodys: bool
 ) -> list[int]:
     """The ranks of a group; none where nothing tells of those that recorded nothing in it."""
     ranks = event.data.get("ranks") or (told or event).data.get("ranks")
     if isinstance(ranks, list) and ranks:
         return sorted({rank for rank in ranks if isinstance(rank, int)}.union(seen))
-    if desc == "default_pg" or len({e.data.get("group") for e in evidence.of("flight.group_read")}) == 1:
+    if is_everybodys:
         return sorted({*seen, *evidence.ranks, *range(min(evidence.num_ranks or 0, 1 << 17))})
     return []
 

@@ -43,12 +43,15 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
     blurred = is_after(look, evidence) and retires(evidence)
     num_waits = Counter(rank for w in waits for rank in ranks(w.waiting))
     behind = {m.rank for w in waits for m in w.behind}
+    refused = unread(evidence)
     coming = may_come(look, evidence, waits)
     for w in waits:
         yield waited(w, look)
         absent = [m for m in w.awaited if m.rank not in num_waits and not m.moved]
         absent = [m for m in absent if not is_inside(m.rank, look)] or absent
-        absent = [m for m in absent if not (m.launched < 0 and is_unread(m.rank, look, evidence))]
+        absent = [
+            m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, look))
+        ]
         roots = [m for m in absent if is_late(m, w, look, evidence)]
         yield from never_joined(w, roots, coming, look)
         late = [m for m in w.behind if w.group.in_order or num_waits[m.rank] == 1]
@@ -72,11 +75,13 @@ def is_inside(rank: int, look: Look) -> bool:
     return activity is not None and activity.is_ == "collective" and activity.moving is not True
 
 
-def is_unread(rank: int, look: Look, evidence: Evidence) -> bool:
-    """Whether its dump was refused, and nothing else tells what it does: it may have launched anything."""
-    told = evidence.of("source.unreadable")
-    if not any(e.rank == rank and e.source == "flight_recorder" for e in told):
-        return False
+def unread(evidence: Evidence) -> set[int | None]:
+    """Ranks whose dump was refused: they may have launched anything."""
+    return {e.rank for e in evidence.of("source.unreadable") if e.source == "flight_recorder"}
+
+
+def is_unknown(rank: int, look: Look) -> bool:
+    """Whether nothing else tells what it does either."""
     activity = of_rank(look, rank, False)
     return activity is None or activity.is_ in ("unknown", "collective")
 

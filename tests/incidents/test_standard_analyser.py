@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import random
+from pathlib import Path
 
 import pytest
 
@@ -446,3 +447,12 @@ def test_json_dumps_say_the_same_as_pickles(tmp_path):
     for rank, dump in job.dumps():
         (tmp_path / f"rank{rank}.json").write_bytes(as_json(dump))
     assert said(tmp_path) == {"collective_not_joined": [5]}
+
+
+@pytest.mark.parametrize(
+    ("name", "failure"),
+    [("gpu_error_2nd", "collective_not_completed"), ("lock_gil_1st", "collective_not_joined")],
+)
+def test_the_real_incidents_have_their_injected_culprits_and_say_which_side(name, failure):
+    """The truth lies beside the dumps: a device error, and a lock that stops the program."""
+    assert said(Path(__file__).parent / name) == {failure: [9, 14]}
