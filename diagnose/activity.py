@@ -28,6 +28,7 @@ KEEP = 256  # frames of a stack that are looked at; a compile has 60 to 70
 WAITS = {"collective", "loader", "lock", "sleep"}  # they poll: their library's frames change without a move
 TEAMS = {("_worker_loop", "worker.py"), ("worker", "pool.py"), ("_process_worker", "process.py")}
 SEEN_BARE = {"D", *STOPPED}  # states that tell of a worker although it gave no stack: others may be idle
+WORKING = {"busy", "native"}
 PARENTS = {"loader", "lock", "blocked", "checkpoint"}  # they may wait for threads or processes of their own
 NAMED = {"collective", "rendezvous", "compile", "import", "checkpoint", "storage", "exit"}
 
@@ -145,7 +146,8 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
     found = of_process(look.each(rank, "stack.read"), look.each(rank, "proc.dumped"), waits, held)
     if found and found.is_ == "gil":
         return msgspec.structs.replace(found, proofs=asked[-1:])
-    if found and found.is_ in PARENTS and any(w.moving and w.in_team for w in of_workers(look, rank)):
+    team = [w for w in of_workers(look, rank) if w.in_team] if found and found.is_ in PARENTS else []
+    if found and any(w.moving or w.is_ in WORKING for w in team):
         return msgspec.structs.replace(found, moving=True)  # slow: its workers are at work
     return found
 

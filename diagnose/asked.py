@@ -4,6 +4,7 @@ import msgspec
 
 from diagnose.endings import End, status
 from diagnose.leaving import closings
+from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence
 from diagnose.raisings import kinds, parted
 
@@ -35,14 +36,9 @@ def as_one(ends: list[End], evidence: Evidence) -> list[Event]:
     sent, closed = {end.sig or 0 for end in ends}, closings(evidence)
     by_others = any(end.by_us or end.rank in closed for end in ends) or any(evidence.of("spawn.child_failed"))
     together = len(sent) == 1 and sent <= ENDINGS and max(times) - min(times) <= AS_ONE_S
-    if by_others or not together or is_well(evidence) or failed_before(ends[0].event, ends, evidence):
+    if by_others or not together or ended_well(evidence) or failed_before(ends[0].event, ends, evidence):
         return []
     return [end.event for end in ends]
-
-
-def is_well(evidence: Evidence) -> bool:
-    """Whether the command ended well: what it ended on its way out had done its work."""
-    return any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended"))
 
 
 def failed_before(signal: Event, ends: list[End], evidence: Evidence) -> bool:

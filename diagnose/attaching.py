@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,6 +110,19 @@ def judge(run: Path, book: Playbook, complain: Callable[[str], None]) -> Verdict
     except OSError as error:
         complain(f"verdict and record cannot be written: {error.strerror or error}")
     return verdict
+
+
+def early(verdict: Verdict, options: Options) -> Iterator[str]:
+    """Where a wait is younger than a stall and nobody is named: that a later look may tell more."""
+    silent_s = verdict.run.silent_s
+    if verdict.causes or not verdict.waits or silent_s is None or silent_s >= options.stall_after_s:
+        return
+    awaited = sorted({rank for wait in verdict.waits for rank in wait.awaited})
+    who = f", and {named(awaited)} may yet come" if awaited else ""
+    yield (
+        f"silent for {clock(silent_s)} only, less than --stall-after {options.stall_after_s:g} s{who}: "
+        "look again later, or give a smaller --stall-after"
+    )
 
 
 def nothing(reason: str) -> Verdict:

@@ -175,6 +175,17 @@ def stacks(causes: Sequence[Cause], waited: Sequence[Wait], evidence: Evidence) 
     return [msgspec.convert(found, Stack, from_attributes=True) for found in merge(evidence, culprits)]
 
 
+def contexts(findings: Sequence[Finding], evidence: Evidence, book: Playbook) -> list[Finding]:
+    """What is true and causes nothing: a finer one stands beside its parent, no cause accounts for either."""
+    found = [f for f in findings if f.status is Status.PRESENT and book.failures[f.failure].role == "context"]
+    others = [f for f in findings if book.failures[f.failure].role != "context"]
+    return [
+        one
+        for one in found
+        if one.failure in {f.failure for f in unexplained([*others, one], book, evidence)}
+    ]
+
+
 def decide(
     bundle: str,
     findings: Sequence[Finding],
@@ -203,7 +214,7 @@ def decide(
         run=describe(facts, evidence),
         causes=causes,
         aftermath=[cause for cause in shown if cause.role == "aftermath"],
-        context=[cause for cause in left if cause.role == "context"],
+        context=[present(f, findings, facts, book) for f in contexts(findings, evidence, book)],
         waits=waited,
         stacks=stacks(causes, waited, evidence),
         unknown=[Unknown(failure=f.failure, ranks=f.ranks, missing=f.missing) for f in unknown],

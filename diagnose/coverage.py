@@ -10,6 +10,7 @@ EVERY_RANK = {"rank_hook", "rank_log", "stack_dump", "flight_recorder"}  # what 
 AT_THE_END = {"command.ended", "command.stopped", "signal.received", "launcher.interrupted", "strays.ended"}
 TAKEN = {"stack_dump", "flight_recorder"}  # what a look takes: it shows the moment of the look alone
 REFUSALS = {"stack_dump": "stack.refused", "flight_recorder": "flight.refused"}
+GONE = "process has gone"  # the agent's word; what else refused a process that ended meanwhile is noise
 MAX_REASON = 120  # characters of one of several reasons
 JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
 
@@ -129,4 +130,7 @@ def refusals(source: str, events: Sequence[Event]) -> dict[int, str]:
         is_told = e.kind == REFUSALS.get(source) or (e.kind == "source.unreadable" and e.source == source)
         if e.rank is not None and is_told and (reason := str(e.data.get("reason", ""))):
             found.setdefault(e.rank, []).append(reason[:MAX_REASON])
-    return {rank: "; ".join(dict.fromkeys(reasons)) for rank, reasons in found.items()}
+    return {
+        rank: GONE if GONE in reasons else "; ".join(dict.fromkeys(reasons))
+        for rank, reasons in found.items()
+    }

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from diagnose import story
-from diagnose.ground import Ground, finish, kept, sweep
+from diagnose.ground import KEEPERS_S, Ground, finish, kept, sweep
 from diagnose.model import Record
 from diagnose.needs import missing
 from diagnose.scoring import Answer, Injected, Score, answer, cause, differences
@@ -170,7 +170,7 @@ def run(drill: Drill, ground: Ground, say: Callable[[str], None] = lambda line: 
     try:
         ended = finish(process, drill.timeout_s)
     finally:
-        left = sweep(ground.temporary, SETTLE_S) + kept(ground.top, SETTLE_S)
+        left = sweep(ground.temporary, SETTLE_S) + kept(ground.top, KEEPERS_S)
     own = next(ground.root.glob(f"{console.parent.name}-*"), None)
     if own is None or not (own / "verdict.json").is_file():
         lines = console.read_text(errors="replace").strip().splitlines()

@@ -15,7 +15,7 @@ from typing import NoReturn, Self
 from diagnose.model import Record
 
 STOP_S = 20.0  # `diagnose run` ends its command within 5 s of a SIGTERM; evidence may take some more
-KEEPER = "drills/keeper.py"
+KEEPER = "/keeper.py"  # a copy of it lies beside each program
 KEEPERS_S = 30.0  # what a keeper may take to undo what was done to the machine
 
 
@@ -73,7 +73,7 @@ def kept(top: Path, patience_s: float) -> list[str]:
     end = time.monotonic() + patience_s
     while True:
         lines = [line.split(b"\0") for _, line in commands() if KEEPER.encode() in line]
-        mine = [words for words in lines if any(word.startswith(bytes(top) + b"/") for word in words)]
+        mine = [words for words in lines if any(word.startswith(bytes(top) + b"/") for word in words[4:])]
         if not mine or time.monotonic() > end:
             return [f"a keeper: {words[-2].decode(errors='replace')}" for words in mine]
         time.sleep(0.1)

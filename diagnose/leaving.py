@@ -4,6 +4,7 @@ from functools import cached_property
 
 from diagnose.endings import End
 from diagnose.looks import decisive
+from diagnose.losses import ended_well, is_loss
 from diagnose.model import Event, Evidence
 from diagnose.raisings import parted
 from diagnose.waitgraph import stuck
@@ -11,7 +12,6 @@ from diagnose.waiting import ranks
 
 ENDING_S = 5.0  # a rank's connections may close this long before its process is gone
 TOGETHER_S = 1.0  # ranks that leave within this of each other leave together
-LOSSES = ("gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out", "exception.raised")
 
 
 class Leaving:
@@ -28,7 +28,7 @@ class Leaving:
     @cached_property
     def losses(self) -> list[Event]:
         """What ranks said of a peer or a collective that they lost."""
-        return [event for event in self.evidence.of(*LOSSES) if is_loss(event)]
+        return [event for event in self.evidence.events if is_loss(event)]
 
     @cached_property
     def victims(self) -> set[int]:
@@ -38,11 +38,6 @@ class Leaving:
     @cached_property
     def swept(self) -> set[int]:
         return closings(self.evidence)
-
-    @cached_property
-    def is_well(self) -> bool:
-        """Whether the command as a whole ended well."""
-        return any(e.data.get("exit_code") == 0 for e in self.evidence.of("command.ended"))
 
     @cached_property
     def awaited(self) -> set[int] | None:
@@ -73,18 +68,11 @@ class Leaving:
             near = end.time + TOGETHER_S
             soon = {e.rank for e in self.ends if e.code and e.time is not None and e.time <= near}
             return bool(still - soon)
-        if self.is_well or (self.awaited is not None and end.rank not in self.awaited):
+        if ended_well(self.evidence) or (self.awaited is not None and end.rank not in self.awaited):
             return False
         calls = [e for e in self.calls if (e.time or 0.0) > end.time]
         stalled = bool(still and self.awaited and calls) and calls[-1].kind == "job.stalled"
         return bool(victims) or stalled
-
-
-def is_loss(event: Event) -> bool:
-    text = str(event.data.get("message", ""))
-    return event.kind != "exception.raised" or any(
-        part in text for part in ("Connection closed by peer", "Connection reset", "imed out waiting")
-    )
 
 
 def closings(evidence: Evidence) -> set[int]:

@@ -67,14 +67,17 @@ def looks(evidence: Evidence) -> list[Look]:
         over = 0.0 if well else None
         foreign = Look(cause="foreign", time=None, scans=scans_of(states), resolved_after_s=over)
         return [foreign] if states else []
-    moved = sorted(e.time for e in [*evidence.of("job.progressed"), *well] if e.time is not None)
+    ended = sorted(e.time for e in well if e.time is not None)
+    moved = sorted([*ended, *(e.time for e in evidence.of("job.progressed") if e.time is not None)])
     found = []
     for event in taken:
         told = event.data.get("time_dirs")
         dirs = [str(name) for name in told] if isinstance(told, list) else []
         scans = [[s for s in states if folder(s) == name] for name in dirs]
         begun = begin(event)
-        after = next((t for t in moved if begun is not None and t >= begun), None)
+        # What is noticed to have moved after a rank has crashed moved before that.
+        goes_on = ended if event.data.get("cause") == "crashed" else moved
+        after = next((t for t in goes_on if begun is not None and t >= begun), None)
         found.append(
             Look(
                 cause=str(event.data.get("cause", "")),

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def resolve(given: str | None, top: Path) -> Path:
 
 def create(top: Path, name: str, now: float) -> Path:
     """Make TOP/<name>-<local time>, with a number if two begin in one second. Raises OSError."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "run"
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or name
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:60] or "run"
     stem = f"{stem}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}"
     top.mkdir(parents=True, exist_ok=True)
     for num in range(1, 1000):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from diagnose.activity import by_stack, frames, of_rank, own_frame, split
+from diagnose.activity import by_stack, frames, of_rank, of_workers, own_frame, split
 from diagnose.communicators import groups
 from diagnose.looks import Look
 from diagnose.losses import is_timeout
@@ -24,6 +24,7 @@ IN_BACKWARD = "_engine_run_backward"  # DDP waits in here, and no frame says so
 NATIVE = ("c10d::Work::wait", "c10d::Reducer::finalize_backward", "c10d::ProcessGroup", "gloo::transport")
 TOGETHER = ("all_", "_all_", "reduce_scatter", "_reduce_scatter", "barrier", "monitored_barrier", "backward")
 JOINING = ("init_process_group", "new_group", "split_group")
+WAKES = {"sleep", "busy"}  # what goes on without anybody's help
 ONE_GROUP = 2  # loop threads that gloo starts for a process group
 
 
@@ -159,9 +160,13 @@ def may_come(look: Look, evidence: Evidence, found: Iterable[Waiting]) -> set[in
 def is_at_work(one: Standing, look: Look) -> bool:
     """Whether a rank outside any collective did something between the scans, or will wake by itself."""
     activity = of_rank(look, one.rank, False)
+    if activity is not None and activity.is_ == "loader":
+        team = [worker for worker in of_workers(look, one.rank) if worker.in_team]
+        if team:  # the rank itself only wakes every few seconds to see whether they live
+            return activity.moving is True or any(worker.is_ in WAKES for worker in team)
     if one.still is False or activity is None:
         return one.still is False
-    return activity.moving is True or activity.is_ in ("sleep", "busy")
+    return activity.moving is True or activity.is_ in WAKES
 
 
 def is_late(callers: Sequence[Standing], look: Look, evidence: Evidence) -> bool:

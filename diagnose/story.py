@@ -1,12 +1,15 @@
 """What was seen during a run, as a person would have watched it: a few lines out of its events."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from diagnose.model import fold, named
 
 WORTH_A_LINE_S = 3.0
+MOST_SHOWN = 60  # characters of a message
+SAID_AT = re.compile(r"\[/?[^\]\s]+:\d+\] ")  # gloo's own source line before its words
 Line = dict[str, object]
 
 
@@ -22,6 +25,12 @@ def events(run: Path) -> list[Line]:
             if isinstance(line, dict) and isinstance(line.get("time"), int | float):
                 found.append(line)
     return sorted(found, key=lambda line: float(str(line["time"])))
+
+
+def shortened(message: str) -> str:
+    """The first line of an exception's message, where it is cut marked as cut."""
+    first = SAID_AT.sub("", message.partition("\n")[0], count=1)
+    return first if len(first) <= MOST_SHOWN else first[:MOST_SHOWN].rstrip() + " ..."
 
 
 def told(line: Line) -> str:
@@ -42,12 +51,12 @@ def told(line: Line) -> str:
         case "job.progressed":
             return f"progress again after {line.get('after_s', 0):.0f} s"
         case "rank.died":
-            how = f"of signal {line['signal']}" if line.get("signal") else f"with {line.get('exit_code')}"
+            how = f"by signal {line['signal']}" if line.get("signal") else f"with {line.get('exit_code')}"
             return f"{who}: ended {how}" if line.get("signal") or line.get("exit_code") else ""
         case "rank.stopped":
             return f"{who}: stopped by a signal"
         case "exception.raised" if rank is not None:
-            return f"{who}: raised {line.get('type')}: {str(line.get('message'))[:60]}"
+            return f"{who}: raised {line.get('type')}: {shortened(str(line.get('message')))}"
         case "command.ended":
             how = f"signal {line['signal']}" if line.get("signal") else f"exit code {line.get('exit_code')}"
             return f"the command ended: {how}"

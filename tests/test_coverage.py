@@ -30,6 +30,12 @@ def test_what_was_taken_before_the_open_stall_is_stale():
     }
 
 
+def test_what_else_refused_a_process_that_had_ended_is_left_out():
+    reasons = ["Failed to get process executable name", "process has gone", "connection lost"]
+    found = ledger(*(event("stack.refused", "agent", 2, 101.0, reason=reason) for reason in reasons))
+    assert found.reason["2"] == "process has gone"
+
+
 def test_a_stall_that_is_over_or_said_again_makes_nothing_stale():
     stacks = [event("stack.read", "stack_dump", rank, 50.0) for rank in range(4)]
     stalls = [event("job.stalled", "agent", None, time) for time in (49.0, 60.0)]

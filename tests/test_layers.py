@@ -12,77 +12,40 @@ SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the sta
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}
-READINGS = {  # of the evidence, for several facts
-    f"diagnose.{name}"
-    for name in (
-        *("activity", "asked", "calls", "circles", "endings", "fingerprints", "graphs", "histories"),
-        *("leaving", "looks", "losses", "places", "raisings", "scans", "standing", "waitgraph"),
-        *("communicators", "transfers", "waiting", "watchdogs"),
-    )
-}
-WORDS = {"diagnose.rendezvous"}  # what messages say, for logs and for exceptions
-LINES = {  # pure helpers
-    f"diagnose.{name}"
-    for name in (
-        *("dumps", "frontiers", "logs", "messages", "ras_json", "ras_text", "signatures", "text"),
-        *("tracebacks", "values"),
-    )
-}
+
+
+def ours(names: str) -> set[str]:
+    return {f"diagnose.{name}" for name in names.split()}
+
+
+WORDS = ours("rendezvous")  # what messages say, for logs and for exceptions
+LINES = ours("dumps frontiers logs messages ras_json ras_text signatures text tracebacks values")  # of a file
+# Readings of the evidence that several facts share: each may import the model, words, and those before it.
+READINGS = (
+    *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
+    *("losses", "joining", "raisings", "activity", "compiling", "places"),
+    *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles"),
+    *("standing", "leaving", "graphs", "asked"),
+)
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
 MAY: dict[str, set[str]] = {
     "diagnose": {"diagnose.*", *SHARED},
     "diagnose.model": set(),
-    **{name: {"diagnose.model"} for name in WORDS},
-    **{name: {"diagnose.model", *LINES, *WORDS} for name in LINES},
-    "diagnose.verdict": {"diagnose.model"},
-    "diagnose.playbook": {"diagnose.model"},
-    "diagnose.coverage": {"diagnose.model"},
-    "diagnose.clocks": {"diagnose.model", "diagnose.values"},
-    "diagnose.judge": READER,
-    "diagnose.conclude": {*READER, "diagnose.judge", "diagnose.merged"},
-    "diagnose.scoring": {"diagnose.model"},
-    "diagnose.ground": {"diagnose.model"},
     "diagnose.needs": set(),
-    "diagnose.drilling": {
-        "diagnose.model",
-        *(f"diagnose.{n}" for n in ("ground", "needs", "scoring", "story")),
-    },
-    "diagnose.story": {"diagnose.model"},
-    "diagnose.sources": {"diagnose.model", *LINES, *WORDS},
-    "diagnose.looks": {"diagnose.model"},
-    "diagnose.losses": {"diagnose.model", "diagnose.looks"},
-    "diagnose.joining": {"diagnose.model", "diagnose.looks", *WORDS},
-    "diagnose.waiting": {"diagnose.model", "diagnose.looks", "diagnose.histories"},
-    "diagnose.communicators": {"diagnose.model", *(f"diagnose.{n}" for n in ("looks", "losses", "waiting"))},
-    "diagnose.transfers": {"diagnose.model", "diagnose.communicators", "diagnose.waiting"},
-    "diagnose.waitgraph": {
-        "diagnose.model",
-        *(f"diagnose.{n}" for n in ("activity", "communicators", "joining", "looks", "losses")),
-        *(f"diagnose.{n}" for n in ("transfers", "waiting")),
-        *WORDS,
-    },
-    "diagnose.calls": {"diagnose.waiting"},
-    "diagnose.circles": {"diagnose.waiting"},
-    "diagnose.graphs": {"diagnose.model", *READINGS},
+    **dict.fromkeys(ours("coverage ground playbook scoring story verdict"), ours("model")),
+    **dict.fromkeys(WORDS, ours("model")),
+    **{name: {"diagnose.model", *LINES, *WORDS} for name in (*LINES, "diagnose.sources")},
     **{
-        f"diagnose.{name}": {"diagnose.model"}
-        for name in ("endings", "fingerprints", "histories", "scans", "watchdogs")
+        f"diagnose.{name}": {"diagnose.model", *WORDS, *(f"diagnose.{one}" for one in READINGS[:num])}
+        for num, name in enumerate(READINGS)
     },
-    "diagnose.places": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
-    "diagnose.raisings": {"diagnose.model", "diagnose.endings", *WORDS},
-    "diagnose.leaving": {"diagnose.model", *READINGS},
-    "diagnose.asked": {"diagnose.model", *READINGS},
-    "diagnose.activity": {"diagnose.model", "diagnose.looks", "diagnose.scans"},
-    "diagnose.merged": {"diagnose.model", "diagnose.looks", "diagnose.activity"},
-    "diagnose.standing": {
-        "diagnose.model",
-        *(
-            f"diagnose.{name}"
-            for name in ("activity", "communicators", "looks", "losses", "waitgraph", "waiting")
-        ),
-    },
-    "diagnose.facts": {"diagnose.model", *READINGS, *WORDS},
+    "diagnose.facts": {"diagnose.model", *WORDS, *(f"diagnose.{name}" for name in READINGS)},
+    "diagnose.merged": ours("model looks activity"),
+    "diagnose.clocks": ours("model values"),
+    "diagnose.judge": READER,
+    "diagnose.conclude": {*READER, *ours("judge merged")},
+    "diagnose.drilling": ours("model ground needs scoring story"),
     "diagnose.render": {*READER, "diagnose.render.*"},
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},

@@ -80,5 +80,5 @@ def command(
     attaching.look(run, job, options, complain)
     verdict = attaching.judge(run, book, complain)
     code = _print.verdict(verdict, book, form, verbose)
-    complain(f"evidence and verdict: {run}")
+    complain("\ndiagnose: ".join([*attaching.early(verdict, options), f"evidence and verdict: {run}"]))
     ctx.exit(code)

@@ -139,13 +139,15 @@ def is_stuck(one: Activity) -> bool:
 def describe(rank: int, doing: Activity) -> str:
     who = named([rank]) if doing.worker is None else f"worker {doing.worker} of {named([rank])}"
     place = doing.caller or doing.frame
+    is_active = doing.moving is True and doing.is_ in {"busy", "native"}  # maybe at one line all the time
+    moves = "using its CPU" if is_active else {True: "moving", False: "not moving", None: ""}[doing.moving]
     thread = "" if doing.thread is None else f"its thread {doing.thread} in "
     state = f" ({thread}D state)" if doing.state == "D" else ""
     return (
         f"{who} {WORDS.get(doing.is_, 'is somewhere')}{state}"
         + (f", on {doing.file}," if doing.file.startswith("/") else "")
         + (f" at {place}" if place else "")
-        + {True: ", moving", False: ", not moving", None: ""}[doing.moving]
+        + (f", {moves}" if moves else "")
     )
 
 

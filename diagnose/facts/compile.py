@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from diagnose.activity import of_rank
+from diagnose.compiling import Span, burst, compilers, moves, spans
 from diagnose.graphs import parting
 from diagnose.looks import Look, decisive, looks
-from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
-from diagnose.scans import IDLE_CPU_S, spent
+from diagnose.losses import is_timeout
+from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.standing import waits as waits_of
 from diagnose.waiting import Waiting, ranks
 
@@ -16,8 +16,8 @@ NEEDS = ("rank_hook", "stack_dump")
 KINDS = {
     "compile.alone": FactKind(
         "ranks compile while others wait for them in a collective; data: timed_out (the others' timeout "
-        "fired first), finished, moving, compile_s, estimate_s, timeout_left_s, cache_files, "
-        "cache_files_others",
+        "fired first), finished, moving, compile_s, waited_share (of compile_s), estimate_s, "
+        "timeout_left_s, cache_files, cache_files_others",
         NEEDS,
     ),
     "compile.diverged": FactKind(
@@ -29,33 +29,6 @@ KINDS = {
     "compile.cache_behind": FactKind("a compiling rank has fewer cache entries than the others", ("agent",)),
     "compile.child_running": FactKind("a compiler child of the rank is alive and uses CPU", ("agent",)),
 }
-NEAR_S = 15.0  # samples of a quiet rank are 10 s apart
-COMPILE_PHASES = {"compile", "backward_compile", "cudagraph"}
-
-
-class Span(Record, frozen=True):
-    """One compile phase of one rank; `end` is None while it lasts."""
-
-    rank: int
-    start: float
-    end: float | None
-    event: Event
-
-
-def spans(evidence: Evidence) -> list[Span]:
-    open_: dict[tuple[int, str], Event] = {}
-    found = []
-    for event in evidence.of("phase.started", "phase.ended"):
-        phase = str(event.data.get("phase"))
-        if phase not in COMPILE_PHASES or event.rank is None or event.time is None:
-            continue
-        key = (event.rank, phase)
-        if event.kind == "phase.started":
-            open_[key] = event
-        elif (start := open_.pop(key, None)) and start.time is not None:
-            found.append(Span(event.rank, start.time, event.time, start))
-    found += [Span(rank, e.time, None, e) for (rank, _), e in open_.items() if e.time is not None]
-    return found
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -68,7 +41,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         waiting = {rank for w in waits for rank in ranks(w.waiting)}
         compiling = compilers(look, evidence, phases, waiting)
         if compiling and not waiting and set(compiling) >= set(evidence.ranks):
-            yield everywhere(compiling, look)
+            yield everywhere(compiling, look, evidence)
         for wait in waits:
             late = [rank for rank in ranks(wait.awaited) if rank in compiling]
             if late:
@@ -98,30 +71,14 @@ def parted(evidence: Evidence) -> Iterable[Fact]:
         )
 
 
-def compilers(look: Look, evidence: Evidence, phases: list[Span], waiting: set[int]) -> dict[int, Event]:
-    """rank -> what shows that it compiles at this look: an open phase, else its stack."""
-    found: dict[int, Event] = {}
-    for rank in evidence.ranks:
-        if rank in waiting:
-            continue
-        span = next((s for s in phases if s.rank == rank and covers(s, look.time)), None)
-        activity = of_rank(look, rank, False)
-        if activity and activity.is_ == "compile":
-            found[rank] = activity.event
-        elif span:
-            found[rank] = span.event
-    return found
-
-
-def covers(span: Span, time: float | None) -> bool:
-    return time is not None and span.start <= time and (span.end is None or span.end >= time)
-
-
-def everywhere(compiling: dict[int, Event], look: Look) -> Fact:
+def everywhere(compiling: dict[int, Event], look: Look, evidence: Evidence) -> Fact:
     return Fact(
         kind="compile.everywhere",
         text=f"{named(sorted(compiling))} compile at the same time, and none waits for another",
-        data={"resolved": look.resolved_after_s is not None},
+        data={
+            "resolved": look.resolved_after_s is not None,
+            "moving": any(moves(rank, look, evidence) for rank in compiling),
+        },
         since=None,
         events=list(compiling.values()),
     )
@@ -135,7 +92,7 @@ def alone(
     phases: list[Span],
     evidence: Evidence,
 ) -> Fact:
-    mine = [s for s in phases if s.rank in late and (look.time is None or s.start <= look.time)]
+    mine = burst(phases, late, look.time)
     since = min((s.start for s in mine), default=None)
     ended = max((s.end for s in mine if s.end is not None), default=None)
     unfinished = not mine or any(s.end is None for s in mine)
@@ -151,6 +108,7 @@ def alone(
     over = ended is not None and not unfinished and not timed_out
     if over and ended is not None and since is not None:
         elapsed = ended - since
+    waited = share(wait, since, ended if over else now)
     words = f"{named(late)} {'compiled' if over else 'compile' if len(late) > 1 else 'compiles'}"
     words += f" for {elapsed:.0f} s" if elapsed is not None else ""
     waiting = "waited" if over else "wait" if len(wait.waiting) > 1 else "waits"
@@ -169,6 +127,7 @@ def alone(
         data={
             "timed_out": timed_out,
             "compile_s": elapsed,
+            "waited_share": waited,
             "estimate_s": estimate,
             "timeout_left_s": left,
             "cache_files": own,
@@ -184,14 +143,17 @@ def alone(
     )
 
 
+def share(wait: Waiting, since: float | None, until: float | None) -> float:
+    """For how much of the compile the others waited; all of it where that cannot be seen."""
+    begun = wait.since()
+    if begun is None or since is None or until is None or until <= since:
+        return 1.0
+    return round(min(1.0, max(0.0, (until - begun) / (until - since))), 3)
+
+
 def timeout_fired(waiting: list[int], evidence: Evidence) -> tuple[float | None, Event] | None:
     """When, and by which event, a waiting rank reported that its collective timed out."""
-    found = [e for e in evidence.of("gloo.timed_out", "nccl.watchdog_timed_out") if e.rank in waiting]
-    found += [
-        e
-        for e in evidence.of("exception.raised")
-        if e.rank in waiting and "imed out waiting" in str(e.data.get("message"))
-    ]
+    found = [event for event in evidence.events if event.rank in waiting and is_timeout(event)]
     timed = [e for e in found if e.time is not None]
     event = min(timed, key=lambda e: e.time or 0.0) if timed else next(iter(found), None)
     return (event.time, event) if event else None
@@ -225,21 +187,6 @@ def remaining(elapsed: float | None, own: int | None, others: int | None) -> flo
     if not elapsed or not own or not others or own >= others:
         return None
     return elapsed * (others - own) / own
-
-
-def moves(rank: int, look: Look, evidence: Evidence) -> bool:
-    """Whether a compile was seen at work about the time of a look: its stack, its compilers, its cache."""
-    activity = of_rank(look, rank, False)
-    near = [
-        e
-        for e in evidence.of("rank.sampled")
-        if e.rank == rank
-        and e.time is not None
-        and look.time is not None
-        and abs(e.time - look.time) < NEAR_S
-    ]
-    used = [spent(near, key) or 0 for key in ("cpu_s", "children_cpu_s", "cache_files")]
-    return bool(activity and activity.moving) or max(used) > IDLE_CPU_S
 
 
 def timeout_left(wait: Waiting, now: float | None) -> float | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from diagnose.asked import ENDINGS, asked, failed_before, heeded
 from diagnose.endings import End, ended, number, workers_killed
 from diagnose.leaving import Leaving, closings
+from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 
 NEEDS = ("agent", "launcher_log", "run")
@@ -82,7 +83,7 @@ def fact(
         data |= {"signal": end.sig, "in_collective": took_itself_down(end, evidence)}
         yield statement("process.crashed", text, end, data, *([said[0]] if said else []))
     elif end.sig in ENDINGS:
-        swept = closed or later or follows(end, leaving.ends) or leaving.is_well
+        swept = closed or later or follows(end, leaving.ends) or ended_well(evidence)
         data["by"] = "us" if end.by_us else "operator" if operator else "launcher" if swept else "unknown"
         yield statement(
             "process.terminated", f"{named([end.rank])} was ended by {signal_name(end.sig)}", end, data

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from diagnose.endings import ended
 from diagnose.looks import Look, decisive, looks
+from diagnose.losses import is_loss
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
 from diagnose.raisings import identity, is_end, kinds, parted
 from diagnose.standing import waits as waits_of
@@ -71,9 +72,7 @@ def left(
     printed: dict[int, Event], uncaught: dict[int, list[list[Event]]], evidence: Evidence
 ) -> Iterable[Fact]:
     """Ranks whose last words were a traceback, and that ended as if all were well: their peers lost them."""
-    losers = {
-        e.rank for e in evidence.of("gloo.connection_closed", "gloo.connection_reset", "gloo.timed_out")
-    }
+    losers = {event.rank for event in evidence.events if is_loss(event)}
     for rank, chains in uncaught.items():
         losers |= {rank for chain in chains for kind, _ in kinds(chain) if kind != "exception.raised"}
     ends = ended(evidence)
@@ -115,6 +114,7 @@ def gone_on(newest: Look, printed: dict[int, Event], evidence: Evidence) -> Iter
                 "resolved": newest.resolved_after_s is not None,
             },
             events=[*([one.event] if one else []), *([last] if last else [])],
+            inferred=any(wait.inferred for wait in scene.waits),
         )
 
 

@@ -77,4 +77,5 @@ def fact(
         },
         since=w.since(),
         events=[places[rank], *(places[peer] for peer in peers)],
+        inferred=w.inferred,
     )

@@ -1,11 +1,12 @@
 """How the job stands or ended, seen as a whole: what a person would call the symptom."""
 
-import re
 from collections.abc import Iterable
 
 from diagnose.activity import of_rank
+from diagnose.compiling import compilers, moves, spans
 from diagnose.looks import decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.raisings import TIMED_OUT
 from diagnose.rendezvous import came_together, inits, sayings
 from diagnose.standing import is_late, is_moving, standing, waited_s, waits
 from diagnose.waiting import ranks
@@ -25,9 +26,6 @@ KINDS = {
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
     ),
 }
-WAIT_ENDED = re.compile(
-    "imed out waiting|collective operation timeout|Timed out initializing|failed to pass monitoredBarrier"
-)
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -92,7 +90,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
     """will_not_start | crash | hang | slow | none | unknown."""
     errors = [e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out")]
     timeouts = [
-        e for e in errors if e.kind != "exception.raised" or WAIT_ENDED.search(str(e.data.get("message")))
+        e for e in errors if e.kind != "exception.raised" or TIMED_OUT.search(str(e.data.get("message")))
     ]
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
     if ended is not None and ended.data.get("exit_code") == 0 and not deaths:
@@ -137,7 +135,7 @@ def phase(evidence: Evidence) -> str:
 
 
 def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
-    """Long but moving: it went on by itself, or all ranks used their CPU throughout."""
+    """Long but moving: it went on by itself, all ranks compile, or all used their CPU throughout."""
     shares: dict[int, float] = {}
     for event in evidence.of("rank.sampled"):
         busy, over = event.data.get("busy_s"), event.data.get("interval_s")
@@ -154,9 +152,20 @@ def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
     share = min((shares.get(rank, 0.0) for rank in evidence.ranks), default=0.0)
     if resolved:
         yield slow(stall, "resumed", "the job went on by itself", 1.0)
+    elif all_compile(evidence):
+        yield slow(stall, "compiling", "every rank compiles", 1.0)
     elif not waiting:
         text = f"no rank waits for another; each uses at least {share:.0%} of a core"
         yield slow(stall, "busy", text, share)
+
+
+def all_compile(evidence: Evidence) -> bool:
+    """Whether every rank compiled at the look, and was at it: the CPU is that of its compilers."""
+    look = decisive(evidence)
+    if look is None:
+        return False
+    compiling = compilers(look, evidence, spans(evidence), set())
+    return set(compiling) >= set(evidence.ranks) and any(moves(r, look, evidence) for r in compiling)
 
 
 def slow(stall: Event, how: str, text: str, share: float) -> Fact:

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
+from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.rendezvous import INIT, Init, came_together, inits, sayings
 
@@ -53,7 +54,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 def trained(evidence: Evidence) -> bool:
     """Whether the job got to its work, or ended well."""
-    well = any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended"))
+    well = ended_well(evidence)
     return well or any(evidence.of("step.first_completed"))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from diagnose import histories
 from diagnose.looks import looks
+from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 
 KINDS = {
@@ -25,7 +26,7 @@ Arrivals = dict[int, dict[int, float]]  # collective -> rank -> time
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    well = any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended"))
+    well = ended_well(evidence)
     if not well and (
         any(evidence.of("job.stalled", "exception.raised")) or any(map(failed, evidence.of("rank.died")))
     ):

@@ -6,11 +6,12 @@ does not deliver.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from diagnose.activity import of_rank
+from diagnose.compiling import compilers, spans
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
 from diagnose.model import Evidence, Fact, FactKind, named
@@ -44,6 +45,7 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
     num_waits = Counter(rank for w in waits for rank in ranks(w.waiting))
     behind = {m.rank for w in waits for m in w.behind}
     refused = unread(evidence)
+    compiling = compilers(look, evidence, spans(evidence), set(num_waits))
     coming = may_come(look, evidence, waits)
     for w in waits:
         yield waited(w, look)
@@ -53,7 +55,7 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
             m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, look))
         ]
         roots = [m for m in absent if is_late(m, w, look, evidence)]
-        yield from never_joined(w, roots, coming, look)
+        yield from never_joined(w, roots, coming, compiling, look)
         late = [m for m in w.behind if w.group.in_order or num_waits[m.rank] == 1]
         if late and not blurred:
             yield root("collective.behind", w, late, look, "completed it, though launched")
@@ -61,12 +63,17 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
             yield from arrived(w, num_waits, look)
 
 
-def never_joined(w: Waiting, roots: list[Member], coming: set[int], look: Look) -> Iterable[Fact]:
-    """Who is awaited; of those that may yet come only a later look can tell."""
-    for is_open in (False, True):
-        if some := [m for m in roots if (m.rank in coming) is is_open]:
-            fact = root("collective.awaited", w, some, look, "come to it" if w.inferred else "launched it")
-            yield msgspec.structs.replace(fact, open=is_open)
+def never_joined(
+    w: Waiting, roots: list[Member], coming: set[int], compiling: Collection[int], look: Look
+) -> Iterable[Fact]:
+    """Who is awaited; of those that may yet come only a later look can tell. Who compiles is told apart."""
+    parts: dict[tuple[bool, bool], list[Member]] = {}
+    for member in roots:
+        parts.setdefault((member.rank in coming, member.rank in compiling), []).append(member)
+    for (is_open, compiles), some in sorted(parts.items()):
+        fact = root("collective.awaited", w, some, look, "come to it" if w.inferred else "launched it")
+        data = {**fact.data, "compiles": compiles}
+        yield msgspec.structs.replace(fact, open=is_open, data=data)
 
 
 def is_inside(rank: int, look: Look) -> bool:
@@ -116,7 +123,12 @@ def by_text(evidence: Evidence) -> Iterable[Fact]:
                 kind="collective.awaited",
                 text=f"{named(late)} did not pass the monitored barrier, says rank 0",
                 ranks=late,
-                data={"op": "monitored_barrier", "awaited": late, "resolved": ended_well(evidence)},
+                data={
+                    "op": "monitored_barrier",
+                    "awaited": late,
+                    "resolved": ended_well(evidence),
+                    "compiles": False,
+                },
                 since=event.time,
                 events=[event],
             )

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from probes import connections, control, deadline, flight, procfs, stacks
+from probes import connections, control, deadline, flight, procfs, source, stacks
 from probes.files import atomic_write
 from probes.redact import redact
 from probes.watching import places, process, standing
@@ -54,7 +54,7 @@ class Look:
         self.time_dir = ""
         self.scan = 0
         self.is_hurried = False
-        self.standing: dict[int, list[places.Frame]] = {}  # rank: its program's frames
+        self.standing: dict[int, list[source.Frame]] = {}  # rank: its program's frames
 
     def hurry(self) -> None:
         """Leave out the second scan."""
@@ -179,7 +179,7 @@ class Look:
             one = left.pop(rank)
             if isinstance(answer, list):
                 self.deeper.note(rank, answer, self.scan)
-                self.standing[rank] = places.main_frames(answer)
+                self.standing[rank] = source.own_frames(source.main_thread(answer))
             path = self._write("stacks", one, *stacks.document(via, one.pid, rank, answer))
             self.say("stack.dumped", rank, path=path, dir=self.time_dir, via=via, scan=self.scan)
 

@@ -1,58 +1,34 @@
 """Where in its program a rank stands: the text of each call on its stack, and the loops around it.
 
-Read from the program's source files, which may lie on a file system that does not answer: ask in a child.
+Read from the program's source files: ask in a child.
 """
 
 import ast
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from probes import handlers
+from probes import source
 from probes.redact import redact
 
-_LARGEST, _TEXT, _FRAMES = 1 << 20, 200, 24
-_LIBRARY = ("site-packages", "dist-packages", "/lib/python", "/diagnose_rank/", "<")
+_TEXT = 200
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
-Frame = dict[str, Any]
 
 
-def main_frames(threads: Sequence[Mapping[str, Any]]) -> list[Frame]:
-    """The main thread's frames that are the program's own, innermost first."""
-    main = next((t for t in threads if t.get("thread_name") == "MainThread"), threads[0] if threads else {})
-    own = [f for f in main.get("frames") or () if isinstance(f, dict) and is_own(str(f.get("filename")))]
-    return own[:_FRAMES]
-
-
-def is_own(path: str) -> bool:
-    return path.endswith(".py") and not any(part in path for part in _LIBRARY)
-
-
-def of_frames(frames: Sequence[Frame], pid: int) -> list[dict[str, Any]]:
+def of_frames(frames: Sequence[source.Frame], pid: int) -> list[dict[str, Any]]:
     """One entry a frame of a process whose source could be read."""
     found = []
     for frame in frames:
         name, path, line = str(frame.get("name")), str(frame.get("filename")), frame.get("line")
-        trees = (tree for where in handlers.places(path, pid) if (tree := parsed(where)))
-        tree = next(trees, None)
+        tree = source.tree(path, pid)
         if tree is None or not isinstance(line, int):
             continue
         call, loops, arms = place(tree, line)
         short = f"{name} ({os.path.basename(path)}:{line})"
         found.append({"frame": short, "path": path, "line": line, "loops": loops, "arms": arms, "call": call})
     return found
-
-
-@cache
-def parsed(path: str) -> ast.Module | None:
-    try:
-        with open(path, "rb") as file:
-            return ast.parse(file.read(_LARGEST))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def place(tree: ast.AST, line: int) -> tuple[str, list[list[int]], list[list[int]]]:

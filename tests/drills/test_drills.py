@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,48 @@ def test_an_interrupted_drill_leaves_no_process_and_no_file(tmp_path: Path) -> N
         process.send_signal(signal.SIGTERM)
         assert process.wait(40) == 128 + signal.SIGTERM
         assert not carriers(top / "t")
+        assert not list(scratch.iterdir())
+    finally:
+        process.kill()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def touched(scratch: Path) -> set[str]:
+    """Mounts below `scratch`; namespaces and cgroups of the processes that have it in their TMPDIR."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    found = {line.split()[1] for line in lines if f"{scratch}/" in line}
+    own = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"TMPDIR={scratch}/".encode() in (entry / "environ").read_bytes():
+                own.add(entry.name)
+    named = [*Path("/run/netns").glob("dgd-*"), *Path("/sys/fs/cgroup").glob("**/dgd-*")]
+    return found | {str(path) for path in named if path.name.split("-")[1] in own}
+
+
+@pytest.mark.ranks
+@pytest.mark.torch
+def test_interrupted_drills_leave_no_mount_no_cgroup_and_no_namespace() -> None:
+    names = ["checkpoint_disk_full", "host_oom_kill", "network_link_lost"]
+    if reason := next((why for name in names if (why := drilling.lacking(DRILLS[name]))), ""):
+        pytest.skip(reason)
+    scratch = Path(tempfile.mkdtemp(prefix="di-"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "diagnose", "drill", *names, "--jobs", "3"],
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+    )
+    seen: set[str] = set()
+    try:
+        end = time.monotonic() + 60
+        kinds = (str(scratch), "/run/netns", "/sys/fs/cgroup")
+        while time.monotonic() < end and not all(any(p.startswith(k) for p in seen) for k in kinds):
+            seen |= touched(scratch)
+            time.sleep(0.1)
+        assert all(any(path.startswith(kind) for path in seen) for kind in kinds), seen
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+        assert not [path for path in seen if path in touched(scratch) or Path(path).exists()]
         assert not list(scratch.iterdir())
     finally:
         process.kill()

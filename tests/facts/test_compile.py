@@ -1,5 +1,6 @@
 """Compile skew and divergence from hand-made looks."""
 
+import msgspec
 import pytest
 
 from diagnose.model import Event
@@ -128,7 +129,10 @@ def test_two_late_ranks_are_both_named():
 def test_everybody_compiling_is_no_cause():
     events = [e for e in look({0, 1, 2, 3}) if e.kind != "phase.ended"]
     found = verdict(*events, *[event("rank.sampled", r, 20.0, busy_s=0.9, interval_s=1.0) for r in range(4)])
-    assert found.causes == [] and [c.failure for c in found.context] == ["slow_not_stuck"]
+    assert found.causes == [] and [c.failure for c in found.context] == [
+        "compiles_everywhere",
+        "slow_not_stuck",
+    ]
     assert found.symptom == "slow" and found.exit_code() == 0
 
 
@@ -155,3 +159,26 @@ def test_a_stopped_process_is_named():
 def test_a_compile_of_which_nothing_moves_is_only_likely_to_end():
     [cause] = judge("run", look([3], grows=False), BOOK).causes
     assert (cause.failure, cause.ranks, cause.grade) == ("compile_skew", [3], "likely")
+
+
+def test_compilers_at_work_everywhere_are_slow_though_the_ranks_use_no_cpu():
+    events = [e for e in look({0, 1, 2, 3}) if e.kind != "phase.ended"]
+    work = [
+        event("rank.sampled", r, t, busy_s=0.0, interval_s=1.0, cpu_s=5.0, children_cpu_s=t)
+        for r in range(4)
+        for t in (19.0, 20.0, 21.0)
+    ]
+    found = verdict(*events, *work)
+    assert found.symptom == "slow" and found.causes == [] and found.exit_code() == 0
+    assert "slow_not_stuck" in [c.failure for c in found.context]
+
+
+def test_a_short_wait_at_the_end_of_a_compile_that_all_made_is_no_skew():
+    """Rank 3 is the last of four cold ranks: the others have waited for a small part of its compile."""
+    stuck = look({3})
+    late = [
+        msgspec.structs.replace(e, time=e.time - 200.0) if e.kind == "phase.started" else e for e in stuck
+    ]
+    assert [c.failure for c in verdict(*stuck).causes] == ["compile_skew"]
+    found = verdict(*late)
+    assert found.causes == [] and "compiles_unevenly" in [c.failure for c in found.context]

@@ -8,11 +8,15 @@ from diagnose.model import Evidence
 from tests.facts.dumps import OPS, dump, look, say
 
 
-def told(*events, num_ranks=3):
+def evidence_of(events, num_ranks=3):
     ranks = sorted({e.rank for e in events if e.rank is not None})
     read = frozenset({"flight_recorder"})
-    evidence = Evidence(events=list(events), read=read, ranks=ranks, num_ranks=num_ranks)
-    return [(f.kind, f.ranks, f.data["aspect"], f.data["majority"]) for f in mismatches.derive(evidence)]
+    return Evidence(events=list(events), read=read, ranks=ranks, num_ranks=num_ranks)
+
+
+def told(*events, num_ranks=3):
+    facts = mismatches.derive(evidence_of(events, num_ranks))
+    return [(f.kind, f.ranks, f.data["aspect"], f.data["majority"]) for f in facts]
 
 
 def gather(rank, root, launched=3, completed=2, ops=None, roots=(0, 0)):
@@ -67,6 +71,15 @@ def test_the_dumps_at_the_crash_are_preferred_to_what_is_left_later():
     events = [dump(0, 7, 6), dump(1, 7, 6), say("gloo.size_mismatched", 2), look("crashed")]
     events += [dump(1, 7, 6, scan="103"), reset(1), look("raised", 104.0, ["103"])]
     assert told(*events) == [("collective.mismatched", [2], "size", True)]
+
+
+def test_what_is_noticed_to_have_moved_after_the_crash_moved_before_it():
+    """The first step was slow and counted as a stall; the sample that shows it over comes after the abort."""
+    double = [*[OPS[0]] * 6, "all_reduce|[[10]]|Double"]
+    events = [dump(0, 7, 6), dump(1, 7, 6), dump(3, 7, 6, ops=double), say("gloo.size_mismatched", 2)]
+    events += [look("crashed"), say("job.progressed", None, time=104.0)]
+    facts = list(mismatches.derive(evidence_of(events, num_ranks=4)))
+    assert [(f.ranks, f.data["aspect"], f.data["resolved"]) for f in facts] == [([3], "dtype", False)]
 
 
 def test_two_ranks_of_which_one_aborted_are_both_named():

@@ -164,3 +164,28 @@ def test_a_rank_without_a_process_that_the_others_wait_for_in_the_rendezvous_nev
     asking = {"gloo_open": None, "switches": (7, 90)}  # the store
     found = evidence(*(stands(r, joining, **asking) for r in (0, 2)), size=3, more=[gone(1)])
     assert [cause[:2] for cause in causes(found)[0]] == [("rank_never_started", [1])]
+
+
+LOADING = ["_try_get_data (dataloader.py:1297)", "_next_data (dataloader.py:1460)", "train (train.py:22)"]
+
+
+def loads(rank, syscall, later=None):
+    """A rank that waits for its loader, which wakes it now and then, and a worker in the program's code."""
+    found = stands(rank, LOADING, syscall=7, switches=(40, 41))
+    fetch = ["read (train.py:10)", "fetch (fetch.py:54)", "_worker_loop (worker.py:349)"]
+    for scan in ("100", "103"):
+        data = {"worker": 77, "dir": scan, "main": fetch, "paths": ["/srv/train.py"], "active": False}
+        where = f"attempts/1/stacks/{scan}/rank-{rank:05d}.worker-77.json"
+        found.append(Event("worker.stack_read", "stack_dump", where, rank=rank, data=data))
+        used = {"worker": 77, "dir": scan, "state": "S", "syscall": syscall, "cpu_s": 5.0, "main_cpu_s": 5.0}
+        found.append(Event("worker.dumped", "agent", "attempts/1/events/a.jsonl:9", rank=rank, data=used))
+    return found
+
+
+def test_a_loader_that_only_wakes_to_look_after_its_workers_is_not_at_work():
+    reads, sleeps = 0, 230
+    assert causes(evidence(*WAITERS, loads(1, reads)))[0] == [("dataloader_stalled", [1], "likely")]
+    assert causes(evidence(*WAITERS, loads(1, sleeps))) == ([], "unknown")
+    assert causes(evidence(*WAITERS, loads(1, sleeps), stall_after_s=20.0))[0] == [
+        ("dataloader_stalled", [1], "likely")
+    ]

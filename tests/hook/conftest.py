@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ class Runner:
             "PYTHONPATH": os.pathsep.join([HOOK, *([theirs] if theirs else [])]),
         }
         return self.bare(argv, **{**ours, **environ})
+
+    def both(self, argv: list[str]) -> list[subprocess.CompletedProcess[str]]:
+        """Bare and under the hook, side by side."""
+        with ThreadPoolExecutor(2) as lanes:
+            return [lane.result() for lane in [lanes.submit(run, argv) for run in (self.bare, self.hooked)]]
 
     def events(self, rank: int, attempt: str = "1") -> list[dict[str, Any]]:
         path = Path(layout.events_path(self.spool, attempt, layout.rank_name(rank)))

@@ -205,7 +205,7 @@ def test_a_command_that_makes_a_process_group_is_provisional_no_more(runner: Any
 
 def test_a_refused_process_group_fails_with_the_same_traceback(runner: Any, python: Any) -> None:
     argv = python(runner.write("train.py", REFUSED))
-    bare, hooked = runner.bare(argv), runner.hooked(argv)
+    bare, hooked = runner.both(argv)
     assert hooked.stdout == bare.stdout
     assert without_server_line(hooked.stderr) == bare.stderr
     assert runner.one(0, "phase.ended")["ok"] is False
@@ -214,7 +214,7 @@ def test_a_refused_process_group_fails_with_the_same_traceback(runner: Any, pyth
 
 def test_the_compiler_counts_the_same_with_and_without_the_hook(runner: Any, python: Any) -> None:
     argv = python(runner.write("train.py", COMPILED))
-    bare, hooked = runner.bare(argv), runner.hooked(argv)
+    bare, hooked = runner.both(argv)
     assert hooked.stdout == bare.stdout and bare.returncode == 0
     started = [event for event in runner.events(0) if event["event"] == "phase.started"]
     ended = [event for event in runner.events(0) if event["event"] == "phase.ended"]

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from probes import procfs, stacks
+from probes import layout, procfs, stacks
+from probes.rank_hook.diagnose_rank import state
 from probes.watching import deeper, look, process, workers
 from probes.watching.rank import Rank
 
@@ -145,6 +147,9 @@ def test_the_interpreter_is_asked_for_last_and_only_where_it_may_be_held(start, 
     pid = start(SERVED.format(code), socket)
     wait_for(tmp_path.joinpath("s").exists, 60.0)
     wait_for(lambda: (p := deeper.place(threads_of(pid))) and len(p.frames) == 1 and p.frames[0][1] > 5)
+    page = Path(layout.state_path(str(tmp_path), "1", 1))
+    page.parent.mkdir(parents=True)
+    state.Page(str(page), pid, 7).keep()  # it says that the rank is not on its way out
     said = taken(pid, tmp_path, socket=socket)
     asked = [data["held"] for kind, data in said if kind == "interpreter.asked"]
     assert asked == held

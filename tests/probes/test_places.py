@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from probes import source
 from probes.watching import places
 
 PROGRAM = """\
@@ -67,7 +68,7 @@ def test_frames_of_the_program_alone_are_looked_up(tmp_path, monkeypatch):
     ]
     threads = [{"thread_name": "T", "frames": []}, {"thread_name": "MainThread", "frames": frames}]
     monkeypatch.chdir(tmp_path)
-    (told,) = places.of_frames(places.main_frames(threads), os.getpid())
+    (told,) = places.of_frames(source.own_frames(source.main_thread(threads)), os.getpid())
     assert told["frame"] == "main (train.py:10)" and told["loops"] == [[4, 10]]
 
 
