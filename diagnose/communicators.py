@@ -133,9 +133,10 @@ def group(
         did_fail = did_fail and (look.cause != "foreign" or launched == front)
         if did_fail:
             completed = min(completed, launched - 1)
-        members.append(
-            Member(rank, launched, completed, rank in dumps.moved and not did_fail, mine.get(rank))
-        )
+        own = mine.get(rank)
+        moved = rank in dumps.moved and not did_fail
+        known = own is None or tells(own, is_mixed) or dumps.has_all(rank)
+        members.append(Member(rank, launched, completed, moved, own, known))
     return Group(named(first), desc, members, bool(everybody), key, in_order)
 
 
@@ -190,6 +191,11 @@ def membership(
     if is_everybodys:
         return sorted({*seen, *evidence.ranks, *range(min(evidence.num_ranks or 0, 1 << 17))})
     return []
+
+
+def tells(event: Event, is_mixed: bool) -> bool:
+    """Whether what one rank recorded of a group shows how far it has come."""
+    return event.data.get("basis") not in ({"none", "status"} if is_mixed else {"none"})
 
 
 def frontier(event: Event, is_mixed: bool = False) -> tuple[int, int]:

@@ -35,13 +35,23 @@ def wait_for(found: Iterable[Group]) -> list[Waiting]:
             if member.launched > member.completed and not member.moved:
                 pending.setdefault(member.completed + 1, []).append(member)
         for seq, waiting in sorted(pending.items()):
-            absent = [m for m in group.members if m.launched < seq]
+            absent = lacking(group, seq, len(waiting))
             done = any(m.completed >= seq for m in group.members)
             w = Waiting(group, seq, waiting, absent, [])
             if done and w.op() not in ROOTED and (group.in_order or not absent):
                 w = Waiting(group, seq, waiting, [], waiting)  # gloo calls done what failed, too
             waits.append(w)
     return waits
+
+
+def lacking(group: Group, seq: int, num_waiting: int) -> list[Member]:
+    """Members that have not launched a collective.
+
+    Those whose dumps do not tell may as well have completed it, unless more wait than do not tell.
+    """
+    absent = [m for m in group.members if m.launched < seq]
+    num_unknown = sum(not m.known for m in absent)
+    return absent if num_unknown < num_waiting else [m for m in absent if m.known]
 
 
 def ordered(waits: Sequence[Waiting]) -> list[Waiting]:

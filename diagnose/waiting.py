@@ -18,6 +18,7 @@ class Member(Record, frozen=True):
     completed: int
     moved: bool = False  # between the two scans
     event: Event | None = None
+    known: bool = True  # False: its dump leaves out, or has lost, what would tell how far it has come
 
     def rows(self) -> list[list[object]]:
         entries = self.event.data.get("entries") if self.event else None
