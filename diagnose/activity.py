@@ -3,6 +3,7 @@
 Signatures are function and file names of torch's and Python's own code, as they stand on real stacks.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,9 @@ SAVE_FUNCTIONS = {"save_checkpoint", "_save_checkpoint", "save_pretrained", "sav
 JOINING = {(name, "distributed_c10d.py") for name in ("_store_based_barrier", "init_process_group")}
 AT_EXIT = {("_shutdown", "threading.py"), ("_python_exit", "thread.py"), ("_exit_function", "util.py")}
 LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
+LIBRARY_WAITS = ("torch/distributed/", "torch/futures/")  # a bare wait of theirs is for other ranks
+WORK_WAIT = re.compile(r"\.wait\([^()]*\)")  # waits of locks and threads have Python frames of their own
+LOCK_CALL = re.compile(r"(.*\.(acquire|get|put|join)\(.*\))?", re.S)  # without any call it is a `with`
 FUTEX = {202, 98}  # x86-64, arm64
 SLEEPS = {35, 230, 101, 115}  # nanosleep, clock_nanosleep on both
 INSTALLED = ("site-packages/", "dist-packages/", "/lib/python", "/diagnose_rank/")  # the last: our hook
@@ -146,10 +150,40 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
     found = of_process(look.each(rank, "stack.read"), look.each(rank, "proc.dumped"), waits, held)
     if found and found.is_ == "gil":
         return msgspec.structs.replace(found, proofs=asked[-1:])
+    if found and is_bare(found) and is_for_work(look, rank, found):
+        return msgspec.structs.replace(found, is_="collective")
     team = [w for w in of_workers(look, rank) if w.in_team] if found and found.is_ in PARENTS else []
     if found and any(w.moving or w.is_ in WORKING for w in team):
         return msgspec.structs.replace(found, moving=True)  # slow: its workers are at work
     return found
+
+
+def is_bare(found: Activity) -> bool:
+    """Whether the kernel alone calls it a lock: C code may as well wait there for another rank."""
+    return found.is_ == "lock" and split(found.frame)[1] not in LOCK_FILES
+
+
+def is_for_work(look: Look, rank: int, found: Activity) -> bool:
+    """Whether a bare wait is for a call of the library that was begun before: `work.wait()` has no frame."""
+    stacks = look.each(rank, "stack.read")
+    top = paths(stacks[-1])[0] if stacks and frames(stacks[-1])[:1] == [found.frame] else ""
+    if any(part in top for part in LIBRARY_WAITS):
+        return True
+    text = called_at(look, rank, found.frame)
+    return text is not None and WORK_WAIT.search(text) is not None
+
+
+def may_be_work(look: Look, rank: int, found: Activity) -> bool:
+    """Whether a bare wait may be for other ranks: its line is not known, or makes some other call."""
+    text = called_at(look, rank, found.frame)
+    return is_bare(found) and (text is None or LOCK_CALL.fullmatch(text) is None)
+
+
+def called_at(look: Look, rank: int, frame: str) -> str | None:
+    """The call that the source has at a frame of a rank, empty for a line without; None if not known."""
+    told = [e.data.get("places") for e in look.each(rank, "stack.placed")]
+    rows = [row for rows in told if isinstance(rows, list) for row in rows if isinstance(row, dict)]
+    return next((str(row.get("call", "")) for row in rows if row.get("frame") == frame), None)
 
 
 def stands_still(look: Look, rank: int, doing: Activity) -> bool:

@@ -1,5 +1,7 @@
 """Signals that asked the job to end: to the run, to its launcher, or to all ranks at once. Pure."""
 
+import math
+
 import msgspec
 
 from diagnose.endings import End, status
@@ -53,3 +55,16 @@ def failed_before(signal: Event, ends: list[End], evidence: Evidence) -> bool:
     failed = [end.time for end in ends if end.code or (end.sig and end.sig not in ENDINGS)]
     failed += [event.time for event in raised]
     return any(time is not None and time < signal.time - AS_ONE_S for time in failed)
+
+
+def stalls(evidence: Evidence) -> list[Event]:
+    """The stalls that were called, but for those of ranks on their way out: a busy machine takes its time."""
+    leaving = {e.rank: e.time for e in evidence.of("rank.exiting") if e.time is not None}
+
+    def had_left(stall: Event) -> bool:
+        told = stall.data.get("ranks")
+        silent = [rank for rank in told if isinstance(rank, int)] if isinstance(told, list) else []
+        late = stall.time if stall.time is not None else math.inf
+        return bool(silent) and all(leaving.get(rank, math.inf) < late for rank in silent)
+
+    return [event for event in evidence.of("job.stalled") if not had_left(event)]

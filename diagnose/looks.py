@@ -76,7 +76,10 @@ def looks(evidence: Evidence) -> list[Look]:
         scans = [[s for s in states if folder(s) == name] for name in dirs]
         begun = begin(event)
         # What is noticed to have moved after a rank has crashed moved before that.
-        goes_on = ended if event.data.get("cause") == "crashed" else moved
+        cause = event.data.get("cause")
+        goes_on = ended if cause == "crashed" else moved
+        if cause == "stalled":  # then samples had the time to say how far each rank was
+            goes_on = sorted([*moved, *stepped(evidence, begun)])
         after = next((t for t in goes_on if begun is not None and t >= begun), None)
         found.append(
             Look(
@@ -91,6 +94,17 @@ def looks(evidence: Evidence) -> list[Look]:
     begun_at = [begin(event) or 0.0 for event in taken]
     later = [[other for other, at in zip(found, begun_at, strict=True) if at > mine] for mine in begun_at]
     return [overtaken(look, after) for look, after in zip(found, later, strict=True)]
+
+
+def stepped(evidence: Evidence, begun: float | None) -> Iterable[float]:
+    """Deaths of ranks that had trained on since a look began: no sample had the time to say that they did."""
+    before: dict[int | None, int] = {}
+    for event in evidence.of("rank.sampled") if begun is not None else ():
+        if isinstance(n := event.data.get("num_steps"), int) and (event.time or 0.0) <= (begun or 0.0):
+            before[event.rank] = max(n, before.get(event.rank, 0))
+    for event in evidence.of("rank.died") if before else ():
+        if isinstance(n := event.data.get("num_steps"), int) and n > before.get(event.rank, n):
+            yield event.time or 0.0
 
 
 def overtaken(look: Look, later: list[Look]) -> Look:
@@ -157,3 +171,9 @@ def decisive(evidence: Evidence) -> Look | None:
     if stalls:
         return stalls[-1]
     return before[-1] if before else found[0] if found else None
+
+
+def steps_made(evidence: Evidence) -> dict[int, int]:
+    """The newest count of training steps of each rank that counts any."""
+    told = [(e.rank, e.data.get("num_steps")) for e in evidence.of("rank.sampled")]
+    return {rank: num for rank, num in told if rank is not None and isinstance(num, int)}

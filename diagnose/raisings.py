@@ -27,10 +27,15 @@ STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}
 OWN = {"rank_hook", "elastic_error"}  # who only tells of what nobody caught
 
 
+def is_stop(event: Event) -> bool:
+    """Whether an exception is the program's way to obey somebody who asked it to stop."""
+    return str(event.data.get("type", "")).rpartition(".")[2] in STOPS
+
+
 def kind_of(event: Event) -> str | None:
     """The fact an exception amounts to; None for a stop that was asked for, and for words of a rendezvous."""
     name, message = str(event.data.get("type", "")), str(event.data.get("message", ""))
-    if name.rpartition(".")[2] in STOPS or said(f"{name}: {message}"):
+    if is_stop(event) or said(f"{name}: {message}"):
         return None
     if TIMED_OUT.search(message):
         return "collective.timed_out"

@@ -50,7 +50,7 @@ def resolve(given: str | None, top: Path) -> Path:
 
 def create(top: Path, name: str, now: float) -> Path:
     """Make TOP/<name>-<local time>, with a number if two begin in one second. Raises OSError."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or name
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:60] or "run"
     stem = f"{stem}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}"
     top.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from diagnose.activity import by_stack, frames, of_rank, of_workers, own_frame, split
+from diagnose.activity import SEEN_BARE, by_stack, frames, may_be_work, of_rank, of_workers, own_frame, split
 from diagnose.communicators import groups
 from diagnose.looks import Look
 from diagnose.losses import is_timeout
@@ -23,6 +23,7 @@ CAUSES = ("stalled", "asked", "foreign")  # after a failure ranks stand where it
 IN_BACKWARD = "_engine_run_backward"  # DDP waits in here, and no frame says so
 NATIVE = ("c10d::Work::wait", "c10d::Reducer::finalize_backward", "c10d::ProcessGroup", "gloo::transport")
 TOGETHER = ("all_", "_all_", "reduce_scatter", "_reduce_scatter", "barrier", "monitored_barrier", "backward")
+PAIRED = ("send", "recv", "send_object_list", "recv_object_list", "wait")  # gloo has none of these in hand
 JOINING = ("init_process_group", "new_group", "split_group")
 WAKES = {"sleep", "busy"}  # what goes on without anybody's help
 ONE_GROUP = 2  # loop threads that gloo starts for a process group
@@ -53,7 +54,7 @@ def waits(look: Look | None, evidence: Evidence) -> list[Waiting]:
 
 
 def inferred(look: Look, evidence: Evidence) -> list[Waiting]:
-    """At most one Waiting: ranks that stand still in a collective, and those that are not in it.
+    """Ranks that stand still in a collective, and those that are not in it; without these, one for each call.
 
     Nobody is awaited where all that were seen wait in one call: the others may be on another host.
     """
@@ -62,6 +63,8 @@ def inferred(look: Look, evidence: Evidence) -> list[Waiting]:
     if any(one.still is False for one in callers):
         return []
     outside = [one for one in stands if not one.call]
+    if any(one.call in PAIRED for one in callers):
+        outside = [one for one in outside if not is_in_doubt(one.rank, look)]
     if not callers:
         callers, outside = crowd(stands, look, evidence)
     if not callers:
@@ -69,22 +72,27 @@ def inferred(look: Look, evidence: Evidence) -> list[Waiting]:
     absent = [Member(rank, -1, -1, event=event) for rank, event in missing(evidence).items()]
     if not outside and not absent:
         callers, outside = apart(callers, evidence)
-    awaited = [Member(one.rank, 0, 0, event=one.event) for one in outside]
+    awaited = [*absent, *(Member(one.rank, 0, 0, event=one.event) for one in outside)]
+    if awaited:
+        return [waiting_in(callers, awaited)]
+    calls = dict.fromkeys(one.call for one in callers)
+    return [waiting_in([one for one in callers if one.call == call], []) for call in calls]
+
+
+def waiting_in(callers: Sequence[Standing], awaited: list[Member]) -> Waiting:
+    """Callers in one wait, told by the call that most of them are in."""
     waiting = [Member(one.rank, 1, 0, event=one.event) for one in callers]
     call, site = Counter((one.call, one.site) for one in callers).most_common(1)[0][0]
-    members = sorted([*waiting, *awaited, *absent], key=lambda m: m.rank)
-    return [
-        Waiting(
-            group=Group(name="", desc="", members=members),
-            seq=0,
-            waiting=waiting,
-            awaited=sorted([*awaited, *absent], key=lambda m: m.rank),
-            behind=[],
-            call=call,
-            site=site if site != call else "",
-            inferred=True,
-        )
-    ]
+    return Waiting(
+        group=Group(name="", desc="", members=sorted([*waiting, *awaited], key=lambda m: m.rank)),
+        seq=0,
+        waiting=waiting,
+        awaited=sorted(awaited, key=lambda m: m.rank),
+        behind=[],
+        call=call,
+        site=site if site != call else "",
+        inferred=True,
+    )
 
 
 def missing(evidence: Evidence) -> dict[int, Event]:
@@ -105,12 +113,24 @@ def standing(look: Look, evidence: Evidence) -> list[Standing]:
             if procs:
                 found.append(Standing(rank, "", "", is_still([], procs), None, procs[-1]))
             continue
-        call = call_of(stacks[-1], procs)
+        call = call_of(stacks[-1], procs) or ("wait" if awaits_work(rank, look) else "")
         since = procs[-1].data.get("still_s") if procs else None
         seconds = float(since) if isinstance(since, int | float) else None
         told = [] if call in JOINING else procs  # the store is asked again and again
         found.append(Standing(rank, call, own_frame(stacks[-1]), is_still(stacks, told), seconds, stacks[-1]))
     return found
+
+
+def awaits_work(rank: int, look: Look) -> bool:
+    """Whether a rank waits for a call that it began before: no frame shows it, its line does."""
+    doing = of_rank(look, rank, False)
+    return doing is not None and doing.is_ == "collective" and doing.state not in SEEN_BARE
+
+
+def is_in_doubt(rank: int, look: Look) -> bool:
+    """Whether a rank waits for a lock or for other ranks: nothing tells which."""
+    doing = of_rank(look, rank, False)
+    return doing is not None and may_be_work(look, rank, doing)
 
 
 def call_of(stack: Event, procs: Sequence[Event]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from diagnose.activity import of_rank
+from diagnose.activity import may_be_work, of_rank
 from diagnose.communicators import groups, newest
 from diagnose.joining import joining
 from diagnose.looks import Look
@@ -102,7 +102,8 @@ def by_stacks(look: Look, evidence: Evidence) -> list[Waiting]:
         name="", desc="", members=[Member(r, 0, 0, event=a.event) for r, a in sorted(doing.items())]
     )
     waiting = [m for m in group.members if m.rank in inside]
-    return [Waiting(group, 0, waiting, [m for m in group.members if m not in waiting], [], call)]
+    known = [r for r, a in doing.items() if r not in inside and not may_be_work(look, r, a)]
+    return [Waiting(group, 0, waiting, [m for m in group.members if m.rank in known], [], call)]
 
 
 def stuck(look: Look | None, evidence: Evidence) -> list[Waiting]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from diagnose import attaching
+from diagnose import attaching, runs
 from diagnose.story import told
 from diagnose.verdict import Run, Verdict, Wait
 
@@ -43,3 +43,8 @@ def test_an_exception_is_told_in_its_own_words_and_a_cut_is_marked():
 def test_a_signal_ends_a_rank():
     line = {"event": "rank.died", "time": 1.0, "rank": 1, "signal": 15}
     assert told(line) == "rank 1: ended by signal 15"
+
+
+@pytest.mark.parametrize(("name", "stem"), [("Übung 1", "Ubung-1-"), ("训练", "run-"), ("../a b", "a-b-")])
+def test_a_run_is_called_by_its_name_as_far_as_plain_letters_go(tmp_path, name, stem):
+    assert runs.create(tmp_path, name, 0.0).name.startswith(stem + "1970")

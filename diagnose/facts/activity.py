@@ -4,19 +4,18 @@ import re
 from collections.abc import Iterable
 
 from diagnose.activity import (
-    LOCK_FILES,
     PARENTS,
     SEEN_BARE,
     Activity,
+    is_bare,
     of_rank,
     of_workers,
-    split,
     stands_still,
 )
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
 from diagnose.model import Evidence, Fact, FactKind, named
-from diagnose.raisings import parted
+from diagnose.raisings import is_stop, parted
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
 from diagnose.waiting import ranks
@@ -133,7 +132,7 @@ def is_apart(one: Activity) -> bool:
 
 def is_stuck(one: Activity) -> bool:
     """Whether what a rank stands in is enough to name it; a bare futex may be a wait for another rank."""
-    return one.is_ in STUCK and (one.is_ != "lock" or split(one.frame)[1] in LOCK_FILES)
+    return one.is_ in STUCK and not is_bare(one)
 
 
 def describe(rank: int, doing: Activity) -> str:
@@ -179,8 +178,12 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
 
 
 def leaving(look: Look, evidence: Evidence) -> set[int | None]:
-    """Ranks that raised, or went by themselves, by the end of the look."""
-    raised = [e for chains in parted(evidence)[0].values() for chain in chains for e in chain]
+    """Ranks that raised, or went by themselves, by the end of the look.
+
+    Not by an interrupt that only an undated log shows: most come after the look, when a person gives up.
+    """
+    told = [e for chains in parted(evidence)[0].values() for chain in chains for e in chain]
+    raised = [e for e in told if e.time is not None or not is_stop(e)]
     return {
         e.rank
         for e in [*raised, *evidence.of("rank.died")]

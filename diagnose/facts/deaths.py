@@ -8,7 +8,7 @@ import re
 import signal
 from collections.abc import Iterable
 
-from diagnose.asked import ENDINGS, asked, failed_before, heeded
+from diagnose.asked import ENDINGS, asked, failed_before, heeded, stalls
 from diagnose.endings import End, ended, number, workers_killed
 from diagnose.leaving import Leaving, closings
 from diagnose.losses import ended_well
@@ -131,11 +131,8 @@ def last_words(end: End, evidence: Evidence) -> tuple[Event, str] | None:
 
 def stalled_at(time: float | None, evidence: Evidence) -> bool:
     """Whether a stall had been called, and not ended, when a signal came."""
-    calls = [
-        e
-        for e in evidence.of("job.stalled", "job.progressed")
-        if e.time is None or e.time <= (time or e.time)
-    ]
+    told = [*stalls(evidence), *evidence.of("job.progressed")]
+    calls = [e for e in told if e.time is None or e.time <= (time or e.time)]
     return bool(calls) and max(calls, key=lambda e: e.time or 0.0).kind == "job.stalled"
 
 

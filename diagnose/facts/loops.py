@@ -6,7 +6,7 @@ Sources: stacks, and what the program's source says of the places on them (the l
 from collections.abc import Iterable
 
 from diagnose.activity import of_rank
-from diagnose.looks import Look, decisive
+from diagnose.looks import Look, decisive, steps_made
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import Place, are_branches, pairs, parting
 from diagnose.standing import waits as waits_of
@@ -25,12 +25,14 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     if look is None:
         return
     places = look.last("stack.placed")
-    waits = waits_of(look, evidence)
+    waits, steps = waits_of(look, evidence), steps_made(evidence)
     for w in waits:
         for rank, event in sorted(places.items()):
             if rank not in {m.rank for m in w.group.members} or not in_call(look, rank, waits):
                 continue
             peers = [m.rank for m in w.waiting if m.rank != rank and m.rank in places]
+            if any(steps.get(rank, 0) > steps[peer] for peer in peers if peer in steps):
+                continue  # who ran out of data made no more steps than those who go on: it left a call out
             left = [(peer, found) for peer in peers if (found := beyond(event, places[peer]))]
             if left and 2 * len(left) > len(peers):
                 yield fact(rank, left, w, look, places)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from diagnose import fingerprints, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, roots
-from diagnose.looks import Look, decisive, looks
+from diagnose.looks import Look, decisive, looks, steps_made
 from diagnose.losses import AFTER, ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
@@ -80,7 +80,7 @@ def mismatch(w: Waiting, look: Look, evidence: Evidence) -> Iterable[Fact]:
     elif claims := roots(w):
         yield other_root(w, claims, look)
     elif len(calls) == 1:
-        yield from aborted(w, next(iter(calls.values())), look, evidence)
+        yield from aborted(w, *next(iter(calls.items())), look, evidence)
 
 
 def statement(
@@ -157,13 +157,19 @@ def other_root(w: Waiting, claims: list[Member], look: Look) -> Fact:
     return statement("collective.mismatched", w, wrong, look, text, aspect="root", majority=len(known) == 1)
 
 
-def aborted(w: Waiting, agreed: list[Member], look: Look, evidence: Evidence) -> Iterable[Fact]:
-    """A rank that a message of another size ended, while all that is left of the others agrees."""
+def aborted(w: Waiting, call: str, agreed: list[Member], look: Look, evidence: Evidence) -> Iterable[Fact]:
+    """A rank that a message of another size ended, while all that is left of the others agrees.
+
+    Where sizes may differ in health (all_to_all) that clears nobody: the sender may be the one that is wrong.
+    """
     gone = aborted_in(w, evidence)
     if not gone:
         return
-    majority = 2 * len(agreed) > len(w.group.members)
+    is_sized = call.split("|")[1:2] not in ([""], [])
+    majority = is_sized and 2 * len(agreed) > len(w.group.members)
     agree = "agree" if len(agreed) > 1 else "is alone to tell what it called"
+    if not is_sized:
+        agree = f"called {call.split('|')[0]}, whose sizes may differ"
     text = f"{named(ranks(agreed))} {agree}, and {named(ranks(gone))} was ended by a message of another size"
     wrong = gone if majority else [*gone, *agreed]
     yield statement("collective.mismatched", w, wrong, look, text, aspect="size", majority=majority)
@@ -176,11 +182,7 @@ def aborted_in(w: Waiting, evidence: Evidence) -> list[Member]:
 
 def ahead(waits: Sequence[Waiting], look: Look, evidence: Evidence) -> Iterable[Fact]:
     """An awaited rank whose step count is past the others' has left one out and gone on."""
-    steps: dict[int, int] = {}
-    for event in evidence.of("rank.sampled"):
-        count = event.data.get("num_steps")
-        if event.rank is not None and isinstance(count, int):
-            steps[event.rank] = count
+    steps = steps_made(evidence)
     blocked = {rank for w in waits for rank in ranks(w.waiting)}
     for w in waits:
         theirs = max((steps.get(m.rank, 0) for m in w.waiting), default=0)

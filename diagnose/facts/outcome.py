@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from diagnose.activity import of_rank
+from diagnose.asked import stalls
 from diagnose.compiling import compilers, moves, spans
 from diagnose.looks import decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -29,13 +30,13 @@ KINDS = {
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    stalls = list(evidence.of("job.stalled"))
+    called = stalls(evidence)
     resumed = [e.time or 0.0 for e in evidence.of("job.progressed")]
     over = [k for k in looks(evidence) if k.cause == "stalled" and k.resolved_after_s is not None]
     resumed += [look.time for look in over if look.time is not None]
     ended = next(evidence.of("command.ended"), None)
     code = ended.data.get("exit_code") if ended else None
-    last = stalls[-1] if stalls else None
+    last = called[-1] if called else None
     open_ = last is not None and not any(time >= (last.time or 0) for time in resumed)
     done = ended is not None and code == 0
     if ended is not None and done:
@@ -55,13 +56,13 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         )
         if ended is None or done:
             yield from slowed(last, resolved, evidence)
-    yield from unseen(evidence, bool(stalls))
+    yield from unseen(evidence, bool(called))
     seen, silent_s = visited(evidence)
     yield Fact(
         kind="job.outcome",
         text="the job as a whole",
         data={
-            "symptom": seen or symptom(evidence, ended, open_ and not done, bool(stalls)),
+            "symptom": seen or symptom(evidence, ended, open_ and not done, bool(called)),
             "phase": phase(evidence),
             "silent_s": last.data.get("silent_s") if last else silent_s,
             "exit_code": code,

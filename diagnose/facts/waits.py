@@ -15,6 +15,7 @@ from diagnose.compiling import compilers, spans
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
 from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.rendezvous import INIT
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
 from diagnose.waiting import Member, Waiting, ranks
@@ -180,4 +181,5 @@ def arrived(w: Waiting, num_waits: Mapping[int, int], look: Look) -> Iterable[Fa
         data=w.data(look),
         since=w.since(),
         events=w.events(),
+        inferred=w.group.name == INIT,  # by the hooks' word alone: what they wait for there, no dump tells
     )

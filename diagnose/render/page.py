@@ -93,8 +93,10 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
     where = safe(run.phase)
     state += [where if where.startswith("before ") else f"in {where}"] if where not in {"", "unknown"} else []
     state += [f"exit code {run.exit_code}"] if run.exit_code else []
+    is_open = not verdict.causes and verdict.symptom not in {"none", "slow", "unknown"}
     sections = [
         *(Section("CAUSE", list(cause_rows(cause, full))) for cause in verdict.causes),
+        Section("CAUSE", [Row("could not tell: nothing that was seen settles it")] if is_open else []),
         Section("DO", list(remedy_rows(verdict.causes, full))),
         Section(
             "NOT", [Row(safe(c.text), short(c.where), "place") for x in verdict.causes for c in x.against]

@@ -167,7 +167,8 @@ def one(top: Path, num: int, role: str, share: float) -> Outcome:
     time.sleep(0.5 if role == ALL else 0)
     found = [] if role == ALL else [f"left behind: {line}" for line in sweep(ground.temporary, 20)]
     found_runs = list(ground.root.iterdir()) if ground.root.is_dir() else []
-    runs = [run for run in found_runs if any(run.iterdir())]  # an empty one had not begun
+    begun = {run: [path for path in run.iterdir() if not path.name.startswith(".")] for run in found_runs}
+    runs = [run for run, paths in begun.items() if paths]  # the manifest comes first of all
     num_lost = 0
     for run in runs:
         found += faults(run, role, process.returncode)

@@ -3,6 +3,7 @@
 import pytest
 
 from diagnose.activity import by_stack, of_rank, of_workers
+from diagnose.activity import may_be_work as may_be_work_of
 from diagnose.facts import activity
 from diagnose.looks import Look
 from diagnose.model import Event, Evidence
@@ -438,3 +439,39 @@ def test_at_a_failure_a_rank_that_had_no_time_to_come_is_blamed_for_nothing():
     }
     raised = Event("exception.raised", "rank_hook", "errors/rank-00000.json", 99.0, rank=0, data=lost)
     assert "user_loop" in [f for f, *_ in job(*busy, raised, cause="raised")]
+
+
+def test_an_interrupt_after_the_look_does_not_hide_what_the_rank_did_until_then():
+    """Ctrl-C: the hook tells when, the log repeats it without a time."""
+    data = {"type": "KeyboardInterrupt", "message": "", "end": True}
+    dated = Event("exception.raised", "rank_hook", "attempts/1/events/r.jsonl:1", 110.0, rank=1, data=data)
+    printed = Event("exception.raised", "rank_log", "attempts/1/logs/rank-00001.log:9", rank=1, data=data)
+    loop = [e for s, cpu in zip(SCANS, (1.0, 3.0), strict=True) for e in spinning(s, cpu)]
+    assert job(*loop, dated, printed) == job(*loop) == [("user_loop", [1], "likely")]
+
+
+def spinning(scan, cpu_s):
+    own = [("spin", TRAIN), ("main", TRAIN)]
+    return [stack(1, scan, own, active=True), proc(1, scan, state="R", main_cpu_s=cpu_s, cpu_s=cpu_s)]
+
+
+@pytest.mark.parametrize(
+    ("frame", "call", "is_", "may_be_work"),
+    [
+        (("main", TRAIN), "request.wait()", "collective", False),
+        (("main", TRAIN), "works[-1].wait(timeout=limit)", "collective", False),
+        (("forward_step", TORCH + "distributed/pipelining/schedules.py"), None, "collective", False),
+        (("send_forward", "/v/lib/python3.11/site-packages/megatron/p2p.py"), None, "lock", True),
+        (("main", TRAIN), "dist.irecv(x, src=0)", "lock", True),
+        (("main", TRAIN), "self.lock.acquire()", "lock", False),
+        (("main", TRAIN), "", "lock", False),
+    ],
+)
+def test_a_bare_wait_is_for_other_ranks_where_its_line_or_its_library_says_so(frame, call, is_, may_be_work):
+    """`work.wait()` is C code without a frame, as is the taking of a lock: the kernel shows one futex."""
+    places = [{"frame": f"main ({TRAIN.rpartition('/')[2]}:7)", "call": call}]
+    placed = [Event("stack.placed", "agent", "x", 102.0, rank=1, data={"dir": "102", "places": places})]
+    seen = look(*twice(1, [frame], **LOCKED), *(placed if call is not None else []))
+    found = of_rank(seen, 1, False)
+    assert found is not None
+    assert (found.is_, may_be_work_of(seen, 1, found)) == (is_, may_be_work)

@@ -415,3 +415,14 @@ def test_a_rank_that_takes_its_time_to_leave_is_blamed_and_its_victim_is_not():
 def test_a_crash_on_the_way_out_follows_from_the_exception():
     events = [raised(1, "bad", 10.0, "ValueError"), event("rank.died", 1, 12.0, signal=6)]
     assert causes(*events, event("rank.died", 0, 12.1, signal=15)) == [("rank_exception", [1])]
+
+
+def test_ranks_on_their_way_out_do_not_stall():
+    left = [event("rank.exiting", rank, 20.0, "rank_hook") for rank in (0, 1)]
+    stall = event("job.stalled", None, 27.0, silent_s=7.0, ranks=[0, 1])
+    ended = event("command.ended", None, 29.0, "run", signal=2)
+    claims = [event("rank.claimed", r, 1.0, "rank_hook", pid=100 + r, world_size=2) for r in (0, 1)]
+    gone = judge("run", [*claims, *left, stall, ended], BOOK)
+    assert [c.failure for c in gone.causes] == ["job_terminated"] and gone.symptom == "crash"
+    hung = judge("run", [*claims, stall, ended], BOOK)
+    assert hung.causes == [] and hung.symptom == "hang"

@@ -56,6 +56,15 @@ def test_a_rank_behind_the_loop_of_the_others_has_left_it():
     assert left(*waits(), *events) == [([2], "main (train.py:53)", "main (train.py:45)")]
 
 
+def test_a_rank_that_made_more_steps_than_those_in_the_loop_did_not_run_out_of_data():
+    """It left out a collective, and so came to the end with fewer of them."""
+    events = [*stands(0, *IN_STEP), *stands(1, *IN_STEP), *stands(2, ("gather", 20, []), ("main", 53, []))]
+    counted = [say("rank.sampled", r, 99.0, "agent", num_steps=6 + r // 2) for r in range(3)]
+    assert left(*waits(), *events, *counted) == []
+    equal = [say("rank.sampled", r, 99.0, "agent", num_steps=6) for r in range(3)]
+    assert left(*waits(), *events, *equal) != []
+
+
 def test_a_branch_inside_the_loop_is_none():
     events = [*stands(0, *IN_STEP), *stands(1, *IN_STEP), *stands(2, ("share", 20, []), ("main", 48, LOOP))]
     assert left(*waits(), *events) == []

@@ -4,6 +4,7 @@ import pytest
 
 from diagnose.calls import aspect
 from diagnose.facts import mismatches
+from diagnose.looks import looks
 from diagnose.model import Evidence
 from tests.facts.dumps import OPS, dump, look, say
 
@@ -61,6 +62,14 @@ def test_a_rank_that_aborted_differs_where_all_others_agree():
     assert told(*events) == [("collective.mismatched", [2], "size", True)]
 
 
+def test_calls_whose_sizes_may_differ_clear_nobody_of_the_message_that_ended_a_rank():
+    """Rank 2 was ended by what another sent it in an all_to_all: its sender is as likely to be wrong."""
+    ops = [*[OPS[0]] * 6, "all_to_all||Float"]
+    events = [dump(r, 7, 6, ops=ops) for r in (0, 1)]
+    events += [say("gloo.size_mismatched", 2), look("crashed")]
+    assert told(*events) == [("collective.mismatched", [0, 1, 2], "size", False)]
+
+
 def test_what_an_abort_ended_was_not_completed_by_those_that_had_no_time_to_say_so():
     """Gloo has retired it on ranks that the launcher ended before they could raise."""
     events = [dump(0, 7, 7), dump(1, 7, 7), say("gloo.size_mismatched", 2), look("crashed")]
@@ -80,6 +89,14 @@ def test_what_is_noticed_to_have_moved_after_the_crash_moved_before_it():
     events += [look("crashed"), say("job.progressed", None, time=104.0)]
     facts = list(mismatches.derive(evidence_of(events, num_ranks=4)))
     assert [(f.ranks, f.data["aspect"], f.data["resolved"]) for f in facts] == [([3], "dtype", False)]
+
+
+def test_a_rank_that_died_with_more_steps_than_at_a_look_had_trained_on_after_it():
+    steps = [say("rank.sampled", 0, time=100.0, num_steps=2), say("rank.died", 0, time=104.0, num_steps=6)]
+    [seen] = looks(evidence_of([look("stalled", 103.0), *steps]))
+    assert seen.resolved_after_s == 1.0
+    steps[1] = say("rank.died", 0, time=104.0, num_steps=2)
+    assert looks(evidence_of([look("stalled", 103.0), *steps]))[0].resolved_after_s is None
 
 
 def test_two_ranks_of_which_one_aborted_are_both_named():

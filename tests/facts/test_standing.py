@@ -21,7 +21,7 @@ def stands(rank, frames, later=None, active=False, **process):
     found = []
     for scan, stack in (("100", frames), ("103", later or frames)):
         told = {k: v[scan == "103"] if isinstance(v, tuple) else v for k, v in process.items()}
-        libraries = ("all_", "broadcast", "backward", "_engine")
+        libraries = ("all_", "recv", "broadcast", "backward", "_engine")
         paths = ["/v/site-packages/torch/x.py" if f.startswith(libraries) else "/srv/train.py" for f in stack]
         data = {"main": stack, "paths": paths, "active": active}
         where = f"attempts/1/stacks/{scan}/rank-{rank:05d}.json"
@@ -63,6 +63,17 @@ def test_a_rank_that_stands_elsewhere_while_the_others_wait_is_likely_the_one():
     assert causes(evidence(*WAITERS, stands(1, LOCKED)))[0] == [("user_lock_deadlock", [1], "likely")]
 
 
+def test_a_bare_wait_is_no_lock_where_the_others_send_and_receive():
+    """What it waits for may be a send that it began before: gloo has none of these in hand."""
+    receives = ["recv (distributed_c10d.py:2799)", "share (train.py:53)"]
+    pair = [stands(r, receives, gloo_open=0) for r in (0, 2)]
+    assert causes(evidence(*pair, stands(1, LOCKED)))[0] == []
+    asleep = stands(1, LOCKED, syscall=230)
+    assert causes(evidence(*pair, asleep, stall_after_s=20.0))[0] == [
+        ("collective_not_joined", [1], "likely")
+    ]
+
+
 def test_a_rank_at_work_is_not_to_blame_before_the_wait_counts_as_a_stall():
     busy = stands(1, BUSY, active=True, cpu_s=(5.0, 8.0), switches=(1, 90))
     young = findings(evidence(*WAITERS, busy))["user_loop"]
@@ -101,6 +112,15 @@ def test_a_job_whose_collectives_complete_moves():
 
 def test_ranks_that_are_all_in_one_call_accuse_nobody():
     assert causes(evidence(*(stands(r, WAITING) for r in range(4))))[0] == []
+
+
+def test_ranks_that_wait_in_several_calls_are_not_said_to_be_in_one():
+    found = evidence(stands(0, WAITING), stands(1, GATHERING))
+    waits = pipeline.judge("bundle", found.events, BOOK).waits
+    assert [(wait.op, wait.waiting, wait.awaited) for wait in waits] == [
+        ("all_reduce", [0], []),
+        ("all_gather", [1], []),
+    ]
 
 
 def test_a_strict_majority_in_one_call_names_who_is_in_another():

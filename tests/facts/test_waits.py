@@ -42,6 +42,38 @@ def test_all_arrived_with_equal_calls_is_the_transport():
     assert seen(*[dump(r, 7, 6) for r in range(4)]) == {("collective.arrived", (0, 1, 2, 3))}
 
 
+def test_that_all_are_in_the_rendezvous_is_the_hooks_word_alone():
+    """A slow start looks like this as well: it proves no fault of the transport."""
+    begun = [
+        say("phase.started", r, 90.0, phase="init_process_group", num=1, world_size=2, timeout_s=60.0)
+        for r in (0, 1)
+    ]
+    evidence = Evidence(
+        events=[*begun, stack(0, "x (y.py:1)"), stack(1, "x (y.py:1)"), look("stalled")],
+        read=frozenset({"rank_hook"}),
+        ranks=[0, 1],
+        num_ranks=2,
+    )
+    found = [f for f in waits.derive(evidence) if f.kind == "collective.arrived"]
+    assert [(f.ranks, f.inferred) for f in found] == [([0, 1], True)]
+
+
+def test_a_send_that_is_waited_for_is_no_lock_of_the_programs_own():
+    """Ranks 0 and 2 receive; rank 1 waits at a bare futex for what it began to send before."""
+    dumps = [dump(rank, 9, 9) for rank in range(3)]
+    both = [stack(rank, "recv (distributed_c10d.py:2799)", "main (train.py:8)") for rank in (0, 2)]
+    at = [stack(1, "main (train.py:9)"), say("proc.dumped", 1, 100.0, "agent", dir="100", syscall=202)]
+
+    def blamed(call):
+        row = {"frame": "main (train.py:9)", "call": call}
+        placed = say("stack.placed", 1, 100.0, "agent", dir="100", places=[row])
+        return seen(*dumps, *both, *at, placed, num_ranks=3)
+
+    assert blamed("request.wait()") == set()
+    assert seen(*dumps, *both, *at, num_ranks=3) == set(), "what it waits for there, nothing tells"
+    assert blamed("self.lock.acquire()") == blamed("") == {("collective.awaited", (1,))}
+
+
 def test_a_different_call_at_one_place_names_the_strict_minority():
     odd = [*[OPS[0]] * 6, OPS[2]]
     events = [dump(r, 7, 6, ops=odd if r == 1 else None) for r in range(4)]
@@ -248,11 +280,11 @@ def test_a_dump_that_cannot_be_read_says_nothing_of_its_rank():
     assert seen(dump(0, 3, 2), num_ranks=2) == {("collective.awaited", (1,))}
 
 
-def nccl(rank, front, completed, group="world", ranks=(0, 1), made=1.0, **more):
-    """What an NCCL rank left of one group: its collective after `completed` is open since `made`."""
-    rows = [[completed + 1, OPS[0], made, False, 60.0, "scheduled", None, None]]
-    data = {"ranks": list(ranks), "entries": rows if front > completed else [], "basis": "entries", **more}
-    event = dump(rank, front, completed, group, group)
+def nccl(rank, front, done, group="world", ranks=(0, 1), made=1.0, **more):
+    """What an NCCL rank left of one group: its collective after `done` is open since `made`."""
+    rows = [[done + 1, OPS[0], made, False, 60.0, "scheduled", None, None]]
+    data = {"ranks": list(ranks), "entries": rows if front > done else [], "basis": "entries", **more}
+    event = dump(rank, front, done, group, group)
     return msgspec.structs.replace(event, data=event.data | data)
 
 
