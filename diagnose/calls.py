@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
-from diagnose.waitgraph import Member, Waiting
+from diagnose.waiting import Key, Member, Waiting
 
 WIDTHS = {"Double": 8, "Long": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2, "Byte": 1, "Bool": 1}
 ASPECTS = ("op", "size", "dtype")
@@ -13,12 +13,20 @@ Sides = Mapping[str, Sequence[Member]]  # signature -> who called it
 
 def first_of_each(waits: Sequence[Waiting]) -> Iterable[Waiting]:
     """The waits of each group up to the first where calls differ: what follows is its consequence."""
-    seen: set[str] = set()
+    seen: set[Key] = set()
     for w in sorted(waits, key=lambda w: w.seq):
-        if w.group.name not in seen and w.seq:
+        if w.group.key not in seen and w.seq:
             yield w
             if len(w.calls()) > 1 or roots(w):
-                seen.add(w.group.name)
+                seen.add(w.group.key)
+
+
+def differing(waits: Sequence[Waiting]) -> Iterable[Member]:
+    """Whoever made another call than most at the first place where a group's calls differ."""
+    for w in first_of_each(waits):
+        calls = w.calls()
+        if len(calls) > 1:
+            yield from (m for s in odd(calls)[0] for m in calls[s])
 
 
 def odd(calls: Sides, unseen: int = 0) -> tuple[list[str], bool]:

@@ -1,35 +1,74 @@
 """Ranks that wait for each other: cycles of the wait-for graph, in time linear in its size. Pure.
 
-Tarjan's algorithm over ranks and operations (rank -> what it waits in -> who is absent from that), with an
-explicit stack. Absent sets of one group are nested, so its operations are chained: each points to the members
-that the one before does not lack, and to that one.
+Tarjan's algorithm over ranks and operations (rank -> what it waits in -> who holds that up), with an explicit
+stack. Who holds up one operation of a group holds up its later ones too, so levels of members are chained.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
-from diagnose.waitgraph import Waiting
+from diagnose.waiting import Group, Key, Member, Waiting
 
-Node = tuple[int, int]  # (-1, rank) or (wait, 0)
+Node = tuple[int, int]  # (-1, rank), (-2 - group, level) or (wait, 0)
 
 
 def edges(waits: Sequence[Waiting]) -> dict[Node, list[Node]]:
-    """Who points to what: a rank to the operations it waits in, an operation to the ranks it lacks."""
+    """Who points to what: a rank to the operation that it waits in, an operation to the ranks it lacks.
+
+    Those lack in it that have not launched it, and in order also those that have something older open.
+    """
+    heads = {(rank, w.group.key, w.seq) for w in waits for rank in w.heads}
     found: dict[Node, list[Node]] = {}
-    before: dict[int, int] = {}  # group -> its wait at the next lower place
-    for num, w in sorted(enumerate(waits), key=lambda pair: pair[1].seq):
-        for member in w.waiting:
-            found.setdefault((-1, member.rank), []).append((num, 0))
-        last = before.get(id(w.group))
-        low = waits[last].seq if last is not None else -1
-        found[(num, 0)] = [(-1, m.rank) for m in w.awaited if m.launched >= low or last is None]
-        if last is not None:
-            found[(num, 0)].append((last, 0))
-        before[id(w.group)] = num
+    levels: dict[int, Levels] = {}
+    for num, w in enumerate(waits):
+        for rank in sorted(w.heads):
+            found.setdefault((-1, rank), []).append((num, 0))
+        if w.group.is_pair:
+            found[(num, 0)] = [(-1, m.rank) for m in w.group.members if holds_up(m, w, heads)]
+            continue
+        chain = levels.setdefault(id(w.group), Levels(w.group, len(levels)))
+        here = chain.members.get(w.seq - 1, [])
+        lacking = [m for m in here if not w.group.in_order or (m.rank, w.group.key, w.seq) not in heads]
+        found[(num, 0)] = [(-1, m.rank) for m in lacking] + chain.below(w.seq - 1)
+    for chain in levels.values():
+        found.update(chain.edges())
     return found
 
 
+def holds_up(member: Member, w: Waiting, heads: set[tuple[int, Key, int]]) -> bool:
+    """Whether one side of a transfer keeps the other waiting."""
+    if member in w.waiting or member.completed >= w.seq or member.launched < 0:
+        return False
+    rows = member.rows()
+    return member.launched < w.seq or not rows or (member.rank, w.group.key, rows[0][0]) not in heads
+
+
+class Levels:
+    """Members of a group by how far they have come, lowest first."""
+
+    def __init__(self, group: Group, num: int) -> None:
+        self.num = num
+        self.members: defaultdict[int, list[Member]] = defaultdict(list)
+        for member in group.members:
+            if member.launched < 0 and group.in_order:
+                continue  # it left no dump: a circle without it is one all the same
+            self.members[member.completed if group.in_order else member.launched].append(member)
+        self.known = sorted(self.members)
+
+    def below(self, level: int) -> list[Node]:
+        """The node of everybody under a level."""
+        at = bisect_left(self.known, level)
+        return [(-2 - self.num, at - 1)] if at else []
+
+    def edges(self) -> Iterator[tuple[Node, list[Node]]]:
+        for at, level in enumerate(self.known):
+            lower: list[Node] = [(-2 - self.num, at - 1)] if at else []
+            yield (-2 - self.num, at), [*((-1, m.rank) for m in self.members[level]), *lower]
+
+
 def circles(waits: Sequence[Waiting]) -> list[list[int]]:
-    """Sets of ranks that wait for each other, and for nobody outside."""
+    """Sets of ranks that wait for each other, and for nobody outside who was heard."""
     graph = edges(waits)
     component: dict[Node, int] = {}
     parts = components(graph)

@@ -7,7 +7,7 @@ from diagnose.calls import aspect, first_of_each, odd
 from diagnose.looks import Look
 from diagnose.model import Event, Evidence, Record, named
 from diagnose.places import sites
-from diagnose.waitgraph import Waiting, ranks
+from diagnose.waiting import Waiting, ranks
 
 
 class Parting(Record, frozen=True):

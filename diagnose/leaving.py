@@ -7,7 +7,8 @@ from diagnose.looks import decisive
 from diagnose.losses import ended_well, is_loss
 from diagnose.model import Event, Evidence
 from diagnose.raisings import parted
-from diagnose.waitgraph import ranks, stuck
+from diagnose.waitgraph import stuck
+from diagnose.waiting import ranks
 
 ENDING_S = 5.0  # a rank's connections may close this long before its process is gone
 TOGETHER_S = 1.0  # ranks that leave within this of each other leave together

@@ -6,6 +6,7 @@ its dumps and stacks then form one look.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import msgspec
 
@@ -25,7 +26,7 @@ STATES = (
 DECISIVE = ("stalled", "asked", "raised", "died", "ended")  # a scheduled dump alone proves no wait
 
 
-class Look(Record, frozen=True):
+class Look(Record, frozen=True, dict=True):
     """One look: `scans` holds its events, a list for each scan in order of time."""
 
     cause: str  # stalled | asked | raised | died | ended | schedule | foreign
@@ -39,7 +40,15 @@ class Look(Record, frozen=True):
 
     def each(self, rank: int, *kinds: str) -> list[Event]:
         """A rank's events of these kinds, one or more a scan, in order."""
-        return [e for scan in self.scans for e in scan if e.kind in kinds and e.rank == rank]
+        return [e for e in self.by_rank.get(rank, ()) if e.kind in kinds]
+
+    @cached_property
+    def by_rank(self) -> dict[int | None, list[Event]]:
+        """All events of each rank, in order."""
+        found: dict[int | None, list[Event]] = {}
+        for event in (e for scan in self.scans for e in scan):
+            found.setdefault(event.rank, []).append(event)
+        return found
 
 
 def folder(event: Event) -> str:

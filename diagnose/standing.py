@@ -12,10 +12,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from diagnose.activity import SEEN_BARE, by_stack, frames, may_be_work, of_rank, of_workers, own_frame, split
+from diagnose.communicators import groups
 from diagnose.looks import Look
 from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Record
-from diagnose.waitgraph import Group, Member, Waiting, groups, ranks, stuck
+from diagnose.waitgraph import stuck
+from diagnose.waiting import Group, Member, Waiting, ranks
 
 CAUSES = ("stalled", "asked", "foreign")  # after a failure ranks stand where its cleaning up left them
 IN_BACKWARD = "_engine_run_backward"  # DDP waits in here, and no frame says so

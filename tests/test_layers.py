@@ -23,7 +23,8 @@ LINES = ours("dumps frontiers logs messages ras_json ras_text signatures text tr
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
     *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
-    *("losses", "joining", "raisings", "activity", "compiling", "places", "waitgraph", "calls", "circles"),
+    *("losses", "joining", "raisings", "activity", "compiling", "places"),
+    *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles"),
     *("standing", "leaving", "graphs", "asked"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.

@@ -18,7 +18,7 @@ from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.raisings import is_stop, parted
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
-from diagnose.waitgraph import ranks
+from diagnose.waiting import ranks
 
 KINDS = {
     "rank.activity": FactKind(

@@ -10,7 +10,7 @@ from diagnose.looks import Look, decisive, looks
 from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.standing import waits as waits_of
-from diagnose.waitgraph import Waiting, ranks
+from diagnose.waiting import Waiting, ranks
 
 NEEDS = ("rank_hook", "stack_dump")
 KINDS = {

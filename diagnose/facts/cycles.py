@@ -7,11 +7,13 @@ check waits for all members although the call itself (`async_op=True`) would not
 from collections.abc import Iterable, Sequence
 
 from diagnose.activity import of_rank, own_frame
+from diagnose.calls import differing
 from diagnose.circles import circles
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
-from diagnose.places import call, site, sites
-from diagnose.waitgraph import Waiting, ranks, stuck
+from diagnose.places import call, site
+from diagnose.waitgraph import stuck
+from diagnose.waiting import Waiting, ranks
 
 KINDS = {
     "collective.cycled": FactKind(
@@ -29,31 +31,40 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     if look is None:
         return
     waits = stuck(look, evidence)
+    explained = {m.rank for w in waits for m in w.behind} | {m.rank for m in differing(waits)}
     for circle in circles(waits):
-        yield fact(circle, waits, look)
+        if explained.isdisjoint(circle) or not any(w.group.in_order for w in waits):
+            yield fact(circle, waits, look)
     if not any(w.seq for w in waits):
         yield from crossed(look, evidence)
 
 
 def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:
-    mine = [w for w in waits if set(ranks(w.waiting)) & set(circle) and set(ranks(w.awaited)) & set(circle)]
+    members = set(circle)
     stacks = look.last("stack.read")
-    parts, events = [], list[Event]()
-    for w in mine:
-        here = [m for m in w.waiting if m.rank in circle]
-        absent = named([r for r in ranks(w.awaited) if r in circle])
-        parts.append(f"{named(ranks(here))} in {w.place()}{sites(look, ranks(here))} for {absent}")
+    parts, groups, events, places = [], list[str](), list[Event](), dict[int, str]()
+    for w in waits:
+        here = [m for m in w.waiting if m.rank in members & w.heads]
+        lacking = [m.rank for m in w.group.members if m.rank in members - w.heads and m.completed < w.seq]
+        if not here or not lacking:
+            continue
+        told = {m.rank: site(look, m.rank) or m.site(w.seq) for m in here}
+        at = " and ".join(dict.fromkeys(filter(None, told.values())))
+        parts.append(f"{named(ranks(here))} in {w.place()}{f' at {at}' if at else ''} for {named(lacking)}")
+        groups.append(w.group.title())
         events += [event for m in here if (event := stacks.get(m.rank, m.event))]
+        places |= told
+    times = [t for w in waits if members & w.heads and (t := w.since()) is not None]
     return Fact(
         kind="collective.cycled",
         text="each waits for another: " + "; ".join(parts),
         ranks=sorted(circle),
         data={
-            "groups": [w.group.title() for w in mine],
-            "sites": [site(look, rank) for rank in sorted(circle)],
+            "groups": groups,
+            "sites": [places.get(rank, "") for rank in sorted(circle)],
             "resolved": look.resolved_after_s is not None,
         },
-        since=min((t for w in mine if (t := w.since()) is not None), default=None),
+        since=min(times, default=None),
         events=events,
     )
 

@@ -15,7 +15,7 @@ from diagnose.losses import is_loss
 from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
 from diagnose.raisings import identity, is_end, kinds, parted
 from diagnose.standing import waits as waits_of
-from diagnose.waitgraph import Waiting, ranks
+from diagnose.waiting import Waiting, ranks
 
 NEEDS = ("stack_dump", "rank_log", "launcher_log")
 KINDS = {

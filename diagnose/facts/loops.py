@@ -10,7 +10,7 @@ from diagnose.looks import Look, decisive, steps_made
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import Place, are_branches, pairs, parting
 from diagnose.standing import waits as waits_of
-from diagnose.waitgraph import Waiting, ranks
+from diagnose.waiting import Waiting, ranks
 
 KINDS = {
     "rank.left_loop": FactKind(

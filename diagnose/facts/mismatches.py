@@ -13,7 +13,8 @@ from diagnose.looks import Look, decisive, looks, steps_made
 from diagnose.losses import AFTER, ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
-from diagnose.waitgraph import Member, Waiting, ranks, stuck
+from diagnose.waitgraph import stuck
+from diagnose.waiting import Member, Waiting, ranks
 
 NEEDS = ("flight_recorder",)
 KINDS = {

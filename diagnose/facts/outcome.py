@@ -10,7 +10,7 @@ from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import TIMED_OUT
 from diagnose.rendezvous import came_together, inits, sayings
 from diagnose.standing import is_late, is_moving, standing, waited_s, waits
-from diagnose.waitgraph import ranks
+from diagnose.waiting import ranks
 
 NEEDS = ("run", "agent", "launcher_log", "rank_log")
 KINDS = {

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from diagnose.looks import decisive
 from diagnose.model import Evidence, Fact, FactKind, fold, named
 from diagnose.standing import inferred, is_late, missing, standing
-from diagnose.waitgraph import ranks
+from diagnose.waiting import ranks
 
 KINDS = {
     "rank.gone": FactKind(

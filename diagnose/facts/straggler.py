@@ -9,9 +9,10 @@ import statistics
 from collections.abc import Iterable
 
 from diagnose import histories
-from diagnose.looks import looks
+from diagnose.looks import decisive, looks
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.waitgraph import stuck
 
 KINDS = {
     "rank.straggled": FactKind(
@@ -31,6 +32,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         any(evidence.of("job.stalled", "exception.raised")) or any(map(failed, evidence.of("rank.died")))
     ):
         return  # waits for a rank that stalls or fails are not a straggler's
+    look = decisive(evidence)
+    if not well and look is not None and look.cause == "foreign" and stuck(look, evidence):
+        return  # nor are those of a job of which nothing tells that it went on
     newest: dict[str, dict[int, Event]] = {}
     for look in looks(evidence):
         for scan in look.scans:

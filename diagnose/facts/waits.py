@@ -5,7 +5,8 @@ does not deliver.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -17,7 +18,7 @@ from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.rendezvous import INIT
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
-from diagnose.waitgraph import Member, Waiting, ranks
+from diagnose.waiting import Member, Waiting, ranks
 
 BARRIER = re.compile(r"\bRanks? (?P<ranks>[\d, ]{1,2000}) failed to pass monitoredBarrier")
 NEEDS = ("flight_recorder",)
@@ -42,21 +43,25 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterable[Fact]:
     blurred = is_after(look, evidence) and retires(evidence)
-    blocked = {rank for w in waits for rank in ranks(w.waiting)}
-    compiling = compilers(look, evidence, spans(evidence), blocked)
+    num_waits = Counter(rank for w in waits for rank in ranks(w.waiting))
+    behind = {m.rank for w in waits for m in w.behind}
+    refused = unread(evidence)
+    compiling = compilers(look, evidence, spans(evidence), set(num_waits))
     coming = may_come(look, evidence, waits)
     for w in waits:
         yield waited(w, look)
-        absent = [m for m in w.awaited if m.rank not in blocked and not m.moved]
+        absent = [m for m in w.awaited if m.rank not in num_waits and not m.moved]
         absent = [m for m in absent if not is_inside(m.rank, look)] or absent
-        absent = [m for m in absent if not (m.launched < 0 and is_unread(m.rank, look, evidence))]
+        absent = [
+            m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, look))
+        ]
         roots = [m for m in absent if is_late(m, w, look, evidence)]
         yield from never_joined(w, roots, coming, compiling, look)
-        others = {rank for v in waits if v is not w for rank in ranks(v.waiting)}
-        if not blurred and (late := [m for m in w.behind if m.rank not in others]):
+        late = [m for m in w.behind if w.group.in_order or num_waits[m.rank] == 1]
+        if late and not blurred:
             yield root("collective.behind", w, late, look, "completed it, though launched")
-        if not blurred and w.is_all_there():
-            yield from arrived(w, waits, look)
+        if not blurred and w.is_all_there() and not any(m.rank in behind for m in w.waiting):
+            yield from arrived(w, num_waits, look)
 
 
 def never_joined(
@@ -78,11 +83,13 @@ def is_inside(rank: int, look: Look) -> bool:
     return activity is not None and activity.is_ == "collective" and activity.moving is not True
 
 
-def is_unread(rank: int, look: Look, evidence: Evidence) -> bool:
-    """Whether its dump was refused, and nothing else tells what it does: it may have launched anything."""
-    told = evidence.of("source.unreadable")
-    if not any(e.rank == rank and e.source == "flight_recorder" for e in told):
-        return False
+def unread(evidence: Evidence) -> set[int | None]:
+    """Ranks whose dump was refused: they may have launched anything."""
+    return {e.rank for e in evidence.of("source.unreadable") if e.source == "flight_recorder"}
+
+
+def is_unknown(rank: int, look: Look) -> bool:
+    """Whether nothing else tells what it does either."""
     activity = of_rank(look, rank, False)
     return activity is None or activity.is_ in ("unknown", "collective")
 
@@ -159,10 +166,13 @@ def root(kind: str, w: Waiting, roots: list[Member], look: Look, done: str) -> F
     )
 
 
-def arrived(w: Waiting, waits: Sequence[Waiting], look: Look) -> Iterable[Fact]:
-    """All launched and none completed, unless a member also waits in another communicator for something."""
-    mine = set(ranks(w.waiting))
-    if any(mine & set(ranks(v.waiting)) for v in waits if v.group is not w.group):
+def arrived(w: Waiting, num_waits: Mapping[int, int], look: Look) -> Iterable[Fact]:
+    """All launched and none completed, unless a member waits in another communicator for something."""
+    if w.group.in_order:
+        is_free = len(w.heads) == len(w.waiting)
+    else:
+        is_free = all(num_waits[m.rank] == 1 for m in w.waiting)
+    if not is_free:
         return
     yield Fact(
         kind="collective.arrived",

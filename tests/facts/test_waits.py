@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -277,3 +278,43 @@ def test_a_dump_that_cannot_be_read_says_nothing_of_its_rank():
     refused = say("source.unreadable", 1, source="flight_recorder", where="flight/100/rank-00001.json")
     assert seen(dump(0, 3, 2), refused, num_ranks=2) == set()
     assert seen(dump(0, 3, 2), num_ranks=2) == {("collective.awaited", (1,))}
+
+
+def nccl(rank, front, done, group="world", ranks=(0, 1), made=1.0, **more):
+    """What an NCCL rank left of one group: its collective after `done` is open since `made`."""
+    rows = [[done + 1, OPS[0], made, False, 60.0, "scheduled", None, None]]
+    data = {"ranks": list(ranks), "entries": rows if front > done else [], "basis": "entries", **more}
+    event = dump(rank, front, done, group, group)
+    return msgspec.structs.replace(event, data=event.data | data)
+
+
+def told(*events, **more):
+    heads = [
+        say("flight.read", r, source="flight_recorder", where=f"flight/100/rank-{r:05d}.json", library="nccl")
+        for r in {e.rank for e in events}
+    ]
+    heads = [msgspec.structs.replace(e, data=e.data | more) for e in heads]
+    return seen(*events, *heads, num_ranks=2)
+
+
+def test_whoever_has_open_what_another_completed_is_behind_whatever_else_it_waits_for():
+    events = [nccl(0, 5, 4), nccl(1, 5, 5), nccl(0, 3, 2, "pair", made=0.5), nccl(1, 2, 2, "pair")]
+    assert ("collective.behind", (0,)) in told(*events)
+
+
+def test_ranks_whose_oldest_operations_are_in_opposite_order_are_a_circle():
+    events = [nccl(0, 5, 4, made=1.0), nccl(0, 3, 2, "pair", made=2.0)]
+    events += [nccl(1, 5, 4, made=2.0), nccl(1, 3, 2, "pair", made=1.0)]
+    assert told(*events) == {("collective.cycled", (0, 1))}
+
+
+def test_a_dump_that_leaves_out_what_is_done_does_not_make_its_rank_late():
+    """Rank 1 shows nothing of a group in which it may have completed all: one against one tells nothing."""
+    events = [nccl(0, 5, 4), nccl(1, 0, 0, basis="none", mixed=True, launched=None, completed=None)]
+    assert told(*events, only_active=True) == set()
+    assert told(*events) == {("collective.awaited", (1,))}
+
+
+def test_one_name_with_two_rank_sets_is_two_groups():
+    events = [nccl(0, 5, 4, "split", (0,)), nccl(1, 9, 9, "split", (1,))]
+    assert ("collective.awaited", (1,)) not in told(*events)

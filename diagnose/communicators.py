@@ -1,0 +1,206 @@
+"""Communicators of a look, and how far each member has come. Pure.
+
+Where dumps tell the ranks of a group (NCCL's), a group is the same on two ranks if ranks and description are,
+and its name; where names are each process's own, its place among such groups counts. Gloo's dumps tell only
+names.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from diagnose.looks import Look
+from diagnose.losses import is_after, is_loss, later, retires
+from diagnose.model import Event, Evidence
+from diagnose.waiting import Group, Key, Member
+
+Mine = dict[int, Event]  # rank -> what it recorded of one group
+COUNTS = ("launched", "completed", "status_launched", "status_completed", "num_entries", "num_transfers")
+
+
+class Dumps(NamedTuple):
+    """The newest dump of each rank."""
+
+    groups: dict[int, list[Event]]
+    heads: dict[int, Event]  # `flight.read`
+    moved: set[int]  # ranks that got on since their dump before
+
+    def has_all(self, rank: int) -> bool:
+        """Whether it still has every operation that its rank ever launched."""
+        head = self.heads.get(rank)
+        return head is not None and not (head.data.get("history_lost") or head.data.get("only_active"))
+
+
+def newest(look: Look) -> Dumps:
+    """What each rank left last, and who moved between its last two dumps."""
+    files: dict[int, dict[str, list[Event]]] = {}
+    heads: dict[int, Event] = {}
+    for event in (e for scan in look.scans for e in scan if e.rank is not None):
+        assert event.rank is not None
+        if event.kind == "flight.group_read":
+            name = event.where.partition("#")[0]
+            files.setdefault(event.rank, {}).setdefault(name, []).append(event)
+        elif event.kind == "flight.read":
+            heads[event.rank] = event
+    last = {rank: list(told.values())[-2:] for rank, told in files.items()}
+    moved = {rank for rank, told in last.items() if len({state(one) for one in told}) > 1}
+    return Dumps({rank: told[-1] for rank, told in last.items()}, heads, moved)
+
+
+def state(events: Iterable[Event]) -> tuple[object, ...]:
+    """What is another if the rank has got on."""
+    rows = ((str(e.data.get("group")), e.data.get("pg_id"), e) for e in events)
+    return tuple((name, *(e.data.get(key) for key in COUNTS)) for name, _, e in rows)
+
+
+def parts(dumps: Mapping[int, list[Event]]) -> dict[Key, Mine]:
+    """Which of the ranks' groups are the same."""
+    alike: dict[Key, dict[int, list[Event]]] = {}
+    numbers: dict[tuple[int, ...], int] = {}  # of each set of ranks: a large one is compared once
+    known: dict[int, int] = {}
+    for rank, events in sorted(dumps.items()):
+        for event in events:
+            told, desc = event.data.get("ranks"), event.data.get("desc")
+            kind: Key = (named(event),)
+            if isinstance(told, list) and told:
+                if id(told) not in known:
+                    known[id(told)] = numbers.setdefault(tuple(told), len(numbers))
+                kind = (known[id(told)], desc)
+            alike.setdefault(kind, {}).setdefault(rank, []).append(event)
+    found: dict[Key, Mine] = {}
+    for kind, by_rank in alike.items():
+        users = Counter(name for events in by_rank.values() for name in {named(e) for e in events})
+        have_names = max(users.values()) > 1
+        for rank, events in by_rank.items():
+            nth: Counter[str] = Counter()
+            for event in sorted(events, key=place):
+                name = named(event) if have_names else ""
+                nth[name] += len(kind) > 1
+                found.setdefault((*kind, name, nth[name]), {})[rank] = event
+    return found
+
+
+def named(event: Event) -> str:
+    return str(event.data.get("group", ""))
+
+
+def place(event: Event) -> int:
+    """Its place in the order of creation."""
+    index = event.data.get("group_index")
+    return index if isinstance(index, int) else 0
+
+
+def groups(look: Look, evidence: Evidence) -> list[Group]:
+    """Every communicator of a look with its members' frontiers.
+
+    Membership is the dump's word, else the hook's (`group.created`), else the ranks that record under the
+    name; the default group has every rank.
+    """
+    dumps = newest(look)
+    found = parts(dumps.groups)
+    created = creations(evidence)
+    lost = failed(look, evidence, found)
+    in_order = not retires(evidence)
+    names = {named(event) for mine in found.values() for event in mine.values()}
+    return [
+        group(key, mine, dumps, creation(mine, created), lost, look, evidence, in_order, len(names) == 1)
+        for key, mine in sorted(found.items(), key=lambda pair: named(next(iter(pair[1].values()))))
+    ]
+
+
+def group(
+    key: Key,
+    mine: Mine,
+    dumps: Dumps,
+    told: Event | None,
+    lost: set[tuple[Key, int]],
+    look: Look,
+    evidence: Evidence,
+    in_order: bool,
+    is_only: bool,
+) -> Group:
+    first = next(iter(mine.values()))
+    desc = str((told or first).data.get("desc", ""))
+    everybody = membership(first, told, mine, evidence, is_only or desc == "default_pg")
+    is_mixed = any(own.data.get("mixed") for own in mine.values())
+    fronts = {rank: frontier(own, is_mixed) for rank, own in mine.items()}
+    front = max(launched for launched, _ in fronts.values())
+    done = max((completed for r, (_, completed) in fronts.items() if (key, r) not in lost), default=-1)
+    members = []
+    for rank in everybody or sorted(mine):
+        launched, completed = fronts.get(rank, (0, 0) if rank in dumps.heads else (-1, -1))
+        did_fail = (key, rank) in lost and launched > done
+        did_fail = did_fail and (look.cause != "foreign" or launched == front)
+        if did_fail:
+            completed = min(completed, launched - 1)
+        own = mine.get(rank)
+        moved = rank in dumps.moved and not did_fail
+        known = own is None or tells(own, is_mixed) or dumps.has_all(rank)
+        members.append(Member(rank, launched, completed, moved, own, known))
+    return Group(named(first), desc, members, bool(everybody), key, in_order)
+
+
+def failed(look: Look, evidence: Evidence, found: Mapping[Key, Mine]) -> set[tuple[Key, int]]:
+    """(group, rank) whose newest collective failed before the look was over: gloo retires that one too.
+
+    Foreign dumps have no such time: there a rank behind the others may have failed long after.
+    """
+    if not (is_after(look, evidence) and retires(evidence)):
+        return set()
+    told = {e.rank for e in evidence.events if is_loss(e) and not later(e, look)}
+    if look.cause == "crashed" and any(evidence.of("gloo.size_mismatched")):
+        told |= {rank for mine in found.values() for rank in mine}  # it ended what all were in
+    last: dict[int, tuple[float, Key]] = {}
+    for key, mine in found.items():
+        for rank, event in mine.items():
+            rows = Member(rank, 0, 0, event=event).rows()
+            made = rows[-1][2] if rows and len(rows[-1]) > 2 else None
+            if rank in told and isinstance(made, int | float):
+                last[rank] = max(last.get(rank, (0.0, key)), (float(made), key), key=lambda pair: pair[0])
+    return {(key, rank) for rank, (_, key) in last.items()}
+
+
+def creations(evidence: Evidence) -> dict[object, Event]:
+    """`group.created` by name and desc, by name, and by its place in the order of creation."""
+    found: dict[object, Event] = {}
+    for event in evidence.of("group.created"):
+        name, desc = str(event.data.get("group", "")), str(event.data.get("desc", ""))
+        found[(name, desc)] = event
+        found.setdefault(name, event)
+        found.setdefault(event.data.get("index"), event)
+    return found
+
+
+def creation(mine: Mine, created: dict[object, Event]) -> Event | None:
+    """How a recorded group was made. One without a name is known by its number: DETAIL makes two of each."""
+    event = next(iter(mine.values()))
+    name = named(event)
+    if name.startswith("pg:"):
+        number = event.data.get("pg_id")
+        return created.get(number // 2) if isinstance(number, int) else None
+    return created.get((name, str(event.data.get("desc", "")))) or created.get(name)
+
+
+def membership(
+    event: Event, told: Event | None, seen: Iterable[int], evidence: Evidence, is_everybodys: bool
+) -> list[int]:
+    """The ranks of a group; none where nothing tells of those that recorded nothing in it."""
+    ranks = event.data.get("ranks") or (told or event).data.get("ranks")
+    if isinstance(ranks, list) and ranks:
+        return sorted({rank for rank in ranks if isinstance(rank, int)}.union(seen))
+    if is_everybodys:
+        return sorted({*seen, *evidence.ranks, *range(min(evidence.num_ranks or 0, 1 << 17))})
+    return []
+
+
+def tells(event: Event, is_mixed: bool) -> bool:
+    """Whether what one rank recorded of a group shows how far it has come."""
+    return event.data.get("basis") not in ({"none", "status"} if is_mixed else {"none"})
+
+
+def frontier(event: Event, is_mixed: bool = False) -> tuple[int, int]:
+    """(launched, completed); (0, 0) where nothing tells: `pg_status` counts transfers, if there are any."""
+    if is_mixed and event.data.get("basis") == "status":
+        return 0, 0
+    launched, completed = event.data.get("launched"), event.data.get("completed")
+    return (launched if isinstance(launched, int) else 0, completed if isinstance(completed, int) else 0)
