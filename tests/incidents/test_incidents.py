@@ -10,7 +10,8 @@ from tests.incidents.scoring import judge, outcome
 from tests.incidents.truth import circles, edges
 
 NUM = 6
-NUM_OPEN = 1  # of them: where dumps are lost, a few cannot be told
+# A lost dump hides the culprit; a fault stands behind another: named, so that no third may join them.
+OPEN = {("device_stuck", 1002), ("several", 1001)}
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "several", *HEALTHY])
@@ -19,9 +20,9 @@ def test_the_culprits_of_an_incident_are_named_and_nobody_else(kind):
     for seed in range(1000, 1000 + NUM):
         incident = generate(seed, kind)
         result, causes = judge(incident)
-        if result != "exact":
+        if result != "exact" and (kind, seed) not in OPEN:
             wrong.append(f"{result}: {causes} | {incident.told()}")
-    assert len(wrong) <= NUM_OPEN, wrong
+    assert not wrong
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "several", *HEALTHY])
