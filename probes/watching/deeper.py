@@ -10,6 +10,7 @@ from probes.watching import process, workers
 from probes.watching.rank import Rank
 
 STACK_S, GIL_S = 2.0, 1.0
+NUM_MORE, BETWEEN_S = 4, 0.08  # samples that must show the same place before a rank is asked anything
 MOST_STACKS = 32  # of workers, in one scan
 
 Say = Callable[..., None]  # say(kind, rank, **data)
@@ -75,9 +76,19 @@ class Deeper:
                 self.say("worker.dumped", one.rank, worker=pid, dir=time_dir, scan=scan, **data)
 
     def may_hold(self, ranks: list[Rank]) -> list[Rank]:
-        """Ranks that may hold their interpreter: they stand still with it, or nothing is known of them."""
-        open_ = [one for one in ranks if one.rank in self.still or not (one.rank in self.seen or one.waiting)]
-        return [one for one in open_ if (now := procfs.stat(one.pid)) and now.state != "D"]
+        """Ranks that may hold their interpreter: they stand still with it, in some more samples too.
+
+        Who works in Python moves on within those, and is not asked: a request that meets a rank on its way
+        out would abort it.
+        """
+        left = {one.rank: one for one in ranks if one.rank in self.still}
+        for _ in range(NUM_MORE):
+            time.sleep(BETWEEN_S if left else 0.0)
+            for rank, told in stacks.from_outside({r: one.pid for r, one in left.items()}, STACK_S).items():
+                found = None if isinstance(told, str) else place(told)
+                if found is None or found.frames != self.seen[rank].frames:
+                    del left[rank]
+        return [one for one in left.values() if (now := procfs.stat(one.pid)) and now.state != "D"]
 
     def interpreters(self, sockets: Mapping[int, str], time_dir: str) -> None:
         """Ask ranks for their interpreter: the very last rung.
