@@ -245,10 +245,10 @@ class Local:
         with suppress(OSError):
             os.close(self.log)
         self.agent.end(15.0)
-        return self.collector.end(60.0) or self._collect_again()
+        return self.collector.end(60.0) or self.collect_again()
 
-    def _collect_again(self) -> bool:
-        """The collector died at the end: one more may seal what is left."""
+    def collect_again(self) -> bool:
+        """The collector died at the end, or left something: one more may seal what there is."""
         again = Helper("collector", self._collector_arguments(), self.spool / "helpers.err")
         with suppress(OSError):
             again.start()
