@@ -79,7 +79,7 @@ def looks(evidence: Evidence) -> list[Look]:
         cause = event.data.get("cause")
         goes_on = ended if cause == "crashed" else moved
         if cause == "stalled":  # then samples had the time to say how far each rank was
-            goes_on = sorted([*moved, *stepped(evidence, begun)])
+            goes_on = sorted([*moved, *stepped(evidence, begun, event.time)])
         after = next((t for t in goes_on if begun is not None and t >= begun), None)
         found.append(
             Look(
@@ -96,11 +96,17 @@ def looks(evidence: Evidence) -> list[Look]:
     return [overtaken(look, after) for look, after in zip(found, later, strict=True)]
 
 
-def stepped(evidence: Evidence, begun: float | None) -> Iterable[float]:
-    """Deaths of ranks that had trained on since a look began: no sample had the time to say that they did."""
+def stepped(evidence: Evidence, begun: float | None, until: float | None) -> Iterable[float]:
+    """Deaths of ranks that had trained on since a look: no later sample had the time to say that they did.
+
+    Only samples taken during the look count: an earlier one may be many steps old.
+    """
+    if begun is None or until is None:
+        return
     before: dict[int | None, int] = {}
-    for event in evidence.of("rank.sampled") if begun is not None else ():
-        if isinstance(n := event.data.get("num_steps"), int) and (event.time or 0.0) <= (begun or 0.0):
+    for event in evidence.of("rank.sampled"):
+        n, time = event.data.get("num_steps"), event.time
+        if isinstance(n, int) and time is not None and begun <= time <= until:
             before[event.rank] = max(n, before.get(event.rank, 0))
     for event in evidence.of("rank.died") if before else ():
         if isinstance(n := event.data.get("num_steps"), int) and n > before.get(event.rank, n):

@@ -92,9 +92,12 @@ def test_what_is_noticed_to_have_moved_after_the_crash_moved_before_it():
 
 
 def test_a_rank_that_died_with_more_steps_than_at_a_look_had_trained_on_after_it():
-    steps = [say("rank.sampled", 0, time=100.0, num_steps=2), say("rank.died", 0, time=104.0, num_steps=6)]
+    steps = [say("rank.sampled", 0, time=103.0, num_steps=2), say("rank.died", 0, time=104.0, num_steps=6)]
     [seen] = looks(evidence_of([look("stalled", 103.0), *steps]))
     assert seen.resolved_after_s == 1.0
+    stale = [say("rank.sampled", 0, time=95.0, num_steps=2), steps[1]]
+    [seen] = looks(evidence_of([look("stalled", 103.0), *stale]))
+    assert seen.resolved_after_s is None, "it may have made those steps before the look"
     steps[1] = say("rank.died", 0, time=104.0, num_steps=2)
     assert looks(evidence_of([look("stalled", 103.0), *steps]))[0].resolved_after_s is None
 
