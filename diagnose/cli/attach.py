@@ -11,7 +11,7 @@ import click
     "--rank", "ranks", type=click.IntRange(min=0), multiple=True, help="Only this rank; may repeat."
 )
 @click.option("--signal", "may_signal", is_flag=True, help="Allow what makes the ranks themselves write.")
-@click.option("--native", is_flag=True, help="C++ frames, too; pauses each rank for up to a second.")
+@click.option("--native", is_flag=True, help="C++ frames, too; pauses each rank for about a second.")
 @click.option(
     "--stall-after",
     type=click.FloatRange(min=1),
