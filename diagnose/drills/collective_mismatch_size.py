@@ -10,7 +10,7 @@ DRILL = {
     "num_ranks": 4,
     "launcher": "torchrun",
     "stall_after_s": 4,
-    "timeout_s": 60,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 

@@ -18,7 +18,7 @@ DRILL = {
     "num_ranks": 4,
     "launcher": "torchrun",
     "stall_after_s": 4,
-    "timeout_s": 120,
+    "timeout_s": 240,
     "prepare": "blocks",
     "needs": ["torch", "g++"],
 }

@@ -15,7 +15,7 @@ DRILL = {
     "num_ranks": 4,
     "launcher": "torchrun",
     "stall_after_s": 5,
-    "timeout_s": 120,
+    "timeout_s": 240,
     "prepare": "blocks",
     "needs": ["torch", "g++"],
 }

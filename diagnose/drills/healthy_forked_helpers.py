@@ -18,7 +18,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "torchrun",
     "stall_after_s": 4,
-    "timeout_s": 60,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 

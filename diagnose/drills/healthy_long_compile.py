@@ -11,7 +11,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "torchrun",
     "stall_after_s": 6,
-    "timeout_s": 150,
+    "timeout_s": 240,
     "needs": ["torch", "g++"],
 }
 

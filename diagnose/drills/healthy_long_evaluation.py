@@ -14,7 +14,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "torchrun",
     "stall_after_s": 4,
-    "timeout_s": 90,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 

@@ -12,7 +12,7 @@ DRILL = {
     "num_ranks": 1,
     "launcher": "plain",
     "stall_after_s": 4,
-    "timeout_s": 60,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 

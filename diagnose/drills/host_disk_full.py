@@ -18,7 +18,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "torchrun",
     "stall_after_s": 30,
-    "timeout_s": 90,
+    "timeout_s": 240,
     "needs": ["torch", "g++", "loop_mount"],
 }
 SIZE = 8 << 20

@@ -15,7 +15,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "torchrun",
     "stall_after_s": 6,
-    "timeout_s": 60,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 LIMIT = 256  # a small container's

@@ -16,7 +16,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "spawn",
     "stall_after_s": 6,
-    "timeout_s": 60,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 

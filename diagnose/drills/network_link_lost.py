@@ -16,7 +16,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "plain",
     "stall_after_s": 5,
-    "timeout_s": 90,
+    "timeout_s": 240,
     "needs": ["torch", "netns", "unshare"],
     "env": {"GLOO_SOCKET_IFNAME": "eth0"},
 }

@@ -11,7 +11,7 @@ DRILL = {
     "num_ranks": 3,
     "launcher": "torchrun",
     "stall_after_s": 6,
-    "timeout_s": 60,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 

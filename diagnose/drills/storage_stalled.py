@@ -18,7 +18,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "torchrun",
     "stall_after_s": 4,
-    "timeout_s": 120,
+    "timeout_s": 240,
     "needs": ["torch", "root", "loop_mount", "fsfreeze"],
 }
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"

@@ -16,7 +16,7 @@ DRILL = {
     "num_ranks": 4,
     "launcher": "torchrun",
     "stall_after_s": 5,
-    "timeout_s": 90,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 

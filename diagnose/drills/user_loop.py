@@ -12,7 +12,7 @@ DRILL = {
     "num_ranks": 2,
     "launcher": "spawn",
     "stall_after_s": 4,
-    "timeout_s": 90,
+    "timeout_s": 240,
     "needs": ["torch"],
 }
 ROW = 2048

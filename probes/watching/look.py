@@ -128,7 +128,8 @@ class Look:
             stopped = (now := procfs.stat(one.pid)) is not None and now.state in "Tt"
             reason = "stopped (state T)" if stopped else ""
             if not one.socket or not os.path.exists(one.socket):
-                reason = "no control server"
+                page = one.page(self.spool)
+                reason = "on its way out" if page and page.is_exiting else "no control server"
             if not reason and one.socket and (one.rank, "control_server") not in self.dumb:
                 sockets[one.rank] = one.socket
             elif reason and self.scan == 1 and rung == "flight":

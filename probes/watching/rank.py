@@ -55,8 +55,12 @@ class Rank:
 
     def is_leaving(self, spool: str) -> bool:
         """Is it on its way out, or is that not known? What then waits for its interpreter would abort it."""
+        return self.is_ending or (page := self.page(spool)) is None or page.is_exiting
+
+    def page(self, spool: str) -> pages.State | None:
+        """Its state page, where it keeps one."""
         page = pages.read(layout.state_path(spool, self.attempt, self.rank))
-        return self.is_ending or page is None or page.pid != self.pid or page.is_exiting
+        return page if page and page.pid == self.pid else None
 
     def faults(self, spool: str) -> str:
         """Where faulthandler writes in this rank."""

@@ -118,6 +118,7 @@ def test_two_ranks_of_torchrun_tell_all_that_the_contract_says(runner: Any, pyth
     assert claimed["start_ticks"] > 0 and claimed["ppid"] > 0 and claimed["argv"].endswith("train.py")
     assert runner.one(1, "torch.imported")["torch"].startswith("2")
     assert runner.one(1, "control.listening")["socket"] == f"{runner.spool}/sock/r1-{claimed['pid']}.sock"
+    assert not list(Path(runner.spool, "sock").iterdir())  # nobody asks a rank that is being torn down
 
     started, ended = runner.one(1, "phase.started"), runner.one(1, "phase.ended")
     assert (started["phase"], started["num"], started["backend"], started["timeout_s"]) == (

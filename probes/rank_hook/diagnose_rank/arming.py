@@ -102,6 +102,8 @@ def _exit() -> None:
 
         quiet("errors", errors.at_exit)
         leave()
+        if me.socket is not None:  # what is asked while C++ tears down what it would read may crash
+            quiet("control", os.unlink, me.socket)
     for page in [*me.kept, me.page]:
         if page is not None:
             quiet("state", page.keep_if_needed)
