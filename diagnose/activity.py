@@ -88,7 +88,7 @@ def by_stack(event: Event) -> tuple[str, str] | None:
         if function != "<module>" and (file in COMPILE_FILES or any(part in path for part in COMPILE_PATHS)):
             return "compile", frame
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
-        if named := by_frame(function, file, path):
+        if function != "<module>" and (named := by_frame(function, file, path)):
             is_start = named == "collective" and any(pair in JOINING for pair in pairs)
             return "rendezvous" if is_start else named, frame
     if pairs and pairs[0][1] in LOCK_FILES:

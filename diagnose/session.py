@@ -175,7 +175,8 @@ class Session:
         else:
             self.answer = answer
             self.say_verdict(verdict)
-        if self.local.job.on_stall == "stop" and self.is_stalled and not self.asked:
+        is_at_work = isinstance(verdict, Verdict) and verdict.symptom == "slow"
+        if self.local.job.on_stall == "stop" and self.is_stalled and not self.asked and not is_at_work:
             self.asked, self.asked_at = 1, time.monotonic()
             self.screen.say("diagnose: ending the command (--on-stall stop)\n")
             self.local.journal.say("command.stopped", "warning", why="stalled, and --on-stall stop was given")

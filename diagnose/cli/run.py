@@ -26,7 +26,7 @@ POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
     type=click.Choice(["keep", "stop"]),
     default="keep",
     show_default=True,
-    help="After a stall was judged: let the job go on, or end it.",
+    help="After a stall was judged: let the job go on, or end it unless it is only slow.",
 )
 @click.option(
     "--env",

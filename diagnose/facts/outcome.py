@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from diagnose.activity import of_rank
+from diagnose.activity import WORKING, frames, of_rank
 from diagnose.asked import stalls
 from diagnose.compiling import compilers, moves, spans
-from diagnose.looks import decisive, looks
+from diagnose.looks import Look, decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import TIMED_OUT
 from diagnose.rendezvous import came_together, inits, sayings
@@ -20,7 +20,8 @@ KINDS = {
         "no step, collective or phase for longer than allowed; data: resolved", ("agent",)
     ),
     "job.slowed": FactKind(
-        "it was slow and moved all along; data: how, moving_share (CPU of the idlest rank; 1 = it went on)",
+        "it was slow and moved all along; data: how (resumed, compiling, working, busy), moving_share "
+        "(CPU of the idlest rank; 1 = it went on)",
         ("agent",),
     ),
     "rank.unseen": FactKind(
@@ -155,9 +156,20 @@ def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
         yield slow(stall, "resumed", "the job went on by itself", 1.0)
     elif all_compile(evidence):
         yield slow(stall, "compiling", "every rank compiles", 1.0)
+    elif not waiting and (look := decisive(evidence)) and all(at_work(look, r) for r in evidence.ranks):
+        yield slow(stall, "working", "no rank waits for another, and all are at work", 1.0)
     elif not waiting:
         text = f"no rank waits for another; each uses at least {share:.0%} of a core"
         yield slow(stall, "busy", text, share)
+
+
+def at_work(look: Look, rank: int) -> bool:
+    """Whether a rank moved on between two scans: on a crowded machine it uses little CPU for that."""
+    doing = of_rank(look, rank, False)
+    if doing is None or not doing.moving:
+        return False
+    places = {tuple(frames(event)) for event in look.each(rank, "stack.read")}
+    return doing.is_ in {"import", "compile"} or (doing.is_ in WORKING and len(places) > 1)
 
 
 def all_compile(evidence: Evidence) -> bool:

@@ -112,6 +112,8 @@ def test_what_a_program_does_while_it_is_imported_counts_for_more_than_the_impor
     outer = [("<module>", TRAIN), ("_find_and_load", "<frozen importlib._bootstrap>")]
     assert by_stack(stack(1, "100", [*LOADER, *outer]))[0] == "loader"
     assert by_stack(stack(1, "100", outer))[0] == "import"
+    module = ("<module>", TORCH + "distributed/distributed_c10d.py")
+    assert by_stack(stack(1, "100", [module, *outer]))[0] == "import"
 
 
 def test_a_heartbeat_that_works_and_logs_is_no_move_of_the_main_thread():
@@ -353,8 +355,8 @@ def test_a_rank_that_raised_and_then_waits_for_its_threads_is_on_its_way_out():
     assert list(activity.derive(evidence)) == []
 
 
-def alone(*events, num_ranks=2):
-    """A verdict's causes: the job is silent, and nobody waits in a collective."""
+def silent(*events, num_ranks=2):
+    """The verdict on a job that is silent, and nobody waits in a collective."""
     where = "attempts/1/events/agent-000001.jsonl:2"
     ends = [
         Event("rank.found", "agent", where, 1.0, rank=r, data={"world_size": num_ranks, "pid": 10 + r})
@@ -363,8 +365,22 @@ def alone(*events, num_ranks=2):
     stall = Event("job.stalled", "agent", where, 100.0, data={"silent_s": 4.0, "ranks": [0, 1]})
     found = {"time_dirs": list(SCANS), "cause": "stalled", "seconds": 2.1}
     look = Event("evidence.taken", "agent", where, 103.0, data=found)
-    verdict = judge("run", [*ends, stall, *events, look], BOOK)
+    return judge("run", [*ends, stall, *events, look], BOOK)
+
+
+def alone(*events, num_ranks=2):
+    """Its causes."""
+    verdict = silent(*events, num_ranks=num_ranks)
     return [(c.failure, c.ranks, c.grade) for c in verdict.causes]
+
+
+def test_ranks_that_import_on_a_crowded_machine_are_slow_not_stuck():
+    base = [("_find_and_load", "<frozen importlib._bootstrap>"), ("<module>", TRAIN)]
+    at = [[(name, TORCH + "fx/graph.py"), *base] for name in ("codegen", "_rewrite")]
+    moves = [stack(rank, scan, frames) for rank in (0, 1) for scan, frames in zip(SCANS, at, strict=True)]
+    still = [stack(1, scan, at[0]) for scan in SCANS]
+    assert silent(*moves).symptom == "slow"
+    assert silent(*[e for e in moves if e.rank == 0], *still).symptom == "hang"
 
 
 def test_where_every_rank_stands_still_by_itself_each_that_is_stuck_is_named():
