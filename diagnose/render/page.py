@@ -21,6 +21,7 @@ SYMPTOM = {
 }
 RISK = {"restarts_job": "restarts the job", "drains_node": "drains the node", "needs_hands": "needs hands"}
 NUM_EVIDENCE = 4  # lines of a cause,
+NUM_LINKS = 3  # links of its certificate,
 NUM_REMEDIES = 2  # remedies in full
 NUM_UNKNOWN = 5  # failures that could be so,
 NUM_LOOKALIKES = 2
@@ -150,7 +151,11 @@ def cause_rows(cause: Cause, full: bool) -> Iterator[Row]:
     for citation in cited[: None if full else NUM_EVIDENCE]:
         yield Row(safe(citation.text), short(citation.where), "place")
     said = {c.text for c in cited}
-    yield from (Row(f"so: {safe(text)}") for text in cause.certificate if text not in said)
+    links = [link for link in cause.certificate if link.text not in said]
+    shown = links[: None if full else NUM_LINKS]
+    left = f"; and {count(len(links) - len(shown), 'more link')}: -v" if len(links) > len(shown) else ""
+    if shown:
+        yield Row(f"so: {'; '.join(safe(link.text) for link in shown)}{left}")
     if not full and len(cited) > NUM_EVIDENCE:
         yield Row(f"and {count(len(cited) - NUM_EVIDENCE, 'more line')} of evidence: -v")
 
