@@ -86,8 +86,8 @@ def said(link: Link) -> str:
             f"{named(front.ranks) + ' ' if len(late) > len(front.ranks) else ''}{DONE[front.role]}"
             for front in merged(link.of("awaited", "held", "silent", "untold"))
         )
-        at = sites(link.of("waits"))
-        return f"{named(late)} {be(late)} awaited by {named(link.ranks('waits'))} in {link.place()}{at}: {how}{tail}"
+        at, waiting = sites(link.of("waits")), named(link.ranks("waits"))
+        return f"{named(late)} {be(late)} awaited by {waiting} in {link.place()}{at}: {how}{tail}"
     if link.says == "behind":
         late, done, begun = link.ranks("behind"), link.ranks("done"), link.ranks("begun")
         others = f"{named(done)} completed it" if done else f"{named(begun)} {have(begun)} begun it"

@@ -1,0 +1,81 @@
+"""Where certificates are tested: reads the dumps that they name again, confined, and asks `audit`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from diagnose import bundle, pool
+from diagnose.audit import Claim, Dumps, audit
+from diagnose.certificate import Link
+from diagnose.ledger import KIND, Ledger
+from diagnose.model import Member
+from diagnose.sources import flight_recorder
+from diagnose.verdict import Cause, Verdict
+
+HEAD = 64 << 10
+MAX_LINE = 1 << 20
+READER = "diagnose.ledger"
+
+
+def recheck(path: Path, verdict: Verdict) -> list[tuple[Cause, list[Claim]]]:
+    """Each cause that has a certificate, with its claims. Raises bundle.BundleError."""
+    causes = [cause for cause in verdict.causes if cause.certificate]
+    members = list(bundle.members(str(path))) if causes else []
+    links = [link for cause in causes for link in cause.certificate]
+    dumps = Dumps(ledgers(members, links), groups(members))
+    return [(cause, audit(cause.certificate, cause.ranks, dumps)) for cause in causes]
+
+
+def ledgers(members: Iterable[Member], links: Iterable[Link]) -> dict[str, Ledger | None]:
+    """The dumps that links name, and all beside them where a link is about one that is not named."""
+    fronts = [front for link in links if link.says != "told" for front in link.fronts]
+    cited = {where for front in fronts for where in (*front.where, *front.before)}
+    is_cut = any(len(front.where) < len(front.ranks) for front in fronts)
+    folders = {where.rpartition("/")[0] for where in cited} if is_cut else set()
+    jobs = [
+        pool.Job(num, READER, member)
+        for num, member in enumerate(members)
+        if member.where in cited or (member.where.rpartition("/")[0] in folders and is_dump(member))
+    ]
+    where = {job.number: job.member.where for job in jobs}
+    found: dict[str, Ledger | None] = dict.fromkeys(where.values())
+    for number, events in pool.read(jobs):
+        for event in events:
+            if event.kind == KIND:
+                found[where[number]] = msgspec.convert(event.data, Ledger)
+    return found
+
+
+def is_dump(member: Member) -> bool:
+    try:
+        return flight_recorder.recognises(member.where, member.read(HEAD))
+    except OSError:
+        return False
+
+
+def groups(members: Iterable[Member]) -> Mapping[str, frozenset[frozenset[int]]]:
+    """Group name -> who is in it, as the ranks' hooks tell: gloo's dumps do not."""
+    found: dict[str, set[frozenset[int]]] = {}
+    for member in members:
+        for event in lines(member) if "/events/" in f"/{member.where}" else ():
+            ranks = event.get("ranks")
+            if event.get("event") == "group.created" and isinstance(ranks, list):
+                mine = frozenset(rank for rank in ranks if isinstance(rank, int))
+                found.setdefault(str(event.get("group", "")), set()).add(mine)
+    return {name: frozenset(sets) for name, sets in found.items()}
+
+
+def lines(member: Member) -> Iterator[dict[str, object]]:
+    try:
+        data = member.read()
+    except OSError:
+        return
+    for line in data.splitlines():
+        if b'"group.created"' in line and len(line) < MAX_LINE:
+            try:
+                value = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
+                continue
+            if isinstance(value, dict):
+                yield value
