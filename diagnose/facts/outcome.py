@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from diagnose.activity import of_rank
 from diagnose.asked import stalls
+from diagnose.communicators import advances
 from diagnose.compiling import compilers, moves, spans
 from diagnose.looks import decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -21,12 +22,14 @@ KINDS = {
     ),
     "job.slowed": FactKind(
         "it was slow and moved all along; data: how, moving_share (CPU of the idlest rank; 1 = it went on)",
-        ("agent",),
+        ("agent", "flight_recorder"),
     ),
     "rank.unseen": FactKind(
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
     ),
 }
+SOON_S = 60.0  # between two dumps of a job that was looked at once
+FAILED = ("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", "rank.died")
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -56,6 +59,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         )
         if ended is None or done:
             yield from slowed(last, resolved, evidence)
+    if not called:
+        yield from advanced(evidence)
     yield from unseen(evidence, bool(called))
     seen, silent_s = visited(evidence)
     yield Fact(
@@ -158,6 +163,26 @@ def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
     elif not waiting:
         text = f"no rank waits for another; each uses at least {share:.0%} of a core"
         yield slow(stall, "busy", text, share)
+
+
+def advanced(evidence: Evidence) -> Iterable[Fact]:
+    """Whoever looked thought it was stuck, and every rank got on between two dumps, one soon after the other.
+
+    After longer the job may have gone on at first, and been stuck by the second.
+    """
+    look = decisive(evidence)
+    if look is None or look.cause not in ("foreign", "asked") or any(evidence.of(*FAILED)):
+        return
+    scans = [[e for e in scan if e.kind == "flight.read"] for scan in look.scans]
+    times = [time for scan in scans for e in scan if (time := e.time) is not None]
+    nums, read = advances(look), look.last("flight.read")
+    if len(scans) < 2 or not times or max(times) - min(times) > SOON_S:
+        return
+    if nums and set(nums) == set(read) and len(nums) >= (evidence.num_ranks or 0):
+        few, most = min(nums.values()), max(nums.values())
+        how_many = f"{few}" if few == most else f"{few} to {most}"
+        text = f"not stuck: {named(sorted(nums))} completed {how_many} collectives between two dumps"
+        yield slow(read[min(read)], "advanced", text, 1.0)
 
 
 def all_compile(evidence: Evidence) -> bool:
