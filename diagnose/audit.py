@@ -51,7 +51,7 @@ def audit(links: Iterable[Link], ranks: Iterable[int], dumps: Dumps) -> list[Cla
     about = {rank for link in recorded for front in link.fronts for rank in front.ranks}
     if recorded and ranks and not about & set(ranks):
         found.append(Claim(WRONG, f"it is about {named(sorted(ranks))}", "", f"about {named(sorted(about))}"))
-    settled = {rank for link in recorded for rank in link.ranks("free", "waits", "behind", "silent")}
+    settled = {rank for link in recorded for rank in link.ranks("free", "waits", "behind", "begun", "silent")}
     late = {rank for link in recorded for rank in link.ranks(*LATE)}
     if late:
         text = "each awaited rank itself waits, is behind, left no dump, or waits for nobody"
@@ -136,10 +136,8 @@ def of_dump(link: Link, front: Front, rank: int, where: str, dumps: Dumps) -> st
 
 def find(ledger: Ledger, told: Communicator) -> Group | None:
     """The communicator in one process: by name, else the so-many-th of its description and ranks."""
-    if not told.index:
-        return next(
-            (g for g in ledger.groups if g.name == told.name and (g.ranks or told.ranks) == told.ranks), None
-        )
+    if told.index < 1:
+        return next((g for g in ledger.groups if g.name == told.name and not g.ranks), None)
     alike = [g for g in ledger.groups if g.ranks == told.ranks and g.desc == told.desc]
     alike = [g for g in alike if not told.name or g.name == told.name]
     return alike[told.index - 1] if told.index <= len(alike) else None

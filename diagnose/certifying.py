@@ -36,7 +36,7 @@ class Certifier:
             return []
         heard = [m for m in roots if self.dumps(m.rank)]
         free = [self.link("free", None, [*self.fronts(None, "free", heard)])] if heard else []
-        return [self.wait(w, roots, w.waiting), *free, *self.outward(w, roots)]
+        return [self.wait(w, roots, w.waiting), *free, *self.outward(w, roots, w.waiting)]
 
     def behind(self, w: Waiting, roots: Sequence[Member]) -> list[Link]:
         """The chain that begins at ranks which did not complete, or begin, what the others did."""
@@ -46,7 +46,7 @@ class Certifier:
         begun = [] if done else [m for m in w.waiting if m.has_started(w.seq)]
         parts = [*self.fronts(w, "behind", roots, not done), *self.fronts(w, "done", done)]
         parts += self.fronts(w, "begun", begun, True)
-        return [self.link("behind", w, parts), *self.outward(w, roots)]
+        return [self.link("behind", w, parts), *self.outward(w, roots, begun)]
 
     def arrived(self, w: Waiting) -> list[Link]:
         return [self.link("arrived", w, [*self.fronts(w, "waits", w.waiting)])] if is_recorded(w) else []
@@ -76,11 +76,11 @@ class Certifier:
                 found.append(self.wait(w, late, here, with_site=True))
         return found[:MAX_LINKS]
 
-    def outward(self, first: Waiting, roots: Sequence[Member]) -> list[Link]:
-        """Who waits for those that wait, nearest first, until nobody new is reached."""
+    def outward(self, first: Waiting, roots: Sequence[Member], waiting: Sequence[Member]) -> list[Link]:
+        """Who waits for those, and for these in turn, nearest first, until nobody new is reached."""
         links: list[Link] = []
-        known = {*ranks(roots), *ranks(first.waiting)}
-        todo, seen = deque(ranks(first.waiting)), {id(first)}
+        known = {*ranks(roots), *ranks(waiting)}
+        todo, seen = deque(sorted(known)), {id(first)}
         while todo:
             for num in self.held_up_by.get(todo.popleft(), ()):
                 w = self.waits[num]

@@ -21,10 +21,15 @@ READER = "diagnose.ledger"
 def recheck(path: Path, verdict: Verdict) -> list[tuple[Cause, list[Claim]]]:
     """Each cause that has a certificate, with its claims. Raises bundle.BundleError."""
     causes = [cause for cause in verdict.causes if cause.certificate]
-    members = list(bundle.members(str(path))) if causes else []
-    links = [link for cause in causes for link in cause.certificate]
-    dumps = Dumps(ledgers(members, links), groups(members))
-    return [(cause, audit(cause.certificate, cause.ranks, dumps)) for cause in causes]
+    told = dumps(path, verdict) if causes else Dumps({})
+    return [(cause, audit(cause.certificate, cause.ranks, told)) for cause in causes]
+
+
+def dumps(path: Path, verdict: Verdict) -> Dumps:
+    """What lies there of all that the certificates of a verdict name."""
+    members = list(bundle.members(str(path)))
+    links = [link for cause in verdict.causes for link in cause.certificate]
+    return Dumps(ledgers(members, links), groups(members))
 
 
 def ledgers(members: Iterable[Member], links: Iterable[Link]) -> dict[str, Ledger | None]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
+from diagnose.certificate import Link
 from diagnose.model import Coverage, fold, named
 from diagnose.playbook import Playbook
 from diagnose.verdict import Cause, Stack, Verdict
@@ -150,14 +151,21 @@ def cause_rows(cause: Cause, full: bool) -> Iterator[Row]:
     cited = list({c.text: c for c in reversed(cause.evidence)}.values())[::-1]
     for citation in cited[: None if full else NUM_EVIDENCE]:
         yield Row(safe(citation.text), short(citation.where), "place")
-    said = {c.text for c in cited}
-    links = [link for link in cause.certificate if link.text not in said]
-    shown = links[: None if full else NUM_LINKS]
-    left = f"; and {count(len(links) - len(shown), 'more link')}: -v" if len(links) > len(shown) else ""
-    if shown:
-        yield Row(f"so: {'; '.join(safe(link.text) for link in shown)}{left}")
     if not full and len(cited) > NUM_EVIDENCE:
         yield Row(f"and {count(len(cited) - NUM_EVIDENCE, 'more line')} of evidence: -v")
+    yield from link_rows(
+        [link for link in cause.certificate if link.text not in {c.text for c in cited}], full
+    )
+
+
+def link_rows(links: list[Link], full: bool) -> Iterator[Row]:
+    """The certificate: the dump of a link is that of the rank it is about."""
+    shown = links[: None if full else NUM_LINKS]
+    for link in shown:
+        where = next((w for front in link.fronts for w in front.where), "")
+        yield Row(f"{'so: ' if link is shown[0] else ''}{safe(link.text)}", short(where), "place")
+    if len(links) > len(shown):
+        yield Row(f"and {count(len(links) - len(shown), 'more link')} of the certificate: -v")
 
 
 def remedy_rows(causes: Iterable[Cause], full: bool) -> Iterator[Row]:
