@@ -1,4 +1,4 @@
-"""Certificates of random incidents: what a right verdict rests on is confirmed, and one number changed is not."""
+"""Certificates of random incidents: a right verdict is confirmed, and with one number changed it is not."""
 
 import tempfile
 from pathlib import Path
