@@ -226,7 +226,10 @@ def words_agree(link: Link, dumps: Dumps) -> str:
 
 def members_agree(link: Link, dumps: Dumps) -> str:
     """Whether those it speaks of are members, where anything tells who is."""
-    mine = {rank for front in link.fronts for rank in front.ranks}
+    listed = [rank for front in link.fronts for rank in front.ranks]
+    mine = set(listed)
+    if len(mine) < len(listed):
+        return "it names a rank twice"
     if link.group is None or not link.group.ranks:
         return ""
     if not mine <= set(link.group.ranks):
