@@ -31,6 +31,7 @@ class Dumps(NamedTuple):
 
     ledgers: Mapping[str, Ledger | None]
     members: Mapping[str, frozenset[frozenset[int]]] = {}
+    unread: Mapping[str, str] = {}  # whose reader was late or died, which says nothing of them: why
 
     def beside(self, where: str) -> dict[int, str]:
         """The dumps of one folder by rank; of one that cannot be read its name tells the rank."""
@@ -79,13 +80,18 @@ def of_front(link: Link, front: Front, dumps: Dumps) -> Claim:
         there = [w for at in folders.values() for r, w in dumps.beside(at).items() if r in front.ranks]
         read = next((w for w in there if dumps.ledgers[w] is not None), "")
         return Claim(WRONG if read else OK, text, read, read and "there is one")
-    why = ""
+    why = unread = ""
     for at, rank in enumerate(front.ranks):
         for scan in (front.where, front.before):
-            if scan or scan is front.where:
-                why = why or of_dump(link, front, rank, place(scan, at, rank, dumps), dumps)
+            dump = place(scan, at, rank, dumps) if scan or scan is front.where else None
+            if dump is not None and dump in dumps.unread:
+                unread = unread or f"{dump}: {dumps.unread[dump]}"
+            elif dump is not None:
+                why = why or of_dump(link, front, rank, dump, dumps)
     if not front.ranks:
         why = "no rank is named"
+    if not why and unread:
+        return Claim(OPEN, text, where, unread)
     if not why and front.basis == "report":
         return Claim(OPEN, text, where, "gloo calls done what failed: that it failed, their own errors tell")
     return Claim(WRONG if why else OK, text, where, why)

@@ -29,11 +29,17 @@ def dumps(path: Path, verdict: Verdict) -> Dumps:
     """What lies there of all that the certificates of a verdict name."""
     members = list(bundle.members(str(path)))
     links = [link for cause in verdict.causes for link in cause.certificate]
-    return Dumps(ledgers(members, links), groups(members))
+    found, unread = ledgers(members, links)
+    return Dumps(found, groups(members), unread)
 
 
-def ledgers(members: Iterable[Member], links: Iterable[Link]) -> dict[str, Ledger | None]:
-    """The dumps that links name, and all beside them where a link is about one that is not named."""
+def ledgers(
+    members: Iterable[Member], links: Iterable[Link]
+) -> tuple[dict[str, Ledger | None], dict[str, str]]:
+    """The dumps that links name, and all beside them where a link is about one that is not named.
+
+    And why there is no answer on some: a reader that is late on a busy host says nothing of the dump.
+    """
     fronts = [front for link in links if link.says != "told" for front in link.fronts]
     cited = {where for front in fronts for where in (*front.where, *front.before)}
     is_cut = any(len(front.where) < len(front.ranks) for front in fronts)
@@ -45,11 +51,14 @@ def ledgers(members: Iterable[Member], links: Iterable[Link]) -> dict[str, Ledge
     ]
     where = {job.number: job.member.where for job in jobs}
     found: dict[str, Ledger | None] = dict.fromkeys(where.values())
+    unread: dict[str, str] = {}
     for number, events in pool.read(jobs):
         for event in events:
             if event.kind == KIND:
                 found[where[number]] = msgspec.convert(event.data, Ledger)
-    return found
+            elif event.source == READER:  # the pool's word, not that of the reader
+                unread[where[number]] = str(event.data.get("reason"))
+    return found, unread
 
 
 def is_dump(member: Member) -> bool:

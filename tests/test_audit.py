@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from diagnose import bundle, rechecking
+from diagnose import bundle, pool, rechecking
 from diagnose.audit import OK, OPEN, WRONG, audit
 from diagnose.certificate import Link, said
 from diagnose.cli import group
@@ -209,6 +209,13 @@ def test_a_dump_that_is_gone_or_cannot_be_read_confirms_nothing(tmp_path):
     assert WRONG in outcomes(tmp_path, told)
     (tmp_path / "nccl_trace_rank_5").unlink()
     assert WRONG in outcomes(tmp_path, told)
+
+
+def test_a_reader_that_is_late_refutes_nothing(tmp_path, monkeypatch):
+    late_in_tensor_parallel().write(tmp_path)
+    told = verdict(tmp_path)
+    monkeypatch.setattr(pool, "DEADLINE_S", -100.0)
+    assert OPEN in outcomes(tmp_path, told) and WRONG not in outcomes(tmp_path, told)
 
 
 def test_a_rank_without_a_dump_is_said_to_have_none_and_a_dump_of_it_refutes_that(tmp_path):
