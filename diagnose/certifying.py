@@ -52,17 +52,21 @@ class Certifier:
         return [self.link("arrived", w, [*self.fronts(w, "waits", w.waiting)])] if is_recorded(w) else []
 
     def differs(self, w: Waiting) -> list[Link]:
-        """Who says what at one place of the sequence."""
-        callers = [m for who in w.calls().values() for m in who]
+        """Who says what at one place of the sequence; nothing where only a rank without a dump may differ."""
+        sides = [
+            (call, is_root, [m for m in who if m.is_root(w.seq) == is_root])
+            for call, who in w.calls().items()
+            for is_root in (False, True)
+        ]
+        num_roots = sum(len(who) for _, is_root, who in sides if is_root)
+        if not is_recorded(w) or len(w.calls()) < 2 > num_roots:
+            return []
         parts = [
             msgspec.structs.replace(front, call=call, is_root=is_root)
-            for call in w.calls()
-            for is_root in (False, True)
-            for front in self.fronts(
-                w, "calls", [m for m in w.calls()[call] if m.is_root(w.seq) == is_root], with_site=True
-            )
+            for call, is_root, who in sides
+            for front in self.fronts(w, "calls", who, with_site=True)
         ]
-        return [self.link("differs", w, parts)] if is_recorded(w) and callers else []
+        return [self.link("differs", w, parts)]
 
     def circle(self, circle: Iterable[int]) -> list[Link]:
         """Each of the waits of a circle, with the place of the call."""
