@@ -33,18 +33,31 @@ class Dumps(NamedTuple):
 
 def newest(look: Look) -> Dumps:
     """What each rank left last, and who moved between its last two dumps."""
-    files: dict[int, dict[str, list[Event]]] = {}
-    heads: dict[int, Event] = {}
-    for event in (e for scan in look.scans for e in scan if e.rank is not None):
-        assert event.rank is not None
-        if event.kind == "flight.group_read":
-            name = event.where.partition("#")[0]
-            files.setdefault(event.rank, {}).setdefault(name, []).append(event)
-        elif event.kind == "flight.read":
-            heads[event.rank] = event
-    last = {rank: list(told.values())[-2:] for rank, told in files.items()}
+    heads = look.last("flight.read")
+    last = last_two(look)
     moved = {rank for rank, told in last.items() if len({state(one) for one in told}) > 1}
     return Dumps({rank: told[-1] for rank, told in last.items()}, heads, moved)
+
+
+def last_two(look: Look) -> dict[int, list[list[Event]]]:
+    """What the last two dumps of each rank say of its groups, the newest last."""
+    files: dict[int, dict[str, list[Event]]] = {}
+    for event in (e for scan in look.scans for e in scan if e.kind == "flight.group_read"):
+        if event.rank is not None:
+            name = event.where.partition("#")[0]
+            files.setdefault(event.rank, {}).setdefault(name, []).append(event)
+    return {rank: list(told.values())[-2:] for rank, told in files.items()}
+
+
+def advances(look: Look) -> dict[int, int]:
+    """How many collectives each rank completed between its last two dumps; of those that moved at all."""
+    found = {}
+    for rank, told in last_two(look).items():
+        if len(told) == 2 and state(told[0]) != state(told[1]):
+            before = {(named(e), e.data.get("pg_id")): frontier(e)[1] for e in told[0]}
+            after = {(named(e), e.data.get("pg_id")): frontier(e)[1] for e in told[1]}
+            found[rank] = sum(max(0, done - before.get(key, 0)) for key, done in after.items())
+    return found
 
 
 def state(events: Iterable[Event]) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from diagnose.certificate import Front, Link
 from diagnose.judge import Needs, ask, effects, hits, unexplained
 from diagnose.merged import merge
 from diagnose.model import Evidence, Fact, Finding, Status
@@ -24,7 +25,6 @@ def present(finding: Finding, findings: Sequence[Finding], facts: Sequence[Fact]
     others = {f.failure for f in findings if f.status is Status.PRESENT}
     mine = [f for f in finding.facts if not f.ranks or not finding.ranks or set(f.ranks) & set(finding.ranks)]
     mine += more(mine, finding, facts)
-    chain = [f for f in facts if f.kind in {"collective.awaited", "collective.behind"}]
     return Cause(
         failure=finding.failure,
         title=failure.title,
@@ -36,7 +36,7 @@ def present(finding: Finding, findings: Sequence[Finding], facts: Sequence[Fact]
         since=finding.since,
         summary=" ".join(failure.summary.split()),
         evidence=cite(mine),
-        certificate=[f.text for f in chain if set(f.ranks) & set(finding.ranks)],
+        certificate=certificate(finding, facts),
         explains=sorted(effects(finding.failure, book) & others),
         lookalikes=failure.lookalikes,
         remedies=[
@@ -45,6 +45,27 @@ def present(finding: Finding, findings: Sequence[Finding], facts: Sequence[Fact]
             for m in [book.remedies[r]]
         ],
     )
+
+
+def certificate(finding: Finding, facts: Sequence[Fact]) -> list[Link]:
+    """What the dumps say of the ranks of a finding; of waits that no dump shows, the words alone.
+
+    Of the waits for one rank the first is enough.
+    """
+    chain = [f for f in facts if f.kind in {"collective.awaited", "collective.behind"}]
+    found: dict[str, Link] = {}
+    shown: set[int] = set()
+    for fact in [*finding.facts, *(f for f in chain if f not in finding.facts)]:
+        links = fact.data.get("certificate")
+        links = links if isinstance(links, list) else []
+        if not links and fact in chain:
+            where = [event.where for event in fact.events[:1]]
+            links = [Link("told", fact.text, fronts=[Front("told", fact.ranks, where=where)])]
+        mine = set(fact.ranks) & set(finding.ranks)
+        if mine and not (fact in chain and mine <= shown):
+            found |= {link.text: link for link in links if link.text not in found}
+            shown |= mine if links else set()
+    return list(found.values())
 
 
 def more(used: Sequence[Fact], finding: Finding, facts: Sequence[Fact]) -> list[Fact]:

@@ -89,5 +89,6 @@ def at(member: Member, side: Mapping[str, object], launched: int, completed: int
     event = member.event
     if event is not None:
         rows = [first] if isinstance(first := side.get("first"), list) else []
-        event = msgspec.structs.replace(event, data={"entries": rows})
+        told = {key: event.data.get(key) for key in ("ranks", "desc")}
+        event = msgspec.structs.replace(event, data={**told, "entries": rows, "side": dict(side)})
     return Member(member.rank, launched, completed, member.moved, event)

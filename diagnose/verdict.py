@@ -5,6 +5,7 @@ Keys may be added to it: these types, unlike the playbook's, read past what they
 
 import msgspec
 
+from diagnose.certificate import Link
 from diagnose.model import Coverage
 
 SCHEMA = "diagnose/verdict/1"
@@ -41,7 +42,7 @@ class Cause(msgspec.Struct, frozen=True):
     summary: str = ""
     evidence: list[Citation] = []
     against: list[Citation] = []
-    certificate: list[str] = []
+    certificate: list[Link] = []
     explains: list[str] = []
     lookalikes: list[str] = []
     remedies: list[Advice] = []

@@ -20,7 +20,7 @@ MEMORY = 768 << 20  # address space: the interpreter takes 100 MB of it, an hone
 
 
 class Request(msgspec.Struct):
-    """One file to read, by a module of `diagnose.sources`."""
+    """One file to read, by a module of `diagnose.sources`, or another of ours by its full name."""
 
     source: str
     where: str
@@ -28,7 +28,8 @@ class Request(msgspec.Struct):
 
 
 def answer(request: Request, data: bytes) -> list[Event]:
-    source = importlib.import_module(f"diagnose.sources.{request.source}")
+    name = request.source if "." in request.source else f"diagnose.sources.{request.source}"
+    source = importlib.import_module(name)
     member = Member(request.where, len(data), lambda: io.BytesIO(data))
     return [clean(event) for event in source.parse(member)]
 

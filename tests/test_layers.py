@@ -24,7 +24,7 @@ LINES = ours("dumps frontiers logs messages ras_json ras_text signatures text tr
 READINGS = (
     *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places"),
-    *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles"),
+    *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles", "certifying"),
     *("standing", "leaving", "graphs", "asked"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
@@ -33,20 +33,31 @@ MAY: dict[str, set[str]] = {
     "diagnose": {"diagnose.*", *SHARED},
     "diagnose.model": set(),
     "diagnose.needs": set(),
-    **dict.fromkeys(ours("coverage ground playbook scoring story verdict"), ours("model")),
+    **dict.fromkeys(ours("certificate coverage ground playbook scoring story"), ours("model")),
+    "diagnose.verdict": ours("model certificate"),
     **dict.fromkeys(WORDS, ours("model")),
     **{name: {"diagnose.model", *LINES, *WORDS} for name in (*LINES, "diagnose.sources")},
     **{
-        f"diagnose.{name}": {"diagnose.model", *WORDS, *(f"diagnose.{one}" for one in READINGS[:num])}
+        f"diagnose.{name}": {
+            "diagnose.model",
+            "diagnose.certificate",
+            *WORDS,
+            *(f"diagnose.{one}" for one in READINGS[:num]),
+        }
         for num, name in enumerate(READINGS)
     },
-    "diagnose.facts": {"diagnose.model", *WORDS, *(f"diagnose.{name}" for name in READINGS)},
+    "diagnose.facts": {
+        "diagnose.model",
+        "diagnose.certificate",
+        *WORDS,
+        *(f"diagnose.{name}" for name in READINGS),
+    },
     "diagnose.merged": ours("model looks activity"),
     "diagnose.clocks": ours("model values"),
     "diagnose.judge": READER,
-    "diagnose.conclude": {*READER, *ours("judge merged")},
+    "diagnose.conclude": {*READER, *ours("certificate judge merged")},
     "diagnose.drilling": ours("model ground needs scoring story"),
-    "diagnose.render": {*READER, "diagnose.render.*"},
+    "diagnose.render": {*READER, "diagnose.certificate", "diagnose.render.*"},
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
     "probes.rank_hook": {f"{HOOK}.*", "diagnose_rank.*", "sitecustomize"},  # the one it hides

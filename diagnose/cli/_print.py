@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
 import click
 
@@ -10,9 +11,11 @@ from diagnose.playbook import Playbook
 from diagnose.render import json, markdown, terminal
 from diagnose.verdict import Verdict
 
+T = TypeVar("T")
 
-def read(work: Callable[[], Verdict]) -> Verdict:
-    """A verdict, or one line about what cannot be read."""
+
+def read(work: Callable[[], T]) -> T:
+    """What was read, a verdict most often, or one line about what cannot be read."""
     try:
         return work()
     except BundleError as error:

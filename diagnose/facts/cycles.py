@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from diagnose.activity import of_rank, own_frame
 from diagnose.calls import differing
+from diagnose.certifying import Certifier
 from diagnose.circles import circles
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -63,6 +64,7 @@ def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:
             "groups": groups,
             "sites": [places.get(rank, "") for rank in sorted(circle)],
             "resolved": look.resolved_after_s is not None,
+            "certificate": Certifier(waits, look).circle(circle),
         },
         since=min(times, default=None),
         events=events,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from diagnose import fingerprints, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, roots
+from diagnose.certifying import Certifier
 from diagnose.looks import Look, decisive, looks, steps_made
 from diagnose.losses import AFTER, ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -90,7 +91,7 @@ def statement(
         kind=kind,
         text=f"at #{w.seq} of {w.group.title()} {text}",
         ranks=sorted(ranks(members)),
-        data={**w.data(look), **data},
+        data={**w.data(look), **data, "certificate": Certifier([], look).differs(w)},
         since=w.since(),
         events=[m.event for m in [*members, *w.group.members] if m.event],
     )
@@ -194,7 +195,12 @@ def ahead(waits: Sequence[Waiting], look: Look, evidence: Evidence) -> Iterable[
                 kind="collective.skipped",
                 text=f"{who} past step {theirs}, where the others wait, with fewer collectives",
                 ranks=ranks(past),
-                data={**w.data(look), "aspect": "op", "majority": True},
+                data={
+                    **w.data(look),
+                    "aspect": "op",
+                    "majority": True,
+                    "certificate": Certifier(waits, look).awaited(w, past),
+                },
                 since=w.since(),
                 events=[m.event for m in past if m.event] or w.events(),
             )

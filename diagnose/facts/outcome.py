@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from diagnose.activity import WORKING, frames, of_rank
 from diagnose.asked import stalls
+from diagnose.communicators import advances
 from diagnose.compiling import compilers, moves, spans
 from diagnose.looks import Look, decisive, looks
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -20,14 +21,16 @@ KINDS = {
         "no step, collective or phase for longer than allowed; data: resolved", ("agent",)
     ),
     "job.slowed": FactKind(
-        "it was slow and moved all along; data: how (resumed, compiling, working, busy), moving_share "
-        "(CPU of the idlest rank; 1 = it went on)",
-        ("agent",),
+        "it was slow and moved all along; data: how (resumed, compiling, working, busy, advanced), "
+        "moving_share (CPU of the idlest rank; 1 = it went on)",
+        ("agent", "flight_recorder"),
     ),
     "rank.unseen": FactKind(
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
     ),
 }
+SOON_S = 60.0  # between two dumps of a job that was looked at once
+FAILED = ("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", "rank.died")
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -57,6 +60,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         )
         if ended is None or done:
             yield from slowed(last, resolved, evidence)
+    if not called:
+        yield from advanced(evidence)
     yield from unseen(evidence, bool(called))
     seen, silent_s = visited(evidence)
     yield Fact(
@@ -170,6 +175,26 @@ def at_work(look: Look, rank: int) -> bool:
         return False
     places = {tuple(frames(event)) for event in look.each(rank, "stack.read")}
     return doing.is_ in {"import", "compile"} or (doing.is_ in WORKING and len(places) > 1)
+
+
+def advanced(evidence: Evidence) -> Iterable[Fact]:
+    """Whoever looked thought it was stuck, and every rank got on between two dumps, one soon after the other.
+
+    After longer the job may have gone on at first, and been stuck by the second.
+    """
+    look = decisive(evidence)
+    if look is None or look.cause not in ("foreign", "asked") or any(evidence.of(*FAILED)):
+        return
+    scans = [[e for e in scan if e.kind == "flight.read"] for scan in look.scans]
+    times = [time for scan in scans for e in scan if (time := e.time) is not None]
+    nums, read = advances(look), look.last("flight.read")
+    if len(scans) < 2 or not times or max(times) - min(times) > SOON_S:
+        return
+    if nums and set(nums) == set(read) and len(nums) >= (evidence.num_ranks or 0):
+        few, most = min(nums.values()), max(nums.values())
+        how_many = f"{few}" if few == most else f"{few} to {most}"
+        text = f"not stuck: {named(sorted(nums))} completed {how_many} collectives between two dumps"
+        yield slow(read[min(read)], "advanced", text, 1.0)
 
 
 def all_compile(evidence: Evidence) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from diagnose.activity import of_rank
+from diagnose.certificate import Link
+from diagnose.certifying import Certifier
 from diagnose.compiling import compilers, spans
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
@@ -48,6 +50,7 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
     refused = unread(evidence)
     compiling = compilers(look, evidence, spans(evidence), set(num_waits))
     coming = may_come(look, evidence, waits)
+    certifier = Certifier(waits, look)
     for w in waits:
         yield waited(w, look)
         absent = [m for m in w.awaited if m.rank not in num_waits and not m.moved]
@@ -56,23 +59,30 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
             m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, look))
         ]
         roots = [m for m in absent if is_late(m, w, look, evidence)]
-        yield from never_joined(w, roots, coming, compiling, look)
+        yield from never_joined(w, roots, coming, compiling, look, certifier)
         late = [m for m in w.behind if w.group.in_order or num_waits[m.rank] == 1]
         if late and not blurred:
-            yield root("collective.behind", w, late, look, "completed it, though launched")
+            links = certifier.behind(w, late)
+            yield root("collective.behind", w, late, look, "completed it, though launched", links)
         if not blurred and w.is_all_there() and not any(m.rank in behind for m in w.waiting):
-            yield from arrived(w, num_waits, look)
+            yield from arrived(w, num_waits, look, certifier)
 
 
 def never_joined(
-    w: Waiting, roots: list[Member], coming: set[int], compiling: Collection[int], look: Look
+    w: Waiting,
+    roots: list[Member],
+    coming: set[int],
+    compiling: Collection[int],
+    look: Look,
+    certifier: Certifier,
 ) -> Iterable[Fact]:
     """Who is awaited; of those that may yet come only a later look can tell. Who compiles is told apart."""
     parts: dict[tuple[bool, bool], list[Member]] = {}
     for member in roots:
         parts.setdefault((member.rank in coming, member.rank in compiling), []).append(member)
     for (is_open, compiles), some in sorted(parts.items()):
-        fact = root("collective.awaited", w, some, look, "come to it" if w.inferred else "launched it")
+        done = "come to it" if w.inferred else "launched it"
+        fact = root("collective.awaited", w, some, look, done, certifier.awaited(w, some))
         data = {**fact.data, "compiles": compiles}
         yield msgspec.structs.replace(fact, open=is_open, data=data)
 
@@ -150,7 +160,7 @@ def waited(w: Waiting, look: Look) -> Fact:
     )
 
 
-def root(kind: str, w: Waiting, roots: list[Member], look: Look, done: str) -> Fact:
+def root(kind: str, w: Waiting, roots: list[Member], look: Look, done: str, links: list[Link]) -> Fact:
     mine = ranks(roots)
     silent = [m.rank for m in roots if m.event is None and m.launched < 0]
     note = f"; no dump of {named(silent)}" if silent else ""
@@ -159,14 +169,14 @@ def root(kind: str, w: Waiting, roots: list[Member], look: Look, done: str) -> F
         kind=kind,
         text=f"{named(mine)} {has} not {done}: {w.said()}{note}",
         ranks=mine,
-        data={**w.data(look), "dumped": not silent},
+        data={**w.data(look), "dumped": not silent, "certificate": links},
         since=w.since(),
         events=[m.event for m in roots if m.event] or w.events(),
         inferred=w.inferred,
     )
 
 
-def arrived(w: Waiting, num_waits: Mapping[int, int], look: Look) -> Iterable[Fact]:
+def arrived(w: Waiting, num_waits: Mapping[int, int], look: Look, certifier: Certifier) -> Iterable[Fact]:
     """All launched and none completed, unless a member waits in another communicator for something."""
     if w.group.in_order:
         is_free = len(w.heads) == len(w.waiting)
@@ -178,7 +188,7 @@ def arrived(w: Waiting, num_waits: Mapping[int, int], look: Look) -> Iterable[Fa
         kind="collective.arrived",
         text=f"every member launched {w.place()}, and none completed it",
         ranks=ranks(w.waiting),
-        data=w.data(look),
+        data={**w.data(look), "certificate": certifier.arrived(w)},
         since=w.since(),
         events=w.events(),
         inferred=w.group.name == INIT,  # by the hooks' word alone: what they wait for there, no dump tells

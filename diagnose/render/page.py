@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
+from diagnose.certificate import Link
 from diagnose.model import Coverage, fold, named
 from diagnose.playbook import Playbook
 from diagnose.verdict import Cause, Stack, Verdict
@@ -21,6 +22,7 @@ SYMPTOM = {
 }
 RISK = {"restarts_job": "restarts the job", "drains_node": "drains the node", "needs_hands": "needs hands"}
 NUM_EVIDENCE = 4  # lines of a cause,
+NUM_LINKS = 3  # links of its certificate,
 NUM_REMEDIES = 2  # remedies in full
 NUM_UNKNOWN = 5  # failures that could be so,
 NUM_LOOKALIKES = 2
@@ -149,10 +151,21 @@ def cause_rows(cause: Cause, full: bool) -> Iterator[Row]:
     cited = list({c.text: c for c in reversed(cause.evidence)}.values())[::-1]
     for citation in cited[: None if full else NUM_EVIDENCE]:
         yield Row(safe(citation.text), short(citation.where), "place")
-    said = {c.text for c in cited}
-    yield from (Row(f"so: {safe(text)}") for text in cause.certificate if text not in said)
     if not full and len(cited) > NUM_EVIDENCE:
         yield Row(f"and {count(len(cited) - NUM_EVIDENCE, 'more line')} of evidence: -v")
+    yield from link_rows(
+        [link for link in cause.certificate if link.text not in {c.text for c in cited}], full
+    )
+
+
+def link_rows(links: list[Link], full: bool) -> Iterator[Row]:
+    """The certificate: the dump of a link is that of the rank it is about."""
+    shown = links[: None if full else NUM_LINKS]
+    for link in shown:
+        where = next((w for front in link.fronts for w in front.where), "")
+        yield Row(f"{'so: ' if link is shown[0] else ''}{safe(link.text)}", short(where), "place")
+    if len(links) > len(shown):
+        yield Row(f"and {count(len(links) - len(shown), 'more link')} of the certificate: -v")
 
 
 def remedy_rows(causes: Iterable[Cause], full: bool) -> Iterator[Row]:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from diagnose import verdict
+from diagnose.certificate import Link
 from diagnose.model import Coverage
 from diagnose.playbook import Failure, Limits, Playbook, Source
 from diagnose.render import json, markdown, terminal
@@ -76,7 +77,7 @@ CAUSE = Cause(
             for n in (11, 12)
         ),
     ],
-    certificate=["rank 3 waits for nobody"],
+    certificate=[Link("told", "rank 3 waits for nobody")],
     explains=["slow_not_stuck"],
     lookalikes=[
         "A hang: its compile time no longer grows between two looks.",
