@@ -23,13 +23,14 @@ STATES = (
     "worker.dumped",
     "interpreter.asked",
 )
+RAISED = "raised"  # the folder of what ranks leave that an exception ends
 DECISIVE = ("stalled", "asked", "raised", "died", "ended")  # a scheduled dump alone proves no wait
 
 
 class Look(Record, frozen=True, dict=True):
     """One look: `scans` holds its events, a list for each scan in order of time."""
 
-    cause: str  # stalled | asked | raised | died | ended | schedule | foreign
+    cause: str  # stalled | asked | raised | died | ended | schedule | crashed | left | foreign
     time: float | None
     scans: list[list[Event]]
     resolved_after_s: float | None = None  # the job went on, or ended well, so long after the look
@@ -94,6 +95,27 @@ def looks(evidence: Evidence) -> list[Look]:
     begun_at = [begin(event) or 0.0 for event in taken]
     later = [[other for other, at in zip(found, begun_at, strict=True) if at > mine] for mine in begun_at]
     return [overtaken(look, after) for look, after in zip(found, later, strict=True)]
+
+
+def left(evidence: Evidence) -> Look | None:
+    """The dumps that ranks left themselves as an exception ended them, if any did.
+
+    Of a rank without one it holds what the look at the first crash shows: together they miss the fewest.
+    """
+    own = [e for e in evidence.of(*STATES) if folder(e) == RAISED]
+    if not own or not any(evidence.of("evidence.taken")):  # else they are in the one look there is
+        return None
+    ranks = {event.rank for event in own}
+    crash = next((look for look in looks(evidence) if look.cause == "crashed"), None)
+    scans = [[e for e in scan if e.rank not in ranks] for scan in crash.scans] if crash else []
+    told = [e.time for e in evidence.of("flight.dumped") if folder(e) == RAISED and e.time is not None]
+    well = [e for e in evidence.of("command.ended") if e.data.get("exit_code") == 0]
+    return Look(
+        cause="left",
+        time=max(told, default=None),
+        scans=[scan for scan in [*scans, own] if scan],
+        resolved_after_s=0.0 if well else None,
+    )
 
 
 def stepped(evidence: Evidence, begun: float | None, until: float | None) -> Iterable[float]:

@@ -95,6 +95,10 @@ def report(value: BaseException, traceback: "TracebackType | None", thread: str)
     emit("exception.raised", "error", **data)
     if thread != "MainThread":
         return
+    if me.has_group:
+        from . import recorder
+
+        quiet("recorder", recorder.at_raise)
     whole = "".join(TracebackException(type(value), value, traceback).format())
     inner = {
         "message": f"{kind}: {text}",

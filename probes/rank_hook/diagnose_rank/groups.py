@@ -163,6 +163,7 @@ def _made(
         me.num_groups += 1
         ranks = world.pg_group_ranks.get(group) or {}
         backend = str(world.pg_map[group][0])
+        me.backends.update(_names(world, group, backend))
         emit(
             "group.created",
             group=str(name),
@@ -172,6 +173,12 @@ def _made(
             timeout_s=quiet("timeout", _timeout, c10d, backend, args, kwargs),
             index=me.num_groups - 1,
         )
+
+
+def _names(world: "Any", group: "Any", backend: str) -> "set[str]":
+    """What moves a group's tensors: `gloo`, or `nccl` and more; `cpu:gloo,cuda:nccl` names one for each device."""
+    config = str(world.pg_backend_config.get(group, "") or backend)
+    return {part.rpartition(":")[2] for part in config.split(",")} - {""}
 
 
 def _timeout(c10d: "Any", backend: str, args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
