@@ -24,13 +24,23 @@ STATES = (
     "interpreter.asked",
 )
 RAISED = "raised"  # the folder of what ranks leave that an exception ends
-DECISIVE = ("stalled", "asked", "raised", "died", "ended")  # a scheduled dump alone proves no wait
+WATCHDOG = "watchdog"  # the folder of what NCCL's watchdog writes as a collective times out
+STALLS = ("stalled", "asked", "expiring", "foreign")
+DECISIVE = (
+    "stalled",
+    "asked",
+    "expiring",
+    "watchdog",
+    "raised",
+    "died",
+    "ended",
+)  # a scheduled dump alone proves no wait
 
 
 class Look(Record, frozen=True, dict=True):
     """One look: `scans` holds its events, a list for each scan in order of time."""
 
-    cause: str  # stalled | asked | raised | died | ended | schedule | crashed | left | foreign
+    cause: str  # one of DECISIVE, or schedule | crashed | left | foreign
     time: float | None
     scans: list[list[Event]]
     resolved_after_s: float | None = None  # the job went on, or ended well, so long after the look
@@ -79,7 +89,7 @@ def looks(evidence: Evidence) -> list[Look]:
         # What is noticed to have moved after a rank has crashed moved before that.
         cause = event.data.get("cause")
         goes_on = ended if cause == "crashed" else moved
-        if cause == "stalled":  # then samples had the time to say how far each rank was
+        if cause in ("stalled", "expiring"):  # then samples had the time to say how far each rank was
             goes_on = sorted([*moved, *stepped(evidence, begun, event.time)])
         after = next((t for t in goes_on if begun is not None and t >= begun), None)
         found.append(
@@ -94,7 +104,17 @@ def looks(evidence: Evidence) -> list[Look]:
         )
     begun_at = [begin(event) or 0.0 for event in taken]
     later = [[other for other, at in zip(found, begun_at, strict=True) if at > mine] for mine in begun_at]
-    return [overtaken(look, after) for look, after in zip(found, later, strict=True)]
+    return [
+        *by_watchdog(states, bool(well)),
+        *(overtaken(look, after) for look, after in zip(found, later, strict=True)),
+    ]
+
+
+def by_watchdog(states: Iterable[Event], is_well: bool) -> Iterable[Look]:
+    """What NCCL's watchdog left as a collective timed out: each rank's last moment of the hang."""
+    own = [event for event in states if folder(event) == WATCHDOG]
+    if own:
+        yield Look(cause=WATCHDOG, time=None, scans=[own], resolved_after_s=0.0 if is_well else None)
 
 
 def left(evidence: Evidence) -> Look | None:
@@ -195,7 +215,7 @@ def decisive(evidence: Evidence) -> Look | None:
     failures = [e.time for e in evidence.of("rank.died", "exception.raised") if e.time is not None]
     first = min(failures, default=None)
     before = [k for k in found if first is None or k.time is None or k.time <= first]
-    stalls = [k for k in before if k.cause in ("stalled", "asked", "foreign")]
+    stalls = [k for k in before if k.cause in STALLS]
     if stalls:
         return stalls[-1]
     return before[-1] if before else found[0] if found else None

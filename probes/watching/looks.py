@@ -12,7 +12,7 @@ from probes import deadline, disks
 from probes.watching.look import Look
 from probes.watching.rank import Rank
 
-_LIMIT_S = 15.0
+_LIMIT_S = 20.0  # two scans, in each of which every rung may take its whole time
 _COVERED_S = 5.0  # a look that began this short a while ago has seen it
 
 Say = Callable[..., None]  # say(attempt, rank, kind, **data)

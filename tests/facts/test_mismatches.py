@@ -83,7 +83,7 @@ def test_the_dumps_at_the_crash_are_preferred_to_what_is_left_later():
 
 
 def test_what_ranks_leave_as_they_raise_adds_to_what_the_look_at_the_crash_missed():
-    """The look came too late for rank 3, which had left its own dump; rank 0 was ended before it could raise."""
+    """The look came too late for rank 3, which had left its own dump; rank 0 had no time to raise."""
     double = [*[OPS[0]] * 6, "all_reduce|[[10]]|Double"]
     crash = [dump(0, 7, 7), say("gloo.size_mismatched", 2), look("crashed")]
     own = [dump(1, 7, 7, scan="raised"), dump(3, 7, 7, ops=double, scan="raised"), reset(1), reset(3)]

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from probes import procfs
-from probes.attaching import around, dumps, logs, reach
+from probes import dumps, procfs
+from probes.attaching import around, logs, reach
 from probes.watching.rank import Rank
 from probes.watching.table import Table
 

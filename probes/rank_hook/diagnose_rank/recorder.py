@@ -17,13 +17,16 @@ RAISED = "raised"  # the folder of the dumps of ranks that raise
 _reported: "list[int]" = []
 
 
+def maker() -> "Callable[[], object] | None":
+    """What dumps this torch's recorder; None where there is none, or torch is not imported."""
+    c10d = sys.modules.get("torch._C._distributed_c10d")
+    return next((make for name in _MAKERS if (make := getattr(c10d, name, None)) is not None), None)
+
+
 def body() -> bytes:
     """This rank's dump, JSON or pickle; empty where this torch has no recorder. Needs the interpreter."""
-    c10d = sys.modules.get("torch._C._distributed_c10d")
-    makers: "list[Callable[[], object]]" = [
-        make for name in _MAKERS if (make := getattr(c10d, name, None)) is not None
-    ]
-    told = makers[0]() if makers else b""
+    make = maker()
+    told = b"" if make is None else make()
     return told if isinstance(told, bytes) else b""
 
 
