@@ -1,4 +1,4 @@
-"""Whom the others wait for by NCCL's RAS alone: processes it calls dead, ranks with fewer operations launched.
+"""Whom the others wait for by NCCL's RAS alone: processes it calls dead, ranks with fewer launches.
 
 Counts are of launches: equal ones prove nothing, and unequal ones are normal for a moment. Pure.
 """
