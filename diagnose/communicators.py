@@ -161,7 +161,7 @@ def failed(look: Look, evidence: Evidence, found: Mapping[Key, Mine]) -> set[tup
     if not (is_after(look, evidence) and retires(evidence)):
         return set()
     told = {e.rank for e in evidence.events if is_loss(e) and not later(e, look)}
-    if look.cause == "crashed" and any(evidence.of("gloo.size_mismatched")):
+    if look.cause in ("crashed", "left") and any(evidence.of("gloo.size_mismatched")):
         told |= {rank for mine in found.values() for rank in mine}  # it ended what all were in
     last: dict[int, tuple[float, Key]] = {}
     for key, mine in found.items():

@@ -23,13 +23,24 @@ STATES = (
     "worker.dumped",
     "interpreter.asked",
 )
-DECISIVE = ("stalled", "asked", "raised", "died", "ended")  # a scheduled dump alone proves no wait
+RAISED = "raised"  # the folder of what ranks leave that an exception ends
+WATCHDOG = "watchdog"  # the folder of what NCCL's watchdog writes as a collective times out
+STALLS = ("stalled", "asked", "expiring", "foreign")
+DECISIVE = (
+    "stalled",
+    "asked",
+    "expiring",
+    "watchdog",
+    "raised",
+    "died",
+    "ended",
+)  # a scheduled dump alone proves no wait
 
 
 class Look(Record, frozen=True, dict=True):
     """One look: `scans` holds its events, a list for each scan in order of time."""
 
-    cause: str  # stalled | asked | raised | died | ended | schedule | foreign
+    cause: str  # one of DECISIVE, or schedule | crashed | left | foreign
     time: float | None
     scans: list[list[Event]]
     resolved_after_s: float | None = None  # the job went on, or ended well, so long after the look
@@ -78,7 +89,7 @@ def looks(evidence: Evidence) -> list[Look]:
         # What is noticed to have moved after a rank has crashed moved before that.
         cause = event.data.get("cause")
         goes_on = ended if cause == "crashed" else moved
-        if cause == "stalled":  # then samples had the time to say how far each rank was
+        if cause in ("stalled", "expiring"):  # then samples had the time to say how far each rank was
             goes_on = sorted([*moved, *stepped(evidence, begun, event.time)])
         after = next((t for t in goes_on if begun is not None and t >= begun), None)
         found.append(
@@ -93,7 +104,38 @@ def looks(evidence: Evidence) -> list[Look]:
         )
     begun_at = [begin(event) or 0.0 for event in taken]
     later = [[other for other, at in zip(found, begun_at, strict=True) if at > mine] for mine in begun_at]
-    return [overtaken(look, after) for look, after in zip(found, later, strict=True)]
+    return [
+        *by_watchdog(states, bool(well)),
+        *(overtaken(look, after) for look, after in zip(found, later, strict=True)),
+    ]
+
+
+def by_watchdog(states: Iterable[Event], is_well: bool) -> Iterable[Look]:
+    """What NCCL's watchdog left as a collective timed out: each rank's last moment of the hang."""
+    own = [event for event in states if folder(event) == WATCHDOG]
+    if own:
+        yield Look(cause=WATCHDOG, time=None, scans=[own], resolved_after_s=0.0 if is_well else None)
+
+
+def left(evidence: Evidence) -> Look | None:
+    """The dumps that ranks left themselves as an exception ended them, if any did.
+
+    Of a rank without one it holds what the look at the first crash shows: together they miss the fewest.
+    """
+    own = [e for e in evidence.of(*STATES) if folder(e) == RAISED]
+    if not own or not any(evidence.of("evidence.taken")):  # else they are in the one look there is
+        return None
+    ranks = {event.rank for event in own}
+    crash = next((look for look in looks(evidence) if look.cause == "crashed"), None)
+    scans = [[e for e in scan if e.rank not in ranks] for scan in crash.scans] if crash else []
+    told = [e.time for e in evidence.of("flight.dumped") if folder(e) == RAISED and e.time is not None]
+    well = [e for e in evidence.of("command.ended") if e.data.get("exit_code") == 0]
+    return Look(
+        cause="left",
+        time=max(told, default=None),
+        scans=[scan for scan in [*scans, own] if scan],
+        resolved_after_s=0.0 if well else None,
+    )
 
 
 def stepped(evidence: Evidence, begun: float | None, until: float | None) -> Iterable[float]:
@@ -173,7 +215,7 @@ def decisive(evidence: Evidence) -> Look | None:
     failures = [e.time for e in evidence.of("rank.died", "exception.raised") if e.time is not None]
     first = min(failures, default=None)
     before = [k for k in found if first is None or k.time is None or k.time <= first]
-    stalls = [k for k in before if k.cause in ("stalled", "asked", "foreign")]
+    stalls = [k for k in before if k.cause in STALLS]
     if stalls:
         return stalls[-1]
     return before[-1] if before else found[0] if found else None

@@ -3,7 +3,7 @@
 from diagnose.looks import Look
 from diagnose.model import Event, Evidence
 
-AFTER = ("raised", "died", "ended", "crashed")  # gloo calls retired what failed: its rank looks ahead
+AFTER = ("raised", "died", "ended", "crashed", "left")  # gloo calls retired what failed: its rank looks ahead
 TIMEOUTS = {"gloo.timed_out", "nccl.watchdog_timed_out", "gloo.barrier_failed"}
 LOSSES = {"gloo.connection_closed", "gloo.connection_reset"}
 TIMED_OUT = ("imed out waiting", "collective operation timeout", "failed to pass monitoredBarrier")

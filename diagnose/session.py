@@ -138,6 +138,8 @@ class Session:
                 )
                 seconds = f"{silent:.0f} s" if isinstance(silent, int | float) else "long"
                 self.screen.say(f"diagnose: no progress{who} for {seconds}; taking evidence\n")
+            elif kind == "job.expiring":
+                self.screen.say("diagnose: a collective is about to time out; taking evidence\n")
             elif kind == "job.progressed":
                 self.screen.say("diagnose: it moves again\n")
             elif kind == "evidence.taken" and event.get("cause") == "stalled":

@@ -19,7 +19,12 @@ from diagnose.model import Event, Evidence, Record
 from diagnose.waitgraph import stuck
 from diagnose.waiting import Group, Member, Waiting, ranks
 
-CAUSES = ("stalled", "asked", "foreign")  # after a failure ranks stand where its cleaning up left them
+CAUSES = (
+    "stalled",
+    "asked",
+    "expiring",
+    "foreign",
+)  # after a failure ranks stand where its cleaning up left them
 IN_BACKWARD = "_engine_run_backward"  # DDP waits in here, and no frame says so
 NATIVE = ("c10d::Work::wait", "c10d::Reducer::finalize_backward", "c10d::ProcessGroup", "gloo::transport")
 TOGETHER = ("all_", "_all_", "reduce_scatter", "_reduce_scatter", "barrier", "monitored_barrier", "backward")
@@ -171,7 +176,7 @@ def may_come(look: Look, evidence: Evidence, found: Iterable[Waiting]) -> set[in
     coming: set[int] = set()
     for wait in found:
         callers = [stands[rank] for rank in ranks(wait.waiting) if rank in stands]
-        if (wait.inferred or look.cause == "asked") and not is_late(callers, look, evidence):
+        if (wait.inferred or look.cause in ("asked", "expiring")) and not is_late(callers, look, evidence):
             awaited = [stands[rank] for rank in ranks(wait.awaited) if rank in stands]
             coming |= {one.rank for one in awaited if is_at_work(one, look) and not is_long(one, evidence)}
     return coming

@@ -19,6 +19,7 @@ from probes.files import atomic_write
 from probes.watching import death, strays
 from probes.watching.followed import Followed
 from probes.watching.host import Host
+from probes.watching.left import Left
 from probes.watching.looks import Looks
 from probes.watching.rank import Rank
 from probes.watching.sampler import SAMPLE_S, Sampler
@@ -48,6 +49,7 @@ class Agent:
         self.host = Host(self.spool)
         self.schedule = Schedule(self.spool)
         self.looks = Looks(self.spool, self._say)
+        self.left = Left(self.spool, self._say_of)
         self.stalls = Stalls(given.attempt, given.stall_after, given.stall_after_first, self._say)
         self.wake = Wake()
         self.parent_fd = death.open_pidfd(given.parent_pid, 0) if given.parent_pid else -1
@@ -64,7 +66,9 @@ class Agent:
 
     def _say(self, attempt: str, rank: int | None, kind: str, **data: Any) -> None:
         log = self._log(attempt)
-        is_news = kind.endswith((".refused", ".died", ".stalled", ".stopped", ".lost", ".unwatched"))
+        is_news = kind.endswith(
+            (".refused", ".died", ".stalled", ".stopped", ".lost", ".unwatched", ".expiring")
+        )
         (log.warning if is_news else log.info)(kind, rank=rank, **data)
 
     def _say_of(self, one: Rank, kind: str, **data: Any) -> None:
@@ -130,6 +134,7 @@ class Agent:
             self.table_due = now + TABLE_S
             self.table.refresh()
             self.followed.scan()
+            self.left.take()
         self._read_hooks(now)
         self.stalls.follow(self.followed.current())
         for one in list(self.followed.ranks.values()):
@@ -137,8 +142,10 @@ class Agent:
         self.host.listen(self.stalls.attempt)
         self._bury(set())
         ranks = self.followed.current()
-        if self.stalls.watch(ranks, now):
-            self.looks.want("stalled", now)
+        if cause := self.stalls.watch(ranks, now):
+            self.looks.want(cause, now)
+            for one in ranks:
+                self.left.note(one)
         self.looks.begin(ranks, now)
         if not self.stalls.silence.stalled and self.looks.fd < 0:
             self.schedule.take(ranks, now, self._say_newest)
@@ -149,6 +156,7 @@ class Agent:
         for event in self.followed.read():
             if event.get("event") == "group.created":
                 self.schedule.start(str(event.get("attempt")), now)
+                self.stalls.limit(event.get("timeout_s"))
             elif event.get("event") == "exception.raised" and (one := self.followed.get(event)):
                 one.is_ending = one.is_ending or event.get("thread") == "MainThread"
                 self._sample(one)  # what it had open, and took, when it failed
@@ -185,6 +193,7 @@ class Agent:
             self.sampler.update(one)  # its page outlives it
             data = {**told._asdict(), "after_signal_by_us": by_us, "num_steps": one.num_steps}
             self._say_of(one, "rank.died", pid=one.pid, **data)
+            self.left.note(one)
             self.sampler.forget(one.pid)
             self.host.read(one, is_dead=True)
             self.host.listen(one.attempt)
@@ -208,6 +217,9 @@ class Agent:
             self._sample(one)
         self._bury({one.pidfd for one in self.followed.ranks.values()})
         self.host.listen(self.stalls.attempt)
+        for one in self.followed.ranks.values():
+            self.left.note(one)
+        self.left.take()
         me = os.times()
         cpu_s = round(me.user + me.system + me.children_user + me.children_system, 2)
         self._say(self.given.attempt, None, "agent.ended", reason=reason, cpu_s=cpu_s)

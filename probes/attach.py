@@ -11,8 +11,8 @@ import sys
 import time
 from typing import Any
 
-from probes import deadline, layout, procfs, stacks
-from probes.attaching import around, dumps, logs, reach
+from probes import deadline, dumps, layout, procfs, stacks
+from probes.attaching import around, logs, reach
 from probes.emit import open_log
 from probes.files import atomic_write
 from probes.watching import standing

@@ -26,12 +26,22 @@ class Frontier(NamedTuple):
 
 
 def parse(body: bytes) -> dict[str, Any] | None:
-    """The dump as the control server returns it; None for anything else."""
+    """The dump as the control server returns it; None for anything else, pickles too."""
     try:
         dump = json.loads(body)
     except ValueError:
         return None
     return dump if isinstance(dump, dict) and ("pg_config" in dump or "entries" in dump) else None
+
+
+def is_dump(body: bytes) -> bool:
+    """Whether it may be one: an older torch has only pickles."""
+    return body[:2] == b"\x80\x02" or parse(body) is not None
+
+
+def ending(body: bytes) -> str:
+    """What the file of a dump is called at its end."""
+    return "pickle" if body[:1] == b"\x80" else "json"
 
 
 def frontiers(dump: Mapping[str, Any]) -> dict[str, Frontier]:
@@ -75,6 +85,22 @@ def waiting_in(dump: Mapping[str, Any]) -> str:
     return ""
 
 
+def expires_s(dump: Mapping[str, Any], share: float) -> float | None:
+    """When (unix s) the first of this rank's open collectives will have used `share` of its timeout.
+
+    >>> open = {"retired": False, "time_created_ns": 100_000_000_000, "timeout_ms": 10_000}
+    >>> expires_s({"entries": [open, open | {"retired": True, "timeout_ms": 1}]}, 0.7)
+    107.0
+    """
+    found = []
+    for entry in dump.get("entries") or ():
+        if isinstance(entry, dict) and not (entry.get("retired") or entry.get("state") == "completed"):
+            made, limit = entry.get("time_created_ns"), entry.get("timeout_ms")
+            if isinstance(made, int) and isinstance(limit, int) and made > 0 and limit > 0:
+                found.append(made / 1e9 + share * limit / 1e3)
+    return min(found, default=None)
+
+
 def progress_s(before: Mapping[str, Frontier], after: Mapping[str, Frontier], now: float) -> float | None:
     """When (unix s) this rank last moved, judged by two dumps of it; None if no frontier moved.
 
@@ -99,7 +125,7 @@ def ask(sockets: Mapping[int, str], limit_s: float) -> dict[int, control.Reply]:
     """The dumps of many ranks at once; a reply that is no dump becomes an error."""
     replies = control.post_many({rank: (path, HANDLER) for rank, path in sockets.items()}, limit_s)
     return {
-        rank: reply if reply.error or parse(reply.body) else reply._replace(error="the answer is no dump")
+        rank: reply if reply.error or is_dump(reply.body) else reply._replace(error="the answer is no dump")
         for rank, reply in replies.items()
     }
 
@@ -119,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     if reply.error:
         log.warning("flight.refused", rank=given.rank, reason=reply.error)
         return 0
-    path = os.path.join(given.out, f"rank-{given.rank or 0:05d}.json")
+    path = os.path.join(given.out, f"rank-{given.rank or 0:05d}.{ending(reply.body)}")
     os.makedirs(given.out, exist_ok=True)
     atomic_write(path, reply.body)
     far = {group: [f.launched, f.completed] for group, f in frontiers(parse(reply.body) or {}).items()}

@@ -1,7 +1,7 @@
 """Ask NCCL's RAS service for the state of a running job: one query, one deadline, nothing changed.
 
-Never asked by the agent itself: queries are known to have crashed jobs of NCCL 2.27.3 (NVIDIA/nccl#1762). A
-person who does ask gets the plain `STATUS`, as JSON where the service knows it (2.28.7 and later).
+Queries are known to have crashed jobs (NVIDIA/nccl#1669, #1718, #1762, #2346: 2.26 to 2.29), so the agent
+asks at a stall only with `DIAGNOSE_RAS=1`: plain `STATUS`, as JSON where it is known (2.28.7 and later).
 """
 
 import argparse

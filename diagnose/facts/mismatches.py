@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from diagnose import fingerprints, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, roots
 from diagnose.certifying import Certifier
-from diagnose.looks import Look, decisive, looks, steps_made
+from diagnose.looks import Look, decisive, left, looks, steps_made
 from diagnose.losses import AFTER, ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
@@ -61,7 +61,9 @@ def by_text(
 
 def recorded(evidence: Evidence) -> Iterable[Fact]:
     best = decisive(evidence)
-    first = [look for look in looks(evidence) if look.cause == "crashed"]  # as close to the failure as can be
+    own = left(evidence)
+    crashed = [look for look in looks(evidence) if look.cause == "crashed"]
+    first = [own] if own else crashed  # as close to the failure as can be
     is_clear = best is not None and best.cause not in AFTER and best.resolved_after_s is None
     for look in [best, *first] if is_clear else [*first, best]:
         if look is None:
@@ -71,7 +73,8 @@ def recorded(evidence: Evidence) -> Iterable[Fact]:
         if found:
             yield from found
             return
-        yield from ahead(waits, look, evidence)
+        if look is not own:  # there who left no dump may as well have been in it
+            yield from ahead(waits, look, evidence)
 
 
 def mismatch(w: Waiting, look: Look, evidence: Evidence) -> Iterable[Fact]:

@@ -17,6 +17,7 @@ from diagnose.compiling import compilers, spans
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
 from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.ras_counts import missing
 from diagnose.rendezvous import INIT
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
@@ -40,7 +41,23 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     facts = list(of_look(look, waits, evidence)) if look else []
     yield from facts
     if not any(fact.kind == "collective.awaited" for fact in facts):
-        yield from by_text(evidence)
+        yield from list(by_text(evidence)) or (by_ras(evidence) if not facts else ())
+
+
+def by_ras(evidence: Evidence) -> Iterable[Fact]:
+    """Whom NCCL's own service misses, where no recorder tells more."""
+    for told in missing(evidence):
+        data: dict[str, object] = {"op": told.op, "awaited": told.ranks, "compiles": False}
+        yield Fact(
+            kind="collective.awaited",
+            text=f"{named(told.ranks)} {told.text}",
+            ranks=told.ranks,
+            data={**data, "resolved": ended_well(evidence)},
+            since=told.events[0].time,
+            events=told.events,
+            open=not told.is_sure,
+            inferred=True,
+        )
 
 
 def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterable[Fact]:

@@ -89,7 +89,7 @@ class Local:
 
     def _begin(self) -> None:
         job = self.job
-        for folder in (f"attempts/{ATTEMPT}/flight/watchdog", "sock", "elastic"):
+        for folder in (f"attempts/{ATTEMPT}/flight/watchdog", "sock", "pipes", "elastic"):
             (self.spool / folder).mkdir(parents=True)
         (self.spool / follow.MARK).write_text(self.mark)
         (self.spool / follow.OWNER).write_bytes(os.fsencode(job.run))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from probes import procfs
+from probes import dumps, procfs
 from probes.rank_hook.diagnose_rank.names import attempt_name
 from probes.watching import death
 from probes.watching.rank import Rank, from_claim
@@ -14,6 +14,12 @@ from probes.watching.tail import Tails
 
 Say = Callable[..., None]  # say(rank, kind, **data)
 Key = tuple[str, int]  # attempt, rank
+_TOLD = {
+    "inductor_cache": "TORCHINDUCTOR_CACHE_DIR",
+    "triton_cache": "TRITON_CACHE_DIR",
+    "dump_file": dumps.FILES[0],
+    "dump_pipe": dumps.PIPE,
+}
 
 
 class Followed:
@@ -48,7 +54,7 @@ class Followed:
             elif event.get("event") == "control.listening" and (known := self.get(event)):
                 known.socket = event.get("socket") or known.socket
             elif event.get("event") == "phase.started" and (known := self.get(event)):
-                known.environ = {**known.environ, **caches_told(event)}
+                known.environ = {**known.environ, **settings_told(event)}
         return events
 
     def get(self, event: dict[str, Any]) -> Rank | None:
@@ -117,10 +123,9 @@ class Followed:
         return told
 
 
-def caches_told(event: dict[str, Any]) -> dict[str, str]:
-    """The compile caches that a rank says it uses: it may have set them after its start."""
-    names = {"inductor_cache": "TORCHINDUCTOR_CACHE_DIR", "triton_cache": "TRITON_CACHE_DIR"}
-    return {name: str(event[key]) for key, name in names.items() if isinstance(event.get(key), str)}
+def settings_told(event: dict[str, Any]) -> dict[str, str]:
+    """Compile caches and dump files that a rank says it uses: it may have set them after its start."""
+    return {name: str(event[key]) for key, name in _TOLD.items() if isinstance(event.get(key), str)}
 
 
 def _from_environ(marked: Marked, base: str) -> Rank:

@@ -8,14 +8,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from probes import connections, control, deadline, flight, procfs, source, stacks
+from probes import connections, control, deadline, dumps, flight, procfs, source, stacks
 from probes.files import atomic_write
 from probes.redact import redact
 from probes.watching import places, process, standing
 from probes.watching.deeper import Deeper
 from probes.watching.rank import Rank
 
-FLIGHT_S, STACK_S, SIGNAL_S, BETWEEN_S, PLACES_S, NATIVE_S = 1.5, 2.0, 1.0, 2.0, 1.5, 8.0
+FLIGHT_S, PIPE_S, STACK_S, SIGNAL_S, BETWEEN_S, PLACES_S, NATIVE_S = 1.5, 3.0, 2.0, 1.0, 2.0, 1.5, 8.0
 
 Say = Callable[..., None]  # say(kind, rank, **data)
 
@@ -149,13 +149,26 @@ class Look:
                 self.dumb.add((rank, "control_server"))
                 self.say("flight.refused", rank, reason=reply.error)
             else:
-                path = self._write("flight", by_rank[rank], "json", reply.body)
-                self.say("flight.dumped", rank, path=path, dir=self.time_dir, scan=self.scan)
+                self._keep_dump(by_rank.pop(rank), reply.body, "control_server")
+        if self.may_signal:  # the pipe makes the rank itself write something
+            self._by_pipe([one for one in by_rank.values() if (one.rank, "pipe") not in self.dumb])
         if self.scan == 1:
             asked = {r: (s, "wait_counter_values") for r, s in sockets.items()}
             for rank, reply in control.post_many(asked, 0.5).items():
                 if not reply.error:
                     self.say("wait_counters.read", rank, counters=reply.body.decode(errors="replace")[:4000])
+
+    def _by_pipe(self, ranks: list[Rank]) -> None:
+        for rank, told in dumps.ask(ranks, PIPE_S).items():
+            if isinstance(told, str):
+                self.dumb.add((rank, "pipe"))
+                self.say("flight.refused", rank, via="pipe", reason=told)
+            else:
+                self._keep_dump(next(one for one in ranks if one.rank == rank), told.body, "pipe")
+
+    def _keep_dump(self, one: Rank, body: bytes, via: str) -> None:
+        path = self._write("flight", one, flight.ending(body), body)
+        self.say("flight.dumped", one.rank, path=path, dir=self.time_dir, scan=self.scan, via=via)
 
     def _stacks(self, ranks: list[Rank]) -> None:
         left = {one.rank: one for one in ranks}

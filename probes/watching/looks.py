@@ -8,11 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from probes import deadline, disks
+from probes import deadline, disks, ras
+from probes.files import atomic_write
 from probes.watching.look import Look
 from probes.watching.rank import Rank
 
-_LIMIT_S = 15.0
+_LIMIT_S = 20.0  # two scans, in each of which every rung may take its whole time
+RAS_S = 4.0
 _COVERED_S = 5.0  # a look that began this short a while ago has seen it
 
 Say = Callable[..., None]  # say(attempt, rank, kind, **data)
@@ -102,3 +104,19 @@ def _look(fd: int, ranks: list[Rank], spool: str, cause: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: look.hurry())
     say("disks.read", None, full=disks.look())
     look.take()
+    if os.environ.get("DIAGNOSE_RAS") == "1" and cause in ("stalled", "expiring"):
+        ask_ras(look.folder, say)
+
+
+def ask_ras(folder: str, say: Callable[..., None]) -> None:
+    """NCCL's word on the job, where the operator allows it: a query is known to have crashed ranks."""
+    where = os.environ.get("NCCL_RAS_ADDR") or ras.DEFAULT
+    answer = ras.ask(where, RAS_S, RAS_S / 2)
+    if answer.error:
+        say("ras.refused", None, address=where, reason=answer.error)
+        return
+    name = f"host/{int(time.time())}/ras.txt"
+    path = os.path.join(folder, name)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    atomic_write(path, answer.body)
+    say("ras.dumped", None, path=f"attempts/{os.path.basename(folder)}/{name}", num_bytes=len(answer.body))

@@ -33,6 +33,7 @@ class Rank:
     asked: float = 0.0  # when its flight recorder was last asked
     frontiers: dict[str, Frontier] = field(default_factory=dict)
     waiting: str = ""  # the collective it waits in, when last asked in a silence
+    expires: float = 0.0  # when that has used most of its timeout; 0: it waits in none
     num_steps: int = 0
     num_progress: int = 0
     phase: str = ""

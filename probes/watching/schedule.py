@@ -61,7 +61,7 @@ class Schedule:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         say("evidence.started", None, time_dir=time_dir, cause=cause)
         for rank, body in bodies.items():
-            name = f"{layout.rank_name(rank)}.json"
+            name = f"{layout.rank_name(rank)}.{flight.ending(body)}"
             atomic_write(os.path.join(folder, name), body)
             path = f"attempts/{self.attempt}/flight/{time_dir}/{name}"
             say("flight.dumped", rank, path=path, dir=time_dir, scan=1)

@@ -1,4 +1,8 @@
-"""Is the job moving? Steps and phases come from state pages; collectives are asked for only in a silence."""
+"""Is the job moving? Steps and phases come from state pages; collectives are asked for only in a silence.
+
+A collective that has used most of its timeout is looked at before that: afterwards nothing is left
+of the hang.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,6 +13,7 @@ from probes.watching.progress import Progress, Silence, Stall
 from probes.watching.rank import Rank
 
 _QUERY_S, _LONGEST_PAUSE_S, _SHORTEST_PAUSE_S = 1.0, 15.0, 2.0
+_EXPIRING = 0.7  # of a timeout
 _SURE_S = 1.0  # by then a rank whose collective failed has said so
 
 Say = Callable[..., None]  # say(attempt, rank, kind, **data)
@@ -23,6 +28,7 @@ class Stalls:
         self.shortest_s = max(_SHORTEST_PAUSE_S, after_s / 4)
         self.pause_s, self.due, self.asked = self.shortest_s, 0.0, 0.0
         self.is_unwatched = False
+        self.expiring: dict[int, float] = {}  # rank: its last progress when it was looked at for its timeout
         self.unsure: dict[
             int, tuple[float, float]
         ] = {}  # rank: when its collective ended, and when to believe it
@@ -31,6 +37,7 @@ class Stalls:
         """Take up new ranks, drop gone ones; a new attempt starts from nothing."""
         if ranks and ranks[0].attempt != self.attempt:
             self.attempt, self.silence = ranks[0].attempt, Silence(self.after_s, self.first_s)
+            self.expiring = {}
         here = {one.rank: one for one in ranks}
         for rank in [rank for rank in self.silence.last if rank not in here]:
             self.silence.drop(rank)
@@ -38,22 +45,34 @@ class Stalls:
             if rank not in self.silence.last:
                 self.silence.add(rank, one.found)
 
+    def limit(self, timeout_s: object) -> None:
+        """A group was made: its collectives end after so long, and are to be looked at before."""
+        if isinstance(timeout_s, int | float) and timeout_s > 0:
+            asked_s = max(_SHORTEST_PAUSE_S, timeout_s / 4)
+            self.shortest_s = min(self.shortest_s, asked_s)
+            self.pause_s = min(self.pause_s, self.shortest_s)
+
     def moved(self, rank: int, when: float, kind: str) -> None:
         """A state page says that something moved."""
         self.silence.moved(rank, when, kind)
         self.pause_s, self.due = self.shortest_s, 0.0
 
-    def watch(self, ranks: list[Rank], now: float) -> bool:
-        """Ask what must be asked, say what is to be said; True where a look is wanted. `now` is monotonic."""
+    def watch(self, ranks: list[Rank], now: float) -> str:
+        """Ask what must be asked, say what is to be said; the cause of a look, where one is wanted.
+
+        `now` is monotonic.
+        """
         self._believe(ranks, now)
         longest, silence = self.silence.longest_s(now), self.silence
         is_near = bool(silence.signals) and not silence.stalled and longest >= silence.threshold_s
+        is_near = is_near or bool(self._expire(ranks, now))
         if longest >= self.shortest_s and (now >= self.due or (is_near and now - self.asked >= 1.0)):
             self._ask(ranks, now)
         if self.unsure and not silence.stalled:
-            return False  # it may have gone on
+            return ""  # it may have gone on
         told = silence.check(now)
         if isinstance(told, Stall):
+            self.expiring = {}
             self.say(
                 self.attempt,
                 None,
@@ -63,7 +82,7 @@ class Stalls:
                 ranks=told.ranks,
                 signal=told.signal,
             )
-            return True
+            return "stalled"
         if isinstance(told, Progress):
             after_s = round(told.after_s, 3)
             self.say(
@@ -72,7 +91,30 @@ class Stalls:
         elif longest >= self.first_s and not silence.signals and not self.is_unwatched:
             self.is_unwatched = True
             self.say(self.attempt, None, "job.unwatched", missing=["step", "collective", "phase"])
-        return False
+        return self._warn(ranks, now)
+
+    def _expire(self, ranks: list[Rank], now: float) -> list[Rank]:
+        """Ranks whose open collective has used most of its timeout, as they told when last asked."""
+        if self.silence.stalled or self.expiring:
+            return []
+        return [one for one in ranks if one.expires and now >= one.expires and not one.is_ending]
+
+    def _warn(self, ranks: list[Rank], now: float) -> str:
+        """Say once that collectives are about to time out; `expiring` where they are to be looked at."""
+        last = self.silence.last
+        if back := sorted(rank for rank, then in self.expiring.items() if last.get(rank, then) > then):
+            after_s = round(max(now - self.expiring[rank] for rank in back), 3)
+            self.expiring = {}
+            self.say(self.attempt, None, "job.progressed", after_s=after_s, moved="collective", ranks=back)
+        near = self._expire(ranks, now)
+        if not near or self.asked < max(one.expires for one in near):
+            return ""
+        self.expiring = {one.rank: last[one.rank] for one in near if one.rank in last}
+        silent_s = round(max(self.silence.silent_s(one.rank, now) for one in near), 3)
+        self.say(
+            self.attempt, None, "job.expiring", silent_s=silent_s, share=_EXPIRING, ranks=[*self.expiring]
+        )
+        return "expiring"
 
     def _believe(self, ranks: list[Rank], now: float) -> None:
         """A collective that ended was a move, unless its rank raises at once: then it had failed."""
@@ -94,6 +136,8 @@ class Stalls:
                 continue
             dump = flight.parse(replies[one.rank].body) or {}
             far, one.waiting = flight.frontiers(dump), flight.waiting_in(dump)
+            due = flight.expires_s(dump, _EXPIRING)
+            one.expires = clock.now + due - clock.wall if due else 0.0
             when = flight.progress_s(one.frontiers, far, clock.wall)
             launched = flight.has_launched(one.frontiers, far)
             since, one.asked, one.frontiers = one.asked or one.found, clock.now, far

@@ -82,6 +82,23 @@ def test_the_dumps_at_the_crash_are_preferred_to_what_is_left_later():
     assert told(*events) == [("collective.mismatched", [2], "size", True)]
 
 
+def test_what_ranks_leave_as_they_raise_adds_to_what_the_look_at_the_crash_missed():
+    """The look came too late for rank 3, which had left its own dump; rank 0 had no time to raise."""
+    double = [*[OPS[0]] * 6, "all_reduce|[[10]]|Double"]
+    crash = [dump(0, 7, 7), say("gloo.size_mismatched", 2), look("crashed")]
+    own = [dump(1, 7, 7, scan="raised"), dump(3, 7, 7, ops=double, scan="raised"), reset(1), reset(3)]
+    own += [say("flight.dumped", rank, dir="raised") for rank in (1, 3)]
+    assert told(*crash, *own, num_ranks=4) == [("collective.mismatched", [3], "dtype", True)]
+    assert told(*crash, num_ranks=4) == [("collective.mismatched", [0, 2], "size", False)]
+
+
+def test_who_left_no_dump_as_others_raised_is_not_said_to_have_gone_on():
+    """Rank 1 made a step more than the others count: it may be in the call that ended them."""
+    own = [dump(0, 7, 7, scan="raised"), dump(2, 7, 7, scan="raised"), reset(0), reset(2)]
+    own += [say("rank.sampled", rank, num_steps=6 + (rank == 1)) for rank in range(3)]
+    assert told(*own, look("schedule", 50.0, ["40"])) == []
+
+
 def test_what_is_noticed_to_have_moved_after_the_crash_moved_before_it():
     """The first step was slow and counted as a stall; the sample that shows it over comes after the abort."""
     double = [*[OPS[0]] * 6, "all_reduce|[[10]]|Double"]

@@ -318,3 +318,17 @@ def test_a_dump_that_leaves_out_what_is_done_does_not_make_its_rank_late():
 def test_one_name_with_two_rank_sets_is_two_groups():
     events = [nccl(0, 5, 4, "split", (0,)), nccl(1, 9, 9, "split", (1,))]
     assert ("collective.awaited", (1,)) not in told(*events)
+
+
+def test_what_the_watchdog_left_is_of_the_hang_itself_though_the_ranks_have_died_since():
+    """NCCL's own dumps, each rank's by itself: better than a look that found nobody."""
+    own = [dump(r, 7, 6, scan="watchdog") for r in (0, 1, 3)] + [dump(2, 6, 6, scan="watchdog")]
+    events = [*own, say("rank.died", 0, time=99.0, signal=6), look("died", 103.0, ["102"])]
+    assert seen(*events) == {("collective.awaited", (2,))}
+
+
+def test_a_look_before_the_timeout_shows_who_was_late_for_it():
+    early = [dump(r, 7, 6) for r in (0, 1, 3)] + [dump(2, 6, 6), look("expiring")]
+    failed = [say("exception.raised", r, time=105.0, message="Timed out waiting 8000ms") for r in (0, 1)]
+    assert seen(*early, *failed) == {("collective.awaited", (2,))}
+    assert seen(*early, say("job.progressed", None, time=104.0)) == {("collective.awaited", (2,))}, "resolved"

@@ -105,9 +105,13 @@ def test_two_ranks_of_torchrun_tell_all_that_the_contract_says(runner: Any, pyth
         *begins,
         *["group.created"] * 3,
         "step.first_completed",
+        "flight.dumped",
         "exception.raised",
         "rank.exiting",
     ]
+    told = runner.one(1, "flight.dumped")
+    recorded = json.loads(Path(runner.spool, told["path"]).read_text())["entries"]
+    assert (told["dir"], [e["collective_seq_id"] for e in recorded]) == ("raised", [1, 2, 3])
     for event in runner.events(0) + runner.events(1):
         assert (event["v"], event["source"], event["run"], event["attempt"]) == (1, "rank_hook", "r1", "1")
         assert event["level"] in ("info", "error") and event["node"] and event["time"] > 1e9

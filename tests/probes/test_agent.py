@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,48 @@ def test_a_hang_is_called_looked_at_twice_and_its_end_is_told(job: Job) -> None:
     died = wait_for(lambda: job.events("rank.died", 0), 10)[0]
     assert died["exit_code"] == 3 and died["signal"] is None
     assert ranks[0].wait(5) == 3
+
+
+def hook_said(job: Job, kind: str, rank: int) -> list[dict[str, Any]]:
+    return [event for event in job.said(writer=f"rank-{rank:05d}") if event["event"] == kind]
+
+
+WITHOUT_SERVER = """
+import torch._C._distributed_c10d as c10d
+del c10d._WorkerServer
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.ranks
+def test_ranks_whose_torch_has_no_control_server_answer_by_a_thread_of_the_hook(job: Job) -> None:
+    pytest.importorskip("torch")
+    start_ranks(job, WITHOUT_SERVER + HANG, 2)
+    job.agent("--stall-after-first", "60", stall_after=4.0)
+    told = wait_for(lambda: hook_said(job, "control.listening", 1), 40)[0]
+    assert told["by"] == "hook" and Path(told["socket"]).stat().st_mode & 0o777 == 0o600
+    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "stalled"], 60)[0]
+    for folder in taken["time_dirs"]:
+        for rank in (0, 1):
+            dump = json.loads((job.spool / f"attempts/1/flight/{folder}/rank-{rank:05d}.json").read_text())
+            assert max(e["collective_seq_id"] for e in dump["entries"]) == (4 if rank == 0 else 3)
+
+
+@pytest.mark.torch
+@pytest.mark.ranks
+def test_ranks_are_looked_at_before_their_collective_times_out(job: Job) -> None:
+    """The stall would be called after a minute; after eight seconds gloo calls done what failed."""
+    pytest.importorskip("torch")
+    start_ranks(job, HANG.replace("seconds=120", "seconds=8"), 2)
+    job.agent(stall_after=60.0)
+    expiring = wait_for(lambda: job.events("job.expiring"), 60)[0]
+    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "expiring"], 20)[0]
+    assert expiring["ranks"] == [0] and not job.events("job.stalled")
+    dump = json.loads((job.spool / f"attempts/1/flight/{taken['time_dir']}/rank-00000.json").read_text())
+    last = dump["entries"][-1]
+    assert (last["collective_seq_id"], last["retired"], last["timeout_ms"]) == (4, False, 8000)
+    raised = wait_for(lambda: hook_said(job, "exception.raised", 0), 20)[0]
+    assert expiring["time"] < raised["time"] and "imed out" in raised["message"]
 
 
 @pytest.mark.parametrize("ending", [["sleep", "300"], ["sh", "-c", "read x; exit 7"]])

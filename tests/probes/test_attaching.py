@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from probes import procfs
-from probes.attaching import around, dumps, logs, reach
+from probes import dumps, procfs
+from probes.attaching import around, logs, reach
 from probes.watching.rank import Rank
 from probes.watching.table import Table
 
@@ -113,9 +113,10 @@ def test_a_recorder_is_asked_through_its_pipe_and_one_that_nobody_reads_is_left_
     (tmp_path / "dump_0").write_bytes(b"at once")
     os.utime(tmp_path / "dump_0", (time.time() + 60, time.time() + 60))
     told = {"TORCH_NCCL_DEBUG_INFO_PIPE_FILE": stem, "TORCH_FR_DUMP_TEMP_FILE": str(tmp_path / "dump_")}
-    dumps.ask([rank(os.getpid(), number, **told) for number in (0, 1)])
+    told = dumps.ask([rank(os.getpid(), number, **told) for number in (0, 1)], 0.5)
     assert os.read(reader, 9) == b"1"
     os.close(reader)
+    assert told == {0: "no whole dump within 0.5 s", 1: "dump pipe: No such device or address"}
 
 
 HANDLED = "import signal, sys, time\n{}\nprint('up', flush=True)\ntime.sleep(60)"

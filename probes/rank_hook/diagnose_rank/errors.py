@@ -80,6 +80,10 @@ def report(value: BaseException, traceback: "TracebackType | None", thread: str)
     if not me.is_rank() or any([one is value for one in _reported]):
         return
     _reported[:] = [value]
+    if me.has_group and thread == "MainThread" and not isinstance(value, KeyboardInterrupt):
+        from . import recorder
+
+        quiet("recorder", recorder.at_raise)  # first: a launcher that ends the others is as fast
     frames = _frames(traceback)
     if isinstance(value, KeyboardInterrupt):
         # Loading more would run `eval`, and the interpreter would forget that it is to end by SIGINT.

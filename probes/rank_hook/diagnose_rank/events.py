@@ -76,10 +76,14 @@ def _is_torn(fd: int) -> bool:
 
 def write_whole(path: str, text: str) -> None:
     """Write a file so that a reader sees the old one or the new one; raises OSError."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: str, raw: bytes) -> None:
+    """The same for bytes; raises OSError."""
     draft = f"{path}.{os.getpid()}.tmp"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        raw = text.encode("utf-8", "backslashreplace")
         if os.write(fd, raw) != len(raw):
             raise OSError("short write")
     except OSError:

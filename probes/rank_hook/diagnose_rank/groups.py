@@ -4,6 +4,7 @@ import os
 import sys
 from time import monotonic
 
+from . import names
 from .claiming import become, write_claim
 from .session import emit, me, number, quiet
 from .state import HAS_GROUP
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     Before = Callable[["tuple[Any, ...]", "dict[str, Any]"], float]
     After = Callable[["Any", "float | None", "tuple[Any, ...]", "dict[str, Any]", bool], None]
 
+_DUMP_FILES = ("TORCH_FR_DUMP_TEMP_FILE", "TORCH_NCCL_DEBUG_INFO_TEMP_FILE")
 _seen: "set[str]" = set()
 
 
@@ -96,6 +98,7 @@ def _init_begins(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
         if me.page is not None:
             me.page.enter(1)
         me.num_inits += 1
+        quiet("recorder", _own_folder)
         backend = _argument(args, kwargs, "backend", 0)
         emit(
             "phase.started",
@@ -105,8 +108,27 @@ def _init_begins(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:
             world_size=me.world_size or number("WORLD_SIZE"),
             address=_address(args, kwargs),
             timeout_s=_given_timeout(args, kwargs),
+            dump_file=_dump_file(),
+            dump_pipe=os.environ.get("TORCH_NCCL_DEBUG_INFO_PIPE_FILE"),
         )
     return monotonic()
+
+
+def _dump_file() -> "str | None":
+    """The prefix of the file that NCCL's watchdog dumps into; programs may have set it after their start."""
+    return next((value for name in _DUMP_FILES if (value := os.environ.get(name))), None)
+
+
+def _own_folder() -> None:
+    """After a launcher's restart the watchdog's dumps are the new attempt's; the setting is the old one's."""
+    theirs = f"{names.attempt_dir(me.spool, os.environ.get('DIAGNOSE_ATTEMPT') or '1')}/"
+    own = f"{names.attempt_dir(me.spool, me.attempt)}/"
+    for name in _DUMP_FILES:
+        value = os.environ.get(name, "")
+        if theirs != own and value.startswith(theirs):
+            path = own + value[len(theirs) :]
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            os.environ[name] = path
 
 
 def _claim(rank: int) -> None:
@@ -163,6 +185,7 @@ def _made(
         me.num_groups += 1
         ranks = world.pg_group_ranks.get(group) or {}
         backend = str(world.pg_map[group][0])
+        me.backends.update(_names(world, group, backend))
         emit(
             "group.created",
             group=str(name),
@@ -172,6 +195,12 @@ def _made(
             timeout_s=quiet("timeout", _timeout, c10d, backend, args, kwargs),
             index=me.num_groups - 1,
         )
+
+
+def _names(world: "Any", group: "Any", backend: str) -> "set[str]":
+    """What moves a group's tensors; `cpu:gloo,cuda:nccl` names one for each device."""
+    config = str(world.pg_backend_config.get(group, "") or backend)
+    return {part.rpartition(":")[2] for part in config.split(",")} - {""}
 
 
 def _timeout(c10d: "Any", backend: str, args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> float:

@@ -53,6 +53,11 @@ def errors_path(root: str, attempt: str, rank: int) -> str:
     return f"{root}/attempts/{attempt}/errors/{rank_name(rank)}.json"
 
 
+def raised_path(root: str, attempt: str, rank: int) -> str:
+    """The flight recorder of a rank that an exception ended."""
+    return f"{root}/attempts/{attempt}/flight/raised/{rank_name(rank)}.json"
+
+
 def socket_path(root: str, rank: int, pid: int) -> str:
     """The control server of a rank; short, since a unix socket's path ends at 107 bytes."""
     return f"{root}/sock/r{rank}-{pid}.sock"

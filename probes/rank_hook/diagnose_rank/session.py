@@ -40,6 +40,7 @@ class Session:
         self.num_inits = 0
         self.world_size: "int | None" = None
         self.num_groups = 0
+        self.backends: "set[str]" = set()  # of all its groups
 
     def forked(self) -> None:
         """In the child of a fork: no rank any more, until it makes a process group itself."""
