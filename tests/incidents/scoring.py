@@ -61,7 +61,7 @@ def torchfrtrace(seed: int, kind: str) -> str:
     incident = generate(seed, kind, form="pickle")
     with tempfile.TemporaryDirectory(prefix="di-") as name:
         for where, content in incident.files.items():
-            if not where.startswith(SCANS[0]):
+            if not where.startswith((SCANS[0], "events/")):
                 rank = int(re.findall(r"\d+", where)[-1])
                 (Path(name) / f"nccl_trace_rank_{rank}").write_bytes(content)
         said = standard_analysis(name, "nccl_trace_rank_")
