@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from diagnose import histories
 from diagnose.looks import Look
 from diagnose.losses import is_after, is_loss, later, retires
 from diagnose.model import Event, Evidence
+from diagnose.signatures import ROOTED
 from diagnose.waiting import Group, Key, Member
 
 Mine = dict[int, Event]  # rank -> what it recorded of one group
@@ -101,11 +103,36 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
     created = creations(evidence)
     lost = failed(look, evidence, found)
     in_order = not retires(evidence)
+    if in_order:
+        dumps = dumps._replace(moved=dumps.moved | overtaken(found.values()))
     names = {named(event) for mine in found.values() for event in mine.values()}
     return [
         group(key, mine, dumps, creation(mine, created), lost, look, evidence, in_order, len(names) == 1)
         for key, mine in sorted(found.items(), key=lambda pair: named(next(iter(pair[1].values()))))
     ]
+
+
+def overtaken(found: Iterable[Mine]) -> set[int]:
+    """Ranks whose dump is older than another's: that one completed what they had not launched.
+
+    So they have got on since. Not where a group was led by a root, nor on gloo, which completes what failed.
+    """
+    old: set[int] = set()
+    for mine in found:
+        is_mixed = any(own.data.get("mixed") for own in mine.values())
+        fronts = {rank: frontier(own, is_mixed) for rank, own in mine.items() if tells(own, is_mixed)}
+        ahead = max(fronts, key=lambda rank: fronts[rank][1], default=None)
+        late = [r for r, (launched, _) in fronts.items() if ahead is not None and launched < fronts[ahead][1]]
+        if late and ahead is not None:
+            done = joint(mine[ahead], fronts[ahead][1])
+            old.update(rank for rank in late if fronts[rank][0] < done)
+    return old
+
+
+def joint(event: Event, done: int) -> int:
+    """The newest collective that a rank completed and that nobody completes before all have begun it."""
+    told = histories.signatures(event).items()
+    return max((n for n, call in told if n <= done and call.partition("|")[0] not in ROOTED), default=-1)
 
 
 def group(

@@ -20,10 +20,9 @@ from diagnose.looks import Look
 from diagnose.losses import is_after
 from diagnose.model import Evidence
 from diagnose.rendezvous import INIT
+from diagnose.signatures import ROOTED
 from diagnose.transfers import transfers
 from diagnose.waiting import Group, Key, Member, Waiting
-
-ROOTED = {"broadcast", "reduce", "gather", "scatter"}  # members may be done before others have begun
 
 
 def wait_for(found: Iterable[Group]) -> list[Waiting]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from diagnose.activity import of_rank
+from diagnose.communicators import groups
 from diagnose.compiling import compilers, spans
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
@@ -18,6 +19,7 @@ from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.rendezvous import INIT
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
+from diagnose.unheard import excused
 from diagnose.waiting import Member, Waiting, ranks
 
 BARRIER = re.compile(r"\bRanks? (?P<ranks>[\d, ]{1,2000}) failed to pass monitoredBarrier")
@@ -48,9 +50,11 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
     refused = unread(evidence)
     compiling = compilers(look, evidence, spans(evidence), set(num_waits))
     coming = may_come(look, evidence, waits)
+    spared = unproven(look, waits, evidence)
     for w in waits:
         yield waited(w, look)
         absent = [m for m in w.awaited if m.rank not in num_waits and not m.moved]
+        absent = [m for m in absent if m.launched >= 0 or m.rank not in spared]
         absent = [m for m in absent if not is_inside(m.rank, look)] or absent
         absent = [
             m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, look))
@@ -62,6 +66,16 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
             yield root("collective.behind", w, late, look, "completed it, though launched")
         if not blurred and w.is_all_there() and not any(m.rank in behind for m in w.waiting):
             yield from arrived(w, num_waits, look)
+
+
+def unproven(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> set[int]:
+    """Ranks that left nothing at all, and that need not be the ones to blame."""
+    by_dumps = [w for w in waits if w.seq and not w.inferred]
+    if not any(m.launched < 0 for w in by_dumps for m in w.awaited):
+        return set()
+    gone = {e.rank for e in evidence.of("rank.died")}
+    found = excused(by_dumps, groups(look, evidence))
+    return {rank for rank in found if rank not in gone and not look.by_rank.get(rank)}
 
 
 def never_joined(

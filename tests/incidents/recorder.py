@@ -39,9 +39,10 @@ def draw(choose: random.Random, window: int, library: str) -> Recording:
     small = max(24, 4 * window)
     is_gloo = library == "gloo"
     only_active = not is_gloo and choose.random() < 0.25
+    size = choose.choice([2000, 2000, small, small * 3])
     named = ["counter"] if only_active else ["counter", "counter", "hash", "split"]
     return Recording(
-        size=choose.choice([2000, 2000, small, small * 3]),
+        size=size,
         has_starts=not is_gloo and choose.random() < 0.3,
         only_active=only_active,
         has_frames=choose.random() < 0.6,
@@ -51,7 +52,18 @@ def draw(choose: random.Random, window: int, library: str) -> Recording:
         form=choose.choice(["pickle", "pickle", "pickle", "json", "both"]),
         num_scans=choose.choice([1, 1, 1, 2]),
         library=library,
-        status=choose.choice(["fresh", "fresh", "stale", "stale" if only_active else "absent"]),
+        status=draw_status(choose, size < 2000, only_active),
+    )
+
+
+def draw_status(choose: random.Random, is_small: bool, only_active: bool) -> str:
+    """Where entries are gone from a dump, the watchdog's word is all there is: then it is a true one."""
+    return choose.choice(
+        [
+            "fresh",
+            *(["stale"] if not is_small else []),
+            *(["absent"] if not (is_small or only_active) else []),
+        ]
     )
 
 
