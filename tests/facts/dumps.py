@@ -6,10 +6,12 @@ from diagnose.model import Event, Evidence
 OPS = ["all_reduce|[[10]]|Float", "all_gather|[[4]]|Float", "broadcast|[[2]]|Float"]
 
 
-def dump(rank, launched, completed, group="0", desc="default_pg", ops=None, scan="100", ranks=None):
-    """One `flight.group_read`: `ops` are the signatures of collectives 1..launched."""
+def dump(
+    rank, launched, completed, group="0", desc="default_pg", ops=None, scan="100", ranks=None, created=1000.0
+):
+    """One `flight.group_read`: `ops` are the signatures of collectives 1..launched, a second apart."""
     ops = ops or [OPS[0]] * launched
-    rows = [[i + 1, op, 1000.0 + i, i < completed, 60.0, "", None, None] for i, op in enumerate(ops)]
+    rows = [[i + 1, op, created + i, i < completed, 60.0, "", None, None] for i, op in enumerate(ops)]
     return Event(
         kind="flight.group_read",
         source="flight_recorder",
