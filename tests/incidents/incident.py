@@ -168,6 +168,8 @@ def seen(
         key for rank in left for one in machine.launched[rank] if not one.is_done for key in one.keys
     }
     maybe = frozenset(r for key in waited_in for r in machine.places[key].needed & (lost | dead))
+    if not dead:  # who left no dump is not blamed for what somebody accounts for who did
+        maybe = frozenset()
     files = dumps(machine, layout, how, choose, left)
     return Incident(seed, kind, layout, how, files, chosen, expected, frozenset(lost), maybe, machine)
 
