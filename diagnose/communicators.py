@@ -73,6 +73,8 @@ def parts(dumps: Mapping[int, list[Event]]) -> dict[Key, Mine]:
     for kind, by_rank in alike.items():
         users = Counter(name for events in by_rank.values() for name in {named(e) for e in events})
         have_names = max(users.values()) > 1
+        if not have_names and len({len(events) for events in by_rank.values()}) > 1:
+            continue  # which of the ranks' groups with these members is which, nothing tells
         for rank, events in by_rank.items():
             nth: Counter[str] = Counter()
             for event in sorted(events, key=place):
