@@ -117,10 +117,14 @@ def is_unfed(rank: int, group: Group, w: Waiting, stuck: set[int], kinds: Groups
     if not owed:
         return False
     alike = [one for one in kinds[None, group.desc] if len(one.members) == len(group.members)]
-    twins = [one.members[place] for one in alike if one.members[place].event]
-    near = [m for m in twins if m.rank in ranks(w.waiting)]
-    counts = [transfers(m) for m in near or twins]
-    return not counts or any(one.get(pair, 0) > num for one in counts for pair, num in owed.items())
+    near = set(ranks(w.waiting)) - {rank}
+    twins = [m for one in alike if one is not group and (m := one.members[place]).event]
+    counts = [transfers(m) for m in twins if m.rank in near] or [transfers(m) for m in twins]
+    if counts:
+        return any(one.get(pair, 0) > num for one in counts for pair, num in owed.items())
+    peers = [transfers(m) for one in alike for m in one.members if m.rank in near]
+    most = [(op, num) for one in peers for (op, _, _), num in one.items()]
+    return not most or any(op == pair[0] and n > num for op, n in most for pair, num in owed.items())
 
 
 def transfers(member: Member) -> Counts:
