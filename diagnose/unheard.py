@@ -1,21 +1,29 @@
 """Ranks that left no dump, and of which the others' waits do not tell that they are to blame. Pure.
 
 Where a rank that was heard lacks too, one without a dump may as well wait among the others. Where it lacks
-alone, it has not come so far: it is blamed, unless it may have been held up before. All ranks run much the
-same program: what its peer launched earlier than the collective that it lacks in, and what is held up by
-somebody else, holds it up as well.
+alone, it has not come so far: it is blamed, unless somebody else may have held it up before. All ranks run
+much the same program: what its peer launched before the collective that it lacks in, it had to launch too.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from diagnose import histories
 from diagnose.waiting import Group, Member, Waiting, ranks
 
-Groups = Mapping[tuple[int | None, str], list[Group]]  # of one rank, or of all, by what they are for
-Counts = Mapping[tuple[str, int, int], int]  # ("send" | "recv", source, target inside the group) -> launched
 MEETS = {"send": "recv", "recv": "send"}
+MAX_PEERS = 64
+Counts = Mapping[tuple[str, int, int], int]  # ("send" | "recv", source, target inside the group) -> launched
+
+
+class Known(NamedTuple):
+    """The groups of each rank, those of each kind, and who is held up by somebody who was heard."""
+
+    of_rank: Mapping[int, list[Group]]
+    of_kind: Mapping[str, list[Group]]
+    stuck: set[int]
 
 
 def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
@@ -23,17 +31,16 @@ def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
     silent = {m.rank for w in waits for m in w.awaited if m.launched < 0}
     if not silent:
         return set()
-    stuck = held(waits, silent)
-    kinds = by_kind(groups)
-    others = defaultdict[int, list[Waiting]](list)  # silent rank -> waits of its groups with another cause
-    for w in waits:
-        for rank in silent.intersection(ranks(w.group.members)) if is_accounted(w, stuck) else ():
-            others[rank].append(w)
+    known = Known(defaultdict(list), defaultdict(list), held(waits, silent))
+    for group in groups:
+        known.of_kind[group.desc].append(group)
+        for member in group.members:
+            known.of_rank[member.rank].append(group)
     blamed = set[int]()
     for w in sorted(waits, key=lambda w: len(w.awaited)):
         lacking = set(ranks(w.awaited))
-        if lacking <= silent and lacking.isdisjoint(blamed) and not is_accounted(w, stuck):
-            blamed |= {rank for rank in lacking if not is_held(rank, w, others[rank], stuck, kinds)}
+        if lacking <= silent and lacking.isdisjoint(blamed) and not is_accounted(w, known.stuck):
+            blamed |= {rank for rank in lacking if not is_held(rank, w, known)}
     return silent - blamed
 
 
@@ -64,38 +71,37 @@ def holders(w: Waiting) -> Iterator[int]:
 
 
 def is_accounted(w: Waiting, stuck: set[int]) -> bool:
-    """Whether somebody who was heard accounts for a wait."""
-    return bool(w.behind) or len(w.calls()) > 1 or not stuck.isdisjoint(holders(w))
+    """Whether somebody who was heard accounts for a wait, or no device has come to it."""
+    return not w.heads or bool(w.behind) or len(w.calls()) > 1 or not stuck.isdisjoint(holders(w))
 
 
-def by_kind(groups: Iterable[Group]) -> Groups:
-    found = defaultdict[tuple[int | None, str], list[Group]](list)
-    for group in groups:
-        for rank in (None, *ranks(group.members)):
-            found[rank, group.desc].append(group)
-    return found
-
-
-def is_held(rank: int, w: Waiting, others: Iterable[Waiting], stuck: set[int], kinds: Groups) -> bool:
+def is_held(rank: int, w: Waiting, known: Known) -> bool:
     """Whether a rank may not have come to `w` because of somebody else."""
-    if any(comes_first(other, w, kinds) for other in others):
-        return True
-    descs = {desc for one, desc in kinds if one is None}
-    mine = [group for desc in descs for group in kinds.get((rank, desc), ())]
-    return any(is_unfed(rank, group, w, stuck, kinds) for group in mine)
+    mine = known.of_rank[rank]
+    keys = {group.key for group in mine}
+
+    def nearness(member: Member) -> int:
+        return sum(group.key in keys for group in known.of_rank[member.rank])
+
+    peer = max(w.waiting[:MAX_PEERS], key=nearness)
+    return any(
+        is_unmet(group, peer, w, known) or is_unfed(rank, group, peer, known)
+        for group in mine
+        if group.key != w.group.key
+    )
 
 
-def comes_first(other: Waiting, w: Waiting, kinds: Groups) -> bool:
-    """Whether `other` is launched before `w`, in the program of one that waits in `w`."""
-    if other.group.key == w.group.key:
-        return other.seq < w.seq
-    peer = w.waiting[0]
-    found = kinds.get((peer.rank, other.group.desc), [])
-    if len(found) != 1:
-        return True  # which of its groups matches, nothing tells
-    member = next(m for m in found[0].members if m.rank == peer.rank)
-    at = created(member, other.seq)
-    return member.launched >= other.seq if math.isinf(at) else at < created(peer, w.seq)
+def is_unmet(group: Group, peer: Member, w: Waiting, known: Known) -> bool:
+    """Whether a member that is held up lacks in what the peer, in its own such group, launched before `w`."""
+    low = min((m.launched for m in group.members if m.rank in known.stuck and m.known), default=-1)
+    alike = [one for one in known.of_rank[peer.rank] if one.desc == group.desc]
+    if low < 0 or not alike:
+        return False
+    if len(alike) > 1:
+        return group in alike and any(m.rank == peer.rank and m.launched > low for m in group.members)
+    member = next(m for m in alike[0].members if m.rank == peer.rank)
+    at = created(member, low + 1)
+    return member.launched > low if math.isinf(at) else at < created(peer, w.seq)
 
 
 def created(member: Member, seq: int) -> float:
@@ -104,25 +110,24 @@ def created(member: Member, seq: int) -> float:
     return next((time for n, time in told if n == seq), math.inf)
 
 
-def is_unfed(rank: int, group: Group, w: Waiting, stuck: set[int], kinds: Groups) -> bool:
+def is_unfed(rank: int, group: Group, peer: Member, known: Known) -> bool:
     """Whether a neighbour of a pipeline, itself held up, owes a rank a transfer that its peers had."""
     place = ranks(group.members).index(rank)
-    feeders = [m for m in group.members if m.rank in stuck]
     owed = {
         (MEETS[op], source, target): launched
-        for m in feeders
+        for m in group.members
+        if m.rank in known.stuck
         for (op, source, target), launched in transfers(m).items()
         if op in MEETS and place == (target if op == "send" else source)
     }
     if not owed:
         return False
-    alike = [one for one in kinds[None, group.desc] if len(one.members) == len(group.members)]
-    near = set(ranks(w.waiting)) - {rank}
+    alike = [one for one in known.of_kind[group.desc] if len(one.members) == len(group.members)]
     twins = [m for one in alike if one is not group and (m := one.members[place]).event]
-    counts = [transfers(m) for m in twins if m.rank in near] or [transfers(m) for m in twins]
-    if counts:
-        return any(one.get(pair, 0) > num for one in counts for pair, num in owed.items())
-    peers = [transfers(m) for one in alike for m in one.members if m.rank in near]
+    near = [transfers(m) for m in twins if m.rank == peer.rank] or [transfers(m) for m in twins]
+    if near:
+        return any(one.get(pair, 0) > num for one in near for pair, num in owed.items())
+    peers = [transfers(m) for one in alike for m in one.members if m.rank == peer.rank]
     most = [(op, num) for one in peers for (op, _, _), num in one.items()]
     return not most or any(op == pair[0] and n > num for op, n in most for pair, num in owed.items())
 
