@@ -51,7 +51,7 @@ class Levels:
         self.num = num
         self.members: defaultdict[int, list[Member]] = defaultdict(list)
         for member in group.members:
-            if member.launched < 0 and group.in_order:
+            if member.launched < 0:
                 continue  # it left no dump: a circle without it is one all the same
             self.members[member.completed if group.in_order else member.launched].append(member)
         self.known = sorted(self.members)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from diagnose import histories
+from diagnose.circles import circles
 from diagnose.waiting import Group, Member, Waiting, ranks
 
 MEETS = {"send": "recv", "recv": "send"}
@@ -48,10 +49,10 @@ def held(waits: Sequence[Waiting], silent: set[int]) -> set[int]:
     """Ranks that were heard and are at fault, or are held up by such a one over any number of others."""
     waiting = {rank for w in waits for rank in w.heads}
     waiters = defaultdict[int, set[int]](set)  # who waits for a rank
-    found = set[int]()
+    found = set[int]().union(*circles(waits))
     for w in waits:
         found.update(ranks(w.behind))
-        if len(w.calls()) > 1:
+        if len(w.calls()) > 1 or (w.is_all_there() and len(w.heads) == len(w.waiting)):
             found.update(ranks(w.waiting))
         found.update(m.rank for m in w.awaited if m.rank not in waiting | silent and not m.moved)
         for rank in holders(w):
