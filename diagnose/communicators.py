@@ -13,8 +13,7 @@ from diagnose import histories
 from diagnose.looks import Look
 from diagnose.losses import is_after, is_loss, later, retires
 from diagnose.model import Event, Evidence
-from diagnose.signatures import ROOTED
-from diagnose.waiting import Group, Key, Member
+from diagnose.waiting import ROOTED, Group, Key, Member
 
 Mine = dict[int, Event]  # rank -> what it recorded of one group
 COUNTS = ("launched", "completed", "status_launched", "status_completed", "num_entries", "num_transfers")

@@ -18,7 +18,6 @@ FAMILIES = {
 }
 INPUT = {"all_reduce", "reduce", "broadcast", "all_gather", "gather", "send", "recv"}  # whose counts agree
 OUTPUT = {"reduce_scatter", "scatter"}
-ROOTED = {"broadcast", "reduce", "gather", "scatter"}  # members may be done before others have begun
 FREE = {"all_to_all", "barrier"}  # sizes may differ in health
 ROOT_SIDE = {"gather": "output_sizes", "scatter": "input_sizes"}  # what the root alone has
 MAX_KNOWN = 16  # different calls remembered of one operation

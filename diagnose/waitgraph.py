@@ -20,9 +20,8 @@ from diagnose.looks import Look
 from diagnose.losses import is_after
 from diagnose.model import Evidence
 from diagnose.rendezvous import INIT
-from diagnose.signatures import ROOTED
 from diagnose.transfers import transfers
-from diagnose.waiting import Group, Key, Member, Waiting
+from diagnose.waiting import ROOTED, Group, Key, Member, Waiting
 
 
 def wait_for(found: Iterable[Group]) -> list[Waiting]:
