@@ -24,8 +24,8 @@ LINES = ours("dumps frontiers logs messages ras_json ras_text signatures text tr
 READINGS = (
     *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places"),
-    *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles", "unheard"),),
-    *("standing", "leaving", "graphs", "asked"),
+    *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles"),
+    *("unheard", "standing", "leaving", "graphs", "asked"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
