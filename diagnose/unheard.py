@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from diagnose import histories
-from diagnose.circles import circles
-from diagnose.waiting import Group, Member, Waiting, ranks
+from diagnose.circles import circles, holds_up
+from diagnose.waiting import Group, Key, Member, Waiting, ranks
 
 MEETS = {"send": "recv", "recv": "send"}
 MAX_PEERS = 64
+Head = tuple[int, Key, int]  # a rank, a group and the number of its oldest open operation
 Counts = Mapping[tuple[str, int, int], int]  # ("send" | "recv", source, target inside the group) -> launched
 
 
@@ -38,9 +39,10 @@ def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
         for member in group.members:
             known.of_rank[member.rank].append(group)
     blamed = set[int]()
+    heads = heads_of(waits)
     for w in sorted(waits, key=lambda w: len(w.awaited)):
         lacking = set(ranks(w.awaited))
-        if lacking <= silent and lacking.isdisjoint(blamed) and not is_accounted(w, known.stuck):
+        if lacking <= silent and lacking.isdisjoint(blamed) and not is_accounted(w, heads, known.stuck):
             blamed |= {rank for rank in lacking if not is_held(rank, w, known)}
     return silent - blamed
 
@@ -49,13 +51,14 @@ def held(waits: Sequence[Waiting], silent: set[int]) -> set[int]:
     """Ranks that were heard and are at fault, or are held up by such a one over any number of others."""
     waiting = {rank for w in waits for rank in w.heads}
     waiters = defaultdict[int, set[int]](set)  # who waits for a rank
+    heads = heads_of(waits)
     found = set[int]().union(*circles(waits))
     for w in waits:
         found.update(ranks(w.behind))
         if len(w.calls()) > 1 or (w.is_all_there() and len(w.heads) == len(w.waiting)):
             found.update(ranks(w.waiting))
         found.update(m.rank for m in w.awaited if m.rank not in waiting | silent and not m.moved)
-        for rank in holders(w):
+        for rank in holders(w, heads):
             waiters[rank] |= w.heads
     todo = [*found]
     while todo:
@@ -65,15 +68,21 @@ def held(waits: Sequence[Waiting], silent: set[int]) -> set[int]:
     return found
 
 
-def holders(w: Waiting) -> Iterator[int]:
+def heads_of(waits: Iterable[Waiting]) -> set[Head]:
+    return {(rank, w.group.key, w.seq) for w in waits for rank in w.heads}
+
+
+def holders(w: Waiting, heads: set[Head]) -> Iterator[int]:
     """Who has not begun what others wait in: some have not launched it, some have something older open."""
+    if w.group.is_pair:
+        yield from (m.rank for m in w.group.members if holds_up(m, w, heads))
     yield from ranks(w.awaited)
     yield from (m.rank for m in w.waiting if m.rank not in w.heads)
 
 
-def is_accounted(w: Waiting, stuck: set[int]) -> bool:
+def is_accounted(w: Waiting, heads: set[Head], stuck: set[int]) -> bool:
     """Whether somebody who was heard accounts for a wait, or no device has come to it."""
-    return not w.heads or bool(w.behind) or len(w.calls()) > 1 or not stuck.isdisjoint(holders(w))
+    return not w.heads or bool(w.behind) or len(w.calls()) > 1 or not stuck.isdisjoint(holders(w, heads))
 
 
 def is_held(rank: int, w: Waiting, known: Known) -> bool:
