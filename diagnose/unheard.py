@@ -74,10 +74,15 @@ def heads_of(waits: Iterable[Waiting]) -> set[Head]:
 
 def holders(w: Waiting, heads: set[Head]) -> Iterator[int]:
     """Who has not begun what others wait in: some have not launched it, some have something older open."""
-    if w.group.is_pair:
-        yield from (m.rank for m in w.group.members if holds_up(m, w, heads))
-    yield from ranks(w.awaited)
-    yield from (m.rank for m in w.waiting if m.rank not in w.heads)
+    for m in w.group.members:
+        if w.group.is_pair:
+            is_holder = holds_up(m, w, heads)
+        elif w.group.in_order:
+            is_holder = m.completed < w.seq and (m.rank, w.group.key, w.seq) not in heads
+        else:
+            is_holder = m.launched < w.seq
+        if is_holder:
+            yield m.rank
 
 
 def is_accounted(w: Waiting, heads: set[Head], stuck: set[int]) -> bool:
