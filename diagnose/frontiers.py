@@ -31,7 +31,8 @@ def describe(dump: Dump, group: Group, index: int, kinds: Signatures) -> dict[st
     is_mixed = bool(group.transfers) or any(has_transfers(dump, row) for row in rows[-1:])
     status = None if dump.is_by_retired or group.pg_id is None else dump.statuses.get(group.pg_id)
     known = None if is_mixed else status
-    launched, completed, basis = reached(group, seqs, open_rows, known, dump.only_active)
+    has_all_open = dump.only_active and dump.has_entries
+    launched, completed, basis = reached(group, seqs, open_rows, known, has_all_open)
     shown = sorted({*open_rows[:KEEP], *range(max(0, len(rows) - KEEP), len(rows))})
     pending = {*open_rows, len(rows) - 1}
     return {
@@ -72,7 +73,7 @@ def relevant(dump: Dump, rows: list[Row]) -> list[Row]:
 
 
 def reached(
-    group: Group, seqs: list[int], open_rows: list[int], status: tuple[int, ...] | None, only_active: bool
+    group: Group, seqs: list[int], open_rows: list[int], status: tuple[int, ...] | None, has_all_open: bool
 ) -> tuple[int | None, int | None, str]:
     """(launched, completed, what that rests on). `status` is none where it counts something else too.
 
@@ -83,7 +84,7 @@ def reached(
     if seen < 0:
         if not status:
             return None, None, "none"
-        return max(0, status[0]), max(0, status[0] if only_active else status[2]), "status"
+        return max(0, status[0]), max(0, status[0] if has_all_open else status[2]), "status"
     launched = max(seen, status[0]) if status else seen
     if open_rows:
         return launched, seqs[open_rows[0]] - 1, "entries"
