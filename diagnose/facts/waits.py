@@ -49,12 +49,10 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
     behind = {m.rank for w in waits for m in w.behind}
     refused = unread(evidence)
     compiling = compilers(look, evidence, spans(evidence), set(num_waits))
-    coming = may_come(look, evidence, waits)
-    spared = unproven(look, waits, evidence)
+    coming = may_come(look, evidence, waits) | unproven(look, waits, evidence)
     for w in waits:
         yield waited(w, look)
         absent = [m for m in w.awaited if m.rank not in num_waits and not m.moved]
-        absent = [m for m in absent if m.launched >= 0 or m.rank not in spared]
         absent = [m for m in absent if not is_inside(m.rank, look)] or absent
         absent = [
             m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, look))
@@ -81,7 +79,10 @@ def unproven(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> set[in
 def never_joined(
     w: Waiting, roots: list[Member], coming: set[int], compiling: Collection[int], look: Look
 ) -> Iterable[Fact]:
-    """Who is awaited; of those that may yet come only a later look can tell. Who compiles is told apart."""
+    """Who is awaited; of those that may yet come, or be there, only another look can tell.
+
+    Who compiles is told apart.
+    """
     parts: dict[tuple[bool, bool], list[Member]] = {}
     for member in roots:
         parts.setdefault((member.rank in coming, member.rank in compiling), []).append(member)
