@@ -107,16 +107,15 @@ def is_held(rank: int, w: Waiting, known: Known) -> bool:
 
 
 def is_unmet(group: Group, peer: Member, w: Waiting, known: Known) -> bool:
-    """Whether a member that is held up lacks in what the peer, in its own such group, launched before `w`."""
-    low = min((m.launched for m in group.members if m.rank in known.stuck and m.known), default=-1)
+    """Whether a member that is held up has not done what the peer, in such a group, launched before `w`."""
+    low = min((m.completed for m in group.members if m.rank in known.stuck and m.known), default=-1)
     alike = [one for one in known.of_rank[peer.rank] if one.desc == group.desc]
-    if low < 0 or not alike:
-        return False
-    if len(alike) > 1:
-        return group in alike and any(m.rank == peer.rank and m.launched > low for m in group.members)
-    member = next(m for m in alike[0].members if m.rank == peer.rank)
-    at = created(member, low + 1)
-    return member.launched > low if math.isinf(at) else at < created(peer, w.seq)
+    mine = [m for one in alike for m in one.members if m.rank == peer.rank]
+    before = created(peer, w.seq)
+    times = [created(m, low + 1) for m in mine]
+    return low >= 0 and any(
+        m.launched > low if math.isinf(at) else at < before for m, at in zip(mine, times, strict=True)
+    )
 
 
 def created(member: Member, seq: int) -> float:
