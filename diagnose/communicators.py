@@ -38,11 +38,12 @@ def newest(look: Look) -> Dumps:
     heads: dict[int, Event] = {}
     for event in (e for scan in look.scans for e in scan if e.rank is not None):
         assert event.rank is not None
-        if event.kind == "flight.group_read":
-            name = event.where.partition("#")[0]
-            files.setdefault(event.rank, {}).setdefault(name, []).append(event)
-        elif event.kind == "flight.read":
-            heads[event.rank] = event
+        if event.kind in ("flight.group_read", "flight.read"):
+            groups = files.setdefault(event.rank, {}).setdefault(event.where.partition("#")[0], [])
+            if event.kind == "flight.read":  # also of a dump without groups
+                heads[event.rank] = event
+            else:
+                groups.append(event)
     last = {rank: list(told.values())[-2:] for rank, told in files.items()}
     moved = {rank for rank, told in last.items() if len({state(one) for one in told}) > 1}
     return Dumps({rank: told[-1] for rank, told in last.items()}, heads, moved)

@@ -43,7 +43,7 @@ def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
     for w in sorted(waits, key=lambda w: len(w.awaited)):
         lacking = set(ranks(w.awaited))
         if lacking <= silent and lacking.isdisjoint(blamed) and not is_accounted(w, heads, known.stuck):
-            blamed |= {rank for rank in lacking if not is_held(rank, w, known)}
+            blamed |= lacking if not any(is_held(rank, w, known) for rank in lacking) else set()
     return silent - blamed
 
 

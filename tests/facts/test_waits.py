@@ -290,8 +290,8 @@ def nccl(rank, front, done, group="world", ranks=(0, 1), made=1.0, **more):
 
 def told(*events, **more):
     heads = [
-        say("flight.read", r, source="flight_recorder", where=f"flight/100/rank-{r:05d}.json", library="nccl")
-        for r in {e.rank for e in events}
+        say("flight.read", rank, source="flight_recorder", where=where, library="nccl")
+        for rank, where in {(e.rank, e.where) for e in events}
     ]
     heads = [msgspec.structs.replace(e, data=e.data | more) for e in heads]
     return seen(*events, *heads, num_ranks=2)
@@ -318,3 +318,14 @@ def test_a_dump_that_leaves_out_what_is_done_does_not_make_its_rank_late():
 def test_one_name_with_two_rank_sets_is_two_groups():
     events = [nccl(0, 5, 4, "split", (0,)), nccl(1, 9, 9, "split", (1,))]
     assert ("collective.awaited", (1,)) not in told(*events)
+
+
+def test_a_rank_that_had_no_group_yet_at_the_first_scan_has_moved():
+    first, second = (
+        say("flight.read", 0, source="flight_recorder", where=f"flight/{n}/rank-00000.json", library="nccl")
+        for n in (100, 103)
+    )
+    late = [dump(0, 3, 2, scan="103"), dump(1, 3, 3, scan="103")]
+    late = [msgspec.structs.replace(e, where=f"flight/103/rank-{e.rank:05d}.json") for e in late]
+    early = msgspec.structs.replace(late[1], where="flight/100/rank-00001.json")
+    assert seen(first, early, *late, second, num_ranks=2) == set()
