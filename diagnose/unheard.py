@@ -42,8 +42,10 @@ def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
     heads = heads_of(waits)
     for w in sorted(waits, key=lambda w: len(w.awaited)):
         lacking = set(ranks(w.awaited))
-        if lacking <= silent and lacking.isdisjoint(blamed) and not is_accounted(w, heads, known.stuck):
-            blamed |= lacking if not any(is_held(rank, w, known) for rank in lacking) else set()
+        if not lacking <= silent or not lacking.isdisjoint(blamed) or is_accounted(w, heads, known.stuck):
+            continue
+        if not any(is_held(rank, w, known) for rank in lacking):
+            blamed |= lacking
     return silent - blamed
 
 
