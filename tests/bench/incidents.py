@@ -9,6 +9,7 @@ import multiprocessing
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def main() -> int:
     theirs: dict[str, Counter[str]] = {}
     wrong: dict[str, list[str]] = {}
     unfit = 0
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    pools = multiprocessing.get_context("spawn")
+    with pools.Pool(2) as pool, suppress(KeyboardInterrupt):  # then what is scored by then is reported
         work = partial(one, compared=seeds[: told.torchfrtrace])  # no number: all
         for kind, result, fits, other, said in pool.imap_unordered(work, seeds, chunksize=8):
             score.setdefault(kind, Counter())[result] += 1
