@@ -21,6 +21,31 @@ def first_of_each(waits: Sequence[Waiting]) -> Iterable[Waiting]:
                 seen.add(w.group.key)
 
 
+def queued(waits: Sequence[Waiting]) -> Iterable[Waiting]:
+    """Where calls differ that were launched and not reached yet: the first of each group.
+
+    What the members wait in has another cause; this one would be the next.
+    """
+    told: dict[Key, dict[int, set[str]]] = {}
+    groups: dict[Key, Waiting] = {}
+    for w in waits:
+        if w.seq and not w.group.is_pair and not (len(w.calls()) > 1 or roots(w)):
+            groups.setdefault(w.group.key, w)
+            later = told.setdefault(w.group.key, {})
+            for row in (row for member in w.waiting for row in member.rows()):
+                if isinstance(row[0], int) and row[0] > w.seq and len(row) > 1:
+                    later.setdefault(row[0], set()).add(str(row[1]))
+    seen = {w.group.key for w in waits if len(w.calls()) > 1 or roots(w)}
+    for key, later in told.items():
+        seq = min((seq for seq, calls in later.items() if len(calls) > 1), default=0)
+        if seq and key not in seen:
+            members = groups[key].group.members
+            waiting = [m for m in members if m.launched >= seq > m.completed and not m.moved]
+            w = Waiting(groups[key].group, seq, waiting, [m for m in members if m.launched < seq], [])
+            if not w.awaited or odd(w.calls())[1]:
+                yield w
+
+
 def differing(waits: Sequence[Waiting]) -> Iterable[Member]:
     """Whoever made another call than most at the first place where a group's calls differ."""
     for w in first_of_each(waits):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from diagnose.waiting import Group, Key, Member, Waiting
 
-Node = tuple[int, int]  # (-1, rank), (-2 - group, level) or (wait, 0)
+Node = int  # a rank; below 0 the waits, and below those the levels of groups
 
 
 def edges(waits: Sequence[Waiting]) -> dict[Node, list[Node]]:
@@ -21,16 +21,21 @@ def edges(waits: Sequence[Waiting]) -> dict[Node, list[Node]]:
     heads = {(rank, w.group.key, w.seq) for w in waits for rank in w.heads}
     found: dict[Node, list[Node]] = {}
     levels: dict[int, Levels] = {}
+    free = -1 - len(waits)
     for num, w in enumerate(waits):
+        node = -1 - num
         for rank in sorted(w.heads):
-            found.setdefault((-1, rank), []).append((num, 0))
+            found.setdefault(rank, []).append(node)
         if w.group.is_pair:
-            found[(num, 0)] = [(-1, m.rank) for m in w.group.members if holds_up(m, w, heads)]
+            found[node] = [m.rank for m in w.group.members if holds_up(m, w, heads)]
             continue
-        chain = levels.setdefault(id(w.group), Levels(w.group, len(levels)))
+        chain = levels.get(id(w.group))
+        if chain is None:
+            chain = levels[id(w.group)] = Levels(w.group, free)
+            free -= len(chain.known)
         here = chain.members.get(w.seq - 1, [])
         lacking = [m for m in here if not w.group.in_order or (m.rank, w.group.key, w.seq) not in heads]
-        found[(num, 0)] = [(-1, m.rank) for m in lacking] + chain.below(w.seq - 1)
+        found[node] = [m.rank for m in lacking] + chain.below(w.seq - 1)
     for chain in levels.values():
         found.update(chain.edges())
     return found
@@ -45,13 +50,13 @@ def holds_up(member: Member, w: Waiting, heads: set[tuple[int, Key, int]]) -> bo
 
 
 class Levels:
-    """Members of a group by how far they have come, lowest first."""
+    """Members of a group by how far they have come, lowest first; the lowest is the node `first`."""
 
-    def __init__(self, group: Group, num: int) -> None:
-        self.num = num
+    def __init__(self, group: Group, first: Node) -> None:
+        self.first = first
         self.members: defaultdict[int, list[Member]] = defaultdict(list)
         for member in group.members:
-            if member.launched < 0 and group.in_order:
+            if member.launched < 0:
                 continue  # it left no dump: a circle without it is one all the same
             self.members[member.completed if group.in_order else member.launched].append(member)
         self.known = sorted(self.members)
@@ -59,12 +64,12 @@ class Levels:
     def below(self, level: int) -> list[Node]:
         """The node of everybody under a level."""
         at = bisect_left(self.known, level)
-        return [(-2 - self.num, at - 1)] if at else []
+        return [self.first - (at - 1)] if at else []
 
     def edges(self) -> Iterator[tuple[Node, list[Node]]]:
         for at, level in enumerate(self.known):
-            lower: list[Node] = [(-2 - self.num, at - 1)] if at else []
-            yield (-2 - self.num, at), [*((-1, m.rank) for m in self.members[level]), *lower]
+            lower = [self.first - (at - 1)] if at else []
+            yield self.first - at, [*(m.rank for m in self.members[level]), *lower]
 
 
 def circles(waits: Sequence[Waiting]) -> list[list[int]]:
@@ -77,7 +82,7 @@ def circles(waits: Sequence[Waiting]) -> list[list[int]]:
     leaving = {component[a] for a, targets in graph.items() for b in targets if component[b] != component[a]}
     found = []
     for num, part in enumerate(parts):
-        members = [rank for kind, rank in part if kind == -1]
+        members = [node for node in part if node >= 0]
         if len(members) > 1 and num not in leaving:
             found.append(sorted(members))
     return found

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from diagnose import histories
 from diagnose.looks import Look
 from diagnose.losses import is_after, is_loss, later, retires
 from diagnose.model import Event, Evidence
-from diagnose.waiting import Group, Key, Member
+from diagnose.waiting import ROOTED, Group, Key, Member
 
 Mine = dict[int, Event]  # rank -> what it recorded of one group
 COUNTS = ("launched", "completed", "status_launched", "status_completed", "num_entries", "num_transfers")
@@ -42,10 +43,11 @@ def newest(look: Look) -> Dumps:
 def last_two(look: Look) -> dict[int, list[list[Event]]]:
     """What the last two dumps of each rank say of its groups, the newest last."""
     files: dict[int, dict[str, list[Event]]] = {}
-    for event in (e for scan in look.scans for e in scan if e.kind == "flight.group_read"):
+    for event in (e for scan in look.scans for e in scan if e.kind in ("flight.group_read", "flight.read")):
         if event.rank is not None:
-            name = event.where.partition("#")[0]
-            files.setdefault(event.rank, {}).setdefault(name, []).append(event)
+            groups = files.setdefault(event.rank, {}).setdefault(event.where.partition("#")[0], [])
+            if event.kind == "flight.group_read":  # a dump without groups counts too
+                groups.append(event)
     return {rank: list(told.values())[-2:] for rank, told in files.items()}
 
 
@@ -84,6 +86,8 @@ def parts(dumps: Mapping[int, list[Event]]) -> dict[Key, Mine]:
     for kind, by_rank in alike.items():
         users = Counter(name for events in by_rank.values() for name in {named(e) for e in events})
         have_names = max(users.values()) > 1
+        if not have_names and len({len(events) for events in by_rank.values()}) > 1:
+            continue  # which of the ranks' groups with these members is which, nothing tells
         for rank, events in by_rank.items():
             nth: Counter[str] = Counter()
             for event in sorted(events, key=place):
@@ -114,11 +118,36 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
     created = creations(evidence)
     lost = failed(look, evidence, found)
     in_order = not retires(evidence)
+    if in_order:
+        dumps = dumps._replace(moved=dumps.moved | overtaken(found.values()))
     names = {named(event) for mine in found.values() for event in mine.values()}
     return [
         group(key, mine, dumps, creation(mine, created), lost, look, evidence, in_order, len(names) == 1)
         for key, mine in sorted(found.items(), key=lambda pair: named(next(iter(pair[1].values()))))
     ]
+
+
+def overtaken(found: Iterable[Mine]) -> set[int]:
+    """Ranks whose dump is older than another's: that one completed what they had not launched.
+
+    So they have got on since. Not where a group was led by a root, nor on gloo, which completes what failed.
+    """
+    old: set[int] = set()
+    for mine in found:
+        is_mixed = any(own.data.get("mixed") for own in mine.values())
+        fronts = {rank: frontier(own, is_mixed) for rank, own in mine.items() if tells(own, is_mixed)}
+        ahead = max(fronts, key=lambda rank: fronts[rank][1], default=None)
+        late = [r for r, (launched, _) in fronts.items() if ahead is not None and launched < fronts[ahead][1]]
+        if late and ahead is not None:
+            done = joint(mine[ahead], fronts[ahead][1])
+            old.update(rank for rank in late if fronts[rank][0] < done)
+    return old
+
+
+def joint(event: Event, done: int) -> int:
+    """The newest collective that a rank completed and that nobody completes before all have begun it."""
+    told = histories.signatures(event).items()
+    return max((n for n, call in told if n <= done and call.partition("|")[0] not in ROOTED), default=-1)
 
 
 def group(

@@ -32,6 +32,8 @@ class Dump:
     def __init__(self, told: Mapping[str, object]) -> None:
         rows = told.get("entries")
         self.entries = [r for r in rows if isinstance(r, dict)] if isinstance(rows, list | tuple) else []
+        # A pickle without the key was taken without them; JSON leaves out an empty list.
+        self.has_entries = rows is not None or "nccl_comm_state" in told
         self.version = string(told.get("version"), 40)
         self.library_version = string(told.get("comm_lib_version") or told.get("nccl_version"), 40)
         self.library = library_of(self.entries) or ("nccl" if self.library_version else "")

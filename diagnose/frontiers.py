@@ -30,7 +30,9 @@ def describe(dump: Dump, group: Group, index: int, kinds: Signatures) -> dict[st
     # Collectives carry the number of transfers before them, which may be gone from the dump.
     is_mixed = bool(group.transfers) or any(has_transfers(dump, row) for row in rows[-1:])
     status = None if dump.is_by_retired or group.pg_id is None else dump.statuses.get(group.pg_id)
-    launched, completed, basis = reached(group, seqs, open_rows, None if is_mixed else status)
+    known = None if is_mixed else status
+    has_all_open = dump.only_active and dump.has_entries
+    launched, completed, basis = reached(group, seqs, open_rows, known, has_all_open)
     shown = sorted({*open_rows[:KEEP], *range(max(0, len(rows) - KEEP), len(rows))})
     pending = {*open_rows, len(rows) - 1}
     return {
@@ -41,7 +43,7 @@ def describe(dump: Dump, group: Group, index: int, kinds: Signatures) -> dict[st
         "ranks": dump.members.get(group.name, []),
         "launched": launched,
         "completed": completed,
-        "started": started(rows, seqs, None if is_mixed else status),
+        "started": started(rows, seqs, known),
         "basis": basis,
         "mixed": is_mixed,
         "status_launched": status[0] if status else None,
@@ -71,13 +73,18 @@ def relevant(dump: Dump, rows: list[Row]) -> list[Row]:
 
 
 def reached(
-    group: Group, seqs: list[int], open_rows: list[int], status: tuple[int, ...] | None
+    group: Group, seqs: list[int], open_rows: list[int], status: tuple[int, ...] | None, has_all_open: bool
 ) -> tuple[int | None, int | None, str]:
-    """(launched, completed, what that rests on). `status` is none where it counts something else too."""
+    """(launched, completed, what that rests on). `status` is none where it counts something else too.
+
+    The watchdog's word may be late: where a dump holds all that is open, what it leaves out is completed.
+    """
     # A transfer carries the number of collectives before it.
     seen = max([*seqs[-1:], *(seq_of(row) for row in group.transfers[-1:])], default=-1)
     if seen < 0:
-        return (max(0, status[0]), max(0, status[2]), "status") if status else (None, None, "none")
+        if not status:
+            return None, None, "none"
+        return max(0, status[0]), max(0, status[0] if has_all_open else status[2]), "status"
     launched = max(seen, status[0]) if status else seen
     if open_rows:
         return launched, seqs[open_rows[0]] - 1, "entries"

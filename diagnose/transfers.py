@@ -18,11 +18,18 @@ Pair = tuple[int, int]  # source and target
 def transfers(found: Iterable[Group], dumps: Dumps) -> Iterator[Waiting]:
     """One Waiting for each open transfer that is the first of its pair on its side."""
     for group in found:
+        if not any(m.event and has_open(m.event) for m in group.members):
+            continue
         told = {m.rank: sides(m.rank, m.event) for m in group.members if m.event}
         for member in group.members:
             for pair, mine in told.get(member.rank, {}).items():
                 if count(mine, "open") and not member.moved:
                     yield waiting(group, member, pair, mine, told, dumps)
+
+
+def has_open(event: Event) -> bool:
+    rows = event.data.get("transfers")
+    return isinstance(rows, list) and any(isinstance(row, dict) and count(row, "open") for row in rows)
 
 
 def sides(rank: int, event: Event) -> dict[Pair, Mapping[str, object]]:

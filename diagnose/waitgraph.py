@@ -21,9 +21,7 @@ from diagnose.losses import is_after
 from diagnose.model import Evidence
 from diagnose.rendezvous import INIT
 from diagnose.transfers import transfers
-from diagnose.waiting import Group, Key, Member, Waiting
-
-ROOTED = {"broadcast", "reduce", "gather", "scatter"}  # members may be done before others have begun
+from diagnose.waiting import ROOTED, Group, Key, Member, Waiting
 
 
 def wait_for(found: Iterable[Group]) -> list[Waiting]:

@@ -8,6 +8,7 @@ from diagnose.looks import Look
 from diagnose.model import Event, Record, named
 
 Key = tuple[object, ...]
+ROOTED = {"broadcast", "reduce", "gather", "scatter"}  # members may be done before others have begun
 
 
 class Member(Record, frozen=True):

@@ -25,7 +25,7 @@ READINGS = (
     *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places"),
     *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles", "certifying"),
-    *("standing", "leaving", "graphs", "asked", "ras_counts"),
+    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from diagnose import fingerprints, watchdogs
-from diagnose.calls import aspect, first_of_each, odd, roots
+from diagnose.calls import aspect, first_of_each, odd, queued, roots
 from diagnose.certifying import Certifier
 from diagnose.looks import Look, decisive, left, looks, steps_made
 from diagnose.losses import AFTER, ended_well
@@ -69,7 +69,9 @@ def recorded(evidence: Evidence) -> Iterable[Fact]:
         if look is None:
             continue
         waits = stuck(look, evidence)
-        found = [fact for w in first_of_each(waits) for fact in mismatch(w, look, evidence)]
+        found = [
+            fact for w in (*first_of_each(waits), *queued(waits)) for fact in mismatch(w, look, evidence)
+        ]
         if found:
             yield from found
             return

@@ -13,6 +13,7 @@ import msgspec
 from diagnose.activity import of_rank
 from diagnose.certificate import Link
 from diagnose.certifying import Certifier
+from diagnose.communicators import groups
 from diagnose.compiling import compilers, spans
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
@@ -21,6 +22,7 @@ from diagnose.ras_counts import missing
 from diagnose.rendezvous import INIT
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
+from diagnose.unheard import excused
 from diagnose.waiting import Member, Waiting, ranks
 
 BARRIER = re.compile(r"\bRanks? (?P<ranks>[\d, ]{1,2000}) failed to pass monitoredBarrier")
@@ -66,7 +68,7 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
     behind = {m.rank for w in waits for m in w.behind}
     refused = unread(evidence)
     compiling = compilers(look, evidence, spans(evidence), set(num_waits))
-    coming = may_come(look, evidence, waits)
+    coming = may_come(look, evidence, waits) | unproven(look, waits, evidence)
     certifier = Certifier(waits, look)
     for w in waits:
         yield waited(w, look)
@@ -85,6 +87,16 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
             yield from arrived(w, num_waits, look, certifier)
 
 
+def unproven(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> set[int]:
+    """Ranks that left nothing at all, and that need not be the ones to blame."""
+    by_dumps = [w for w in waits if w.seq and not w.inferred]
+    if not any(m.launched < 0 for w in by_dumps for m in w.awaited):
+        return set()
+    gone = {e.rank for e in evidence.of("rank.died")}
+    found = excused(by_dumps, groups(look, evidence))
+    return {rank for rank in found if rank not in gone and not look.by_rank.get(rank)}
+
+
 def never_joined(
     w: Waiting,
     roots: list[Member],
@@ -93,7 +105,10 @@ def never_joined(
     look: Look,
     certifier: Certifier,
 ) -> Iterable[Fact]:
-    """Who is awaited; of those that may yet come only a later look can tell. Who compiles is told apart."""
+    """Who is awaited; of those that may yet come, or be there, only another look can tell.
+
+    Who compiles is told apart.
+    """
     parts: dict[tuple[bool, bool], list[Member]] = {}
     for member in roots:
         parts.setdefault((member.rank in coming, member.rank in compiling), []).append(member)

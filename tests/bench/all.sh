@@ -5,9 +5,9 @@ cd "$(dirname "$0")"
 failed=0
 echo "| what | measured | bar | met |"
 echo "|---|---|---|---|"
-for script in startup death stall agent_cost step_time dumps; do
+for script in startup death stall agent_cost step_time dumps graph; do
   python "$script.py" || failed=1
 done
 echo
-python incidents.py 2000 --torchfrtrace 150 || failed=1
+python incidents.py 2000 || failed=1
 exit $failed

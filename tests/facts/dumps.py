@@ -6,10 +6,12 @@ from diagnose.model import Event, Evidence
 OPS = ["all_reduce|[[10]]|Float", "all_gather|[[4]]|Float", "broadcast|[[2]]|Float"]
 
 
-def dump(rank, launched, completed, group="0", desc="default_pg", ops=None, scan="100", ranks=None):
-    """One `flight.group_read`: `ops` are the signatures of collectives 1..launched."""
+def dump(
+    rank, launched, completed, group="0", desc="default_pg", ops=None, scan="100", ranks=None, created=1000.0
+):
+    """One `flight.group_read`: `ops` are the signatures of collectives 1..launched, a second apart."""
     ops = ops or [OPS[0]] * launched
-    rows = [[i + 1, op, 1000.0 + i, i < completed, 60.0, "", None, None] for i, op in enumerate(ops)]
+    rows = [[i + 1, op, created + i, i < completed, 60.0, "", None, None] for i, op in enumerate(ops)]
     return Event(
         kind="flight.group_read",
         source="flight_recorder",
@@ -32,7 +34,7 @@ def seen(*events, num_ranks=4):
         events=list(events), read=frozenset({"flight_recorder"}), ranks=ranks, num_ranks=num_ranks
     )
     facts = [f for module in (waits, mismatches, cycles) for f in module.derive(evidence)]
-    return {(f.kind, tuple(f.ranks)) for f in facts if f.kind != "collective.waited"}
+    return {(f.kind, tuple(f.ranks)) for f in facts if f.kind != "collective.waited" and not f.open}
 
 
 def say(kind, rank, time=100.5, source="rank_hook", where="x:1", **data):

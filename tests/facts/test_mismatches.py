@@ -6,7 +6,7 @@ from diagnose.calls import aspect
 from diagnose.facts import mismatches
 from diagnose.looks import looks
 from diagnose.model import Evidence
-from tests.facts.dumps import OPS, dump, look, say
+from tests.facts.dumps import OPS, dump, look, say, seen
 
 
 def evidence_of(events, num_ranks=3):
@@ -277,3 +277,16 @@ def test_watchdogs_of_different_groups_or_places_do_not_contradict_each_other():
 def test_watchdogs_sizes_that_may_differ_are_not_compared():
     assert told(fired(0, "ALLTOALL_BASE", 8), fired(1, "ALLTOALL_BASE", 4)) == []
     assert told(fired(0, "COALESCED", 8), fired(1, "ALLREDUCE", 4)) == []
+
+
+def test_calls_that_differ_behind_what_all_wait_in_are_told_as_well():
+    """Rank 2 is late; rank 1 has queued another call than the others behind that."""
+    usual, other = [OPS[0]] * 8, [*[OPS[0]] * 7, OPS[1]]
+    events = [dump(0, 8, 6, ops=usual), dump(1, 8, 6, ops=other), dump(3, 8, 6, ops=usual)]
+    found = seen(*events, dump(2, 6, 6), dump(4, 8, 6, ops=usual), num_ranks=5)
+    assert found == {("collective.awaited", (2,)), ("collective.mismatched", (1,))}
+
+
+def test_calls_queued_by_two_of_four_name_nobody_before_the_others_have_come():
+    events = [dump(0, 7, 5), dump(1, 7, 5, ops=[*[OPS[0]] * 6, OPS[1]]), dump(2, 5, 5), dump(3, 6, 5)]
+    assert seen(*events) == {("collective.awaited", (2,))}

@@ -290,8 +290,8 @@ def nccl(rank, front, done, group="world", ranks=(0, 1), made=1.0, **more):
 
 def told(*events, **more):
     heads = [
-        say("flight.read", r, source="flight_recorder", where=f"flight/100/rank-{r:05d}.json", library="nccl")
-        for r in {e.rank for e in events}
+        say("flight.read", rank, source="flight_recorder", where=where, library="nccl")
+        for rank, where in {(e.rank, e.where) for e in events}
     ]
     heads = [msgspec.structs.replace(e, data=e.data | more) for e in heads]
     return seen(*events, *heads, num_ranks=2)
@@ -332,3 +332,14 @@ def test_a_look_before_the_timeout_shows_who_was_late_for_it():
     failed = [say("exception.raised", r, time=105.0, message="Timed out waiting 8000ms") for r in (0, 1)]
     assert seen(*early, *failed) == {("collective.awaited", (2,))}
     assert seen(*early, say("job.progressed", None, time=104.0)) == {("collective.awaited", (2,))}, "resolved"
+
+
+def test_a_rank_that_had_no_group_yet_at_the_first_scan_has_moved():
+    first, second = (
+        say("flight.read", 0, source="flight_recorder", where=f"flight/{n}/rank-00000.json", library="nccl")
+        for n in (100, 103)
+    )
+    late = [dump(0, 3, 2, scan="103"), dump(1, 3, 3, scan="103")]
+    late = [msgspec.structs.replace(e, where=f"flight/103/rank-{e.rank:05d}.json") for e in late]
+    early = msgspec.structs.replace(late[1], where="flight/100/rank-00001.json")
+    assert seen(first, early, *late, second, num_ranks=2) == set()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.incidents.machine import Machine, Place, Stops
 from tests.incidents.program import Call, Step
-from tests.incidents.truth import Ranks, circles, fronts, is_awaited, is_busy
+from tests.incidents.truth import Ranks, circles, fronts, is_awaited, is_busy, lacks_alone
 
 KINDS = (
     "host_stuck",
@@ -162,9 +162,8 @@ def expected(fault: Fault, machine: Machine, seen: set[int], has_starts: bool) -
     if fault.kind in ("host_stuck", "dead"):
         happened = machine.at[rank] == fault.step
         answers = [frozenset({rank})] if happened and is_awaited(machine, rank, seen) else []
-        if (
-            is_busy(machine, rank) and rank in seen
-        ):  # its host may be blocked by that, for all that dumps tell
+        # Its host may be blocked by what it has open; who left no dump may wait among the others.
+        if is_busy(machine, rank) or (rank not in seen and not lacks_alone(machine, rank, seen)):
             answers.append(frozenset())
     elif fault.kind == "device_lost":
         one = next((x for x in machine.launched[rank] if x.step == fault.step and x.is_started), None)

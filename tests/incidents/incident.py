@@ -23,7 +23,8 @@ GRIDS = [
 WEIGHTS = [3 if grid.num_ranks <= 16 else 1 for grid in GRIDS]
 HEALTHY = ("finished", "moving")
 SCANS = ("flight/1790000100/", "flight/1790000104/")
-SEVERAL = ("host_stuck", "dead", "device_lost", "mismatch_dtype")
+DEVICE = ("device_stuck", "device_lost")  # gloo has none
+SEVERAL = ("host_stuck", "dead", "device_lost")
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,15 @@ def generate(seed: int, kind: str, form: str | None = None) -> Incident:
 def attempted(seed: int, kind: str, form: str | None, choose: random.Random) -> Incident | None:
     [grid] = choose.choices(GRIDS, WEIGHTS)
     layout = lay_out(grid, choose)
-    programs = program.write(layout, program.style(choose, grid.num_ranks), choose)
-    window = choose.choice([1, 2, 3, 8, 40])
-    how = recorder.draw(choose, window)
+    is_gloo = grid.pipe == 1 and kind not in DEVICE and choose.random() < 0.25
+    style = program.style(choose, grid.num_ranks)
+    programs = program.write(layout, replace(style, has_ring=style.has_ring and not is_gloo), choose)
+    window = 1 if is_gloo else choose.choice([1, 2, 3, 8, 40])
+    how = recorder.draw(choose, window, "gloo" if is_gloo else "nccl")
     how = replace(how, form=form or how.form)
     if kind in HEALTHY:
         return healthy(seed, kind, layout, Machine(programs, window, Stops(), choose), how, choose)
-    kinds = choose.sample(SEVERAL, choose.randint(2, 3)) if kind == "several" else [kind]
+    kinds = several(choose, is_gloo) if kind == "several" else [kind]
     stops, chosen = Stops(), list[Fault]()
     for each in kinds:
         fault = faults.pick(each, programs, {f.rank for f in chosen}, choose)
@@ -103,6 +106,14 @@ def attempted(seed: int, kind: str, form: str | None, choose: random.Random) -> 
     machine = Machine(programs, window, stops, choose)
     machine.run()
     return seen(seed, kind, layout, machine, how, chosen, choose)
+
+
+def several(choose: random.Random, is_gloo: bool) -> list[str]:
+    """Two to four faults; one of them may be a mismatch."""
+    found = choose.choices(
+        [kind for kind in SEVERAL if not (is_gloo and kind in DEVICE)], k=choose.randint(2, 4)
+    )
+    return [*found[1:], choose.choice([found[0], "mismatch_dtype"])]
 
 
 def healthy(
@@ -118,12 +129,13 @@ def healthy(
         return Incident(seed, kind, layout, how, files, lost=frozenset(lost))
     total = sum(map(len, machine.programs))
     machine.run(limit=total // choose.randint(4, 8))
-    files = scan(machine, layout, how, choose, everybody, SCANS[0])
+    lag = choose.choice([0, 0, 2, 8])
+    files = scan(machine, layout, how, choose, everybody, SCANS[0], lag)
     before = [num_done(machine, rank) for rank in everybody]
     machine.run(limit=total // 2)
     if any(num_done(machine, rank) < before[rank] + 4 for rank in everybody):
         return None
-    files |= scan(machine, layout, how, choose, everybody, SCANS[1])
+    files |= scan(machine, layout, how, choose, everybody, SCANS[1], lag)
     return Incident(seed, kind, layout, how, files)
 
 
@@ -156,6 +168,8 @@ def seen(
         key for rank in left for one in machine.launched[rank] if not one.is_done for key in one.keys
     }
     maybe = frozenset(r for key in waited_in for r in machine.places[key].needed & (lost | dead))
+    if not dead:  # who left no dump is not blamed for what somebody accounts for who did
+        maybe = frozenset()
     files = dumps(machine, layout, how, choose, left)
     return Incident(seed, kind, layout, how, files, chosen, expected, frozenset(lost), maybe, machine)
 
@@ -182,14 +196,19 @@ def scan(
     choose: random.Random,
     ranks: Iterable[int],
     folder: str,
+    lag: int = 0,
 ) -> dict[str, bytes]:
+    """Every rank's dump. Between two of them the job gets on by `lag` steps at most."""
     choose = random.Random(choose.random())  # what is drawn below changes nothing of the job
     style = choose.choice(["nccl_trace_rank_{}", "comm_lib_trace_rank_{}", "_dump_{}", "rank-{:05d}"])
     files = {}
     for rank in sorted(ranks):
+        machine.run(limit=choose.randint(0, lag))
         own = random.Random(f"{layout.grid} {rank}")  # a process names its groups the same every time
         is_json = how.form == "json" or (how.form == "both" and choose.random() < 0.5)
         content = recorder.as_bytes(recorder.record(machine, layout, how, rank, own), is_json)
         suffix = (".json" if is_json else ".pickle") if style.startswith("rank") else ""
         files[f"{folder}{style.format(rank)}{suffix}"] = content
+        if how.library == "gloo":
+            files[f"events/rank-{rank:05d}-000001.jsonl"] = recorder.events(layout, how, rank)
     return files

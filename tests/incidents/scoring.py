@@ -1,11 +1,12 @@
 """What `diagnose` says of an incident, held against the truth."""
 
+import io
+import logging
 import math
 import re
-import subprocess
-import sys
 import tempfile
 from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from diagnose.bundle import members
@@ -60,13 +61,29 @@ def torchfrtrace(seed: int, kind: str) -> str:
     incident = generate(seed, kind, form="pickle")
     with tempfile.TemporaryDirectory(prefix="di-") as name:
         for where, content in incident.files.items():
-            if not where.startswith(SCANS[0]):
+            if not where.startswith((SCANS[0], "events/")):
                 rank = int(re.findall(r"\d+", where)[-1])
                 (Path(name) / f"nccl_trace_rank_{rank}").write_bytes(content)
-        command = [sys.executable, "-m", "torch.distributed.flight_recorder.fr_trace", name]
-        command += ["-p", "nccl_trace_rank_", "--allow-incomplete-ranks"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=name)
-        return "crashed" if done.returncode else outcome(incident, named_by(done.stdout + done.stderr))
+        said = standard_analysis(name, "nccl_trace_rank_")
+    return "crashed" if said is None else outcome(incident, named_by(said))
+
+
+def standard_analysis(folder: str, prefix: str) -> str | None:
+    """What `torchfrtrace` prints of a folder, run in this process; none where it raises."""
+    from torch.distributed.flight_recorder import fr_trace
+
+    said = io.StringIO()
+    for handler in logging.getLogger("Flight Recorder").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(said)
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            fr_trace.main([folder, "-p", prefix, "--allow-incomplete-ranks"])
+    except SystemExit as error:
+        return None if error.code else said.getvalue()
+    except Exception:  # whatever it runs into: it ends without an answer
+        return None
+    return said.getvalue()
 
 
 def named_by(text: str) -> Ranks:
@@ -87,9 +104,16 @@ def interval(hits: int, num: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def row(kind: str, counts: Counter[str]) -> str:
+def share(counts: Counter[str]) -> str:
+    """`98.0 % (96.2 to 99.1)`: how many are exact, with the interval."""
     num = sum(counts.values())
     low, high = interval(counts["exact"], num)
-    cells = " | ".join(str(counts[name]) for name in OUTCOMES[1:])
-    share = 100 * counts["exact"] / max(1, num)
-    return f"| {kind} | {num} | {share:.1f} % ({100 * low:.1f} to {100 * high:.1f}) | {cells} |"
+    return f"{100 * counts['exact'] / max(1, num):.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def row(kind: str, counts: Counter[str], theirs: Counter[str] | None = None) -> str:
+    """One row: ours, what went wrong, and how often the standard analyser was right on the same jobs."""
+    cells = [kind, str(sum(counts.values())), share(counts), *(str(counts[name]) for name in OUTCOMES[1:])]
+    if theirs is not None:
+        cells += [share(theirs), str(theirs["crashed"])]
+    return f"| {' | '.join(cells)} |"

@@ -10,6 +10,7 @@ from diagnose import ledger
 from diagnose.audit import OK, Dumps, audit
 from diagnose.bundle import members
 from diagnose.pipeline import diagnose_bundle
+from diagnose.rechecking import groups, is_dump
 from tests.incidents.faults import KINDS
 from tests.incidents.incident import generate
 from tests.incidents.scoring import blamed, outcome
@@ -31,7 +32,8 @@ def test_a_right_verdict_is_confirmed_and_a_changed_certificate_is_not(kind):
         with tempfile.TemporaryDirectory(prefix="di-") as name:
             incident.write(Path(name))
             told = diagnose_bundle(name, members(name))
-            dumps = Dumps({m.where: read(m) for m in members(name)})
+            found = list(members(name))
+            dumps = Dumps({m.where: read(m) for m in found if is_dump(m)}, groups(found))
         if outcome(incident, blamed(told)) != "exact":
             continue
         for cause in told.causes:

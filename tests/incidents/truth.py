@@ -78,6 +78,16 @@ def is_awaited(machine: Machine, rank: int, by: Iterable[int]) -> bool:
     )
 
 
+def lacks_alone(machine: Machine, rank: int, by: Iterable[int]) -> bool:
+    """Whether one of these ranks is in something that all others have begun."""
+    return any(
+        place.needed - place.started.keys() == {rank}
+        for other in by
+        for one in fronts(machine, other)
+        for place in places_of(machine, one)
+    )
+
+
 def is_busy(machine: Machine, rank: int) -> bool:
     """Whether a rank has launched something that is not done."""
     return any(not one.is_done for one in machine.launched[rank])

@@ -315,3 +315,14 @@ def test_a_real_dump_cut_anywhere_is_answered(path: Path) -> None:
             e.kind for e in flight_recorder.parse(Member("_dump_9", size, lambda part=part: BytesIO(part)))
         }
         assert kinds == {"source.unreadable"}, size
+
+
+def test_what_holds_all_that_is_open_tells_more_than_a_late_watchdog() -> None:
+    """Nothing of group 0 is open, though its watchdog has not noticed yet."""
+    config = {n: {"name": n, "desc": "d", "ranks": "[0, 1]"} for n in ("0", "1")}
+    counts = {"0": status(5, 3), "1": status(9, 8)}
+    entries = [op(9, "scheduled", group="1", pg_id=1)]
+    found = read([{**entries[0], "record_id": 70}], pg_config=config, pg_status=counts)
+    assert reach(found["0"]) == (5, 5, "status") and reach(found["1"]) == (9, 8, "entries")
+    assert reach(read([], pg_config=config, pg_status=counts)["0"]) == (5, 5, "status")
+    assert reach(read(None, pg_config=config, pg_status=counts)["0"]) == (5, 3, "status")

@@ -1,0 +1,156 @@
+"""Ranks that left no dump, and of which the others' waits do not tell that they are to blame. Pure.
+
+Where a rank that was heard lacks too, one without a dump may as well wait among the others. Where it lacks
+alone, it has not come so far: it is blamed, unless somebody else may have held it up before. All ranks run
+much the same program: what its peer launched before the collective that it lacks in, it had to launch too.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from diagnose import histories
+from diagnose.circles import circles, holds_up
+from diagnose.waiting import Group, Key, Member, Waiting, ranks
+
+MEETS = {"send": "recv", "recv": "send"}
+MAX_PEERS = 64
+Head = tuple[int, Key, int]  # a rank, a group and the number of its oldest open operation
+Counts = Mapping[tuple[str, int, int], int]  # ("send" | "recv", source, target inside the group) -> launched
+
+
+class Known(NamedTuple):
+    """The groups of each rank, those of each kind, and who is held up by somebody who was heard."""
+
+    of_rank: Mapping[int, list[Group]]
+    of_kind: Mapping[str, list[Group]]
+    stuck: set[int]
+
+
+def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
+    """Ranks without a dump that nothing shows to be at fault."""
+    silent = {m.rank for w in waits for m in w.awaited if m.launched < 0}
+    if not silent:
+        return set()
+    known = Known(defaultdict(list), defaultdict(list), held(waits, silent))
+    for group in groups:
+        known.of_kind[group.desc].append(group)
+        for member in group.members:
+            known.of_rank[member.rank].append(group)
+    blamed = set[int]()
+    heads = heads_of(waits)
+    for w in sorted(waits, key=lambda w: len(w.awaited)):
+        lacking = set(ranks(w.awaited))
+        if not lacking <= silent or not lacking.isdisjoint(blamed) or is_accounted(w, heads, known.stuck):
+            continue
+        if not any(is_held(rank, w, known) for rank in lacking):
+            blamed |= lacking
+    return silent - blamed
+
+
+def held(waits: Sequence[Waiting], silent: set[int]) -> set[int]:
+    """Ranks that were heard and are at fault, or are held up by such a one over any number of others."""
+    waiting = {rank for w in waits for rank in w.heads}
+    waiters = defaultdict[int, set[int]](set)  # who waits for a rank
+    heads = heads_of(waits)
+    found = set[int]().union(*circles(waits))
+    for w in waits:
+        found.update(ranks(w.behind))
+        if len(w.calls()) > 1 or (w.is_all_there() and len(w.heads) == len(w.waiting)):
+            found.update(ranks(w.waiting))
+        found.update(m.rank for m in w.awaited if m.rank not in waiting | silent and not m.moved)
+        for rank in holders(w, heads):
+            waiters[rank] |= w.heads
+    todo = [*found]
+    while todo:
+        new = waiters[todo.pop()] - found
+        found |= new
+        todo += new
+    return found
+
+
+def heads_of(waits: Iterable[Waiting]) -> set[Head]:
+    return {(rank, w.group.key, w.seq) for w in waits for rank in w.heads}
+
+
+def holders(w: Waiting, heads: set[Head]) -> Iterator[int]:
+    """Who has not begun what others wait in: some have not launched it, some have something older open."""
+    for m in w.group.members:
+        if w.group.is_pair:
+            is_holder = holds_up(m, w, heads)
+        elif w.group.in_order:
+            is_holder = m.completed < w.seq and (m.rank, w.group.key, w.seq) not in heads
+        else:
+            is_holder = m.launched < w.seq
+        if is_holder:
+            yield m.rank
+
+
+def is_accounted(w: Waiting, heads: set[Head], stuck: set[int]) -> bool:
+    """Whether somebody who was heard accounts for a wait, or no device has come to it."""
+    return not w.heads or bool(w.behind) or len(w.calls()) > 1 or not stuck.isdisjoint(holders(w, heads))
+
+
+def is_held(rank: int, w: Waiting, known: Known) -> bool:
+    """Whether a rank may not have come to `w` because of somebody else."""
+    mine = known.of_rank[rank]
+    keys = {group.key for group in mine}
+
+    def nearness(member: Member) -> int:
+        return sum(group.key in keys for group in known.of_rank[member.rank])
+
+    peer = max(w.waiting[:MAX_PEERS], key=nearness)
+    return any(
+        is_unmet(group, peer, w, known) or is_unfed(rank, group, peer, known)
+        for group in mine
+        if group.key != w.group.key
+    )
+
+
+def is_unmet(group: Group, peer: Member, w: Waiting, known: Known) -> bool:
+    """Whether a member that is held up has not done what the peer, in such a group, launched before `w`."""
+    low = min((m.completed for m in group.members if m.rank in known.stuck and m.known), default=-1)
+    alike = [one for one in known.of_rank[peer.rank] if one.desc == group.desc]
+    mine = [m for one in alike for m in one.members if m.rank == peer.rank]
+    before = created(peer, w.seq)
+    times = [created(m, low + 1) for m in mine]
+    return low >= 0 and any(
+        m.launched > low if math.isinf(at) else at < before for m, at in zip(mine, times, strict=True)
+    )
+
+
+def created(member: Member, seq: int) -> float:
+    """When a rank launched a collective; infinite where that is not recorded."""
+    told = histories.launches(member.event) if member.event else ()
+    return next((time for n, time in told if n == seq), math.inf)
+
+
+def is_unfed(rank: int, group: Group, peer: Member, known: Known) -> bool:
+    """Whether a neighbour of a pipeline, itself held up, owes a rank a transfer that its peers had."""
+    place = ranks(group.members).index(rank)
+    owed = {
+        (MEETS[op], source, target): launched
+        for m in group.members
+        if m.rank in known.stuck
+        for (op, source, target), launched in transfers(m).items()
+        if op in MEETS and place == (target if op == "send" else source)
+    }
+    if not owed:
+        return False
+    alike = [one for one in known.of_kind[group.desc] if len(one.members) == len(group.members)]
+    twins = [m for one in alike if one is not group and (m := one.members[place]).event]
+    near = [transfers(m) for m in twins if m.rank == peer.rank] or [transfers(m) for m in twins]
+    if near:
+        return any(one.get(pair, 0) > num for one in near for pair, num in owed.items())
+    peers = [transfers(m) for one in alike for m in one.members if m.rank == peer.rank]
+    most = [(op, num) for one in peers for (op, _, _), num in one.items()]
+    return not most or any(op == pair[0] and n > num for op, n in most for pair, num in owed.items())
+
+
+def transfers(member: Member) -> Counts:
+    told = member.event.data.get("transfers") if member.event else None
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    return {
+        (str(row.get("op")), row.get("src", -1), row.get("dst", -1)): row.get("launched", 0) for row in rows
+    }

@@ -1,0 +1,60 @@
+"""Ranks that left no dump, and dumps that are older than the others."""
+
+from diagnose.model import Event
+from tests.facts.dumps import dump, seen
+
+
+def nccl(*events):
+    """The same, by a recorder that tells failed from done: what a rank launched first is first to end."""
+    heads = [
+        Event("flight.read", "flight_recorder", e.where, rank=e.rank, data={"library": "nccl"})
+        for e in events
+    ]
+    return [*events, *{e.rank: e for e in heads}.values()]
+
+
+def test_one_that_lacks_beside_a_rank_that_was_heard_may_wait_among_the_others():
+    assert seen(*nccl(dump(0, 7, 6), dump(1, 6, 6), dump(2, 7, 6))) == {("collective.awaited", (1,))}
+
+
+def test_one_that_lacks_alone_is_blamed_beside_another_culprit():
+    """Rank 1 is late in the world; nobody but 3 lacks in its pair, and that comes first."""
+    events = [
+        dump(0, 7, 6),
+        dump(1, 6, 6),
+        dump(2, 6, 6),
+        dump(2, 3, 2, "pair", "PAIR", ranks=[2, 3], created=900.0),
+    ]
+    assert seen(*nccl(*events)) == {("collective.awaited", (1, 3)), ("collective.awaited", (3,))}
+
+
+def test_one_that_lacks_alone_in_what_comes_after_another_wait_is_not_blamed():
+    """Rank 3 may wait for 1 in the world, as 0 does; its pair comes later in the program."""
+    events = [
+        dump(0, 7, 6),
+        dump(1, 6, 6),
+        dump(2, 7, 6),
+        dump(2, 3, 2, "pair", "PAIR", ranks=[2, 3], created=1100.0),
+    ]
+    assert seen(*nccl(*events)) == {("collective.awaited", (1,))}
+
+
+def test_without_another_culprit_it_is_blamed():
+    assert seen(*nccl(dump(0, 7, 6), dump(1, 7, 6), dump(2, 7, 6))) == {("collective.awaited", (3,))}
+
+
+def test_a_rank_that_is_behind_what_another_completed_has_got_on_since_its_dump():
+    """All must have begun #8 before rank 0 completed it: the dump of 1, which ends at #6, is old."""
+    assert seen(*nccl(dump(0, 9, 8), dump(1, 6, 6), dump(2, 9, 8), dump(3, 9, 8))) == set()
+
+
+def test_a_root_that_is_ahead_makes_no_dump_old():
+    ops = ["broadcast|[[2]]|Float"] * 9
+    events = [dump(r, 9, 8 if r else 9, ops=ops) for r in (0, 2, 3)]
+    found = seen(*nccl(*events, dump(1, 6, 6, ops=ops[:6])))
+    assert found == {("collective.awaited", (1,))}
+
+
+def test_gloo_calls_done_what_failed_so_that_makes_no_dump_old():
+    events = [dump(0, 9, 8), dump(1, 6, 6), dump(2, 9, 8), dump(3, 9, 8)]
+    assert seen(*events) == {("collective.awaited", (1,))}
