@@ -46,6 +46,9 @@ class Event(Record, frozen=True):
     node: str | None = None
     rank: int | None = None
     data: dict[str, object] = {}
+    within: str = (
+        ""  # whose file it stands in, where that is not its source's: what else that one says is unseen
+    )
 
 
 class Coverage(msgspec.Struct, frozen=True):

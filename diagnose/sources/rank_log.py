@@ -9,12 +9,12 @@
 
 from collections.abc import Iterator
 
-from diagnose import messages
+from diagnose import logs
 from diagnose.logs import OTHERS, Reader, is_text, read_log
 from diagnose.model import Event, Member
 from diagnose.text import rank_of, steps
 
-EVENTS = messages.EVENTS
+EVENTS = logs.EVENTS
 
 
 def recognises(where: str, head: bytes) -> bool:
