@@ -14,7 +14,7 @@ from diagnose.anchors import Anchors
 from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member
-from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, unwrap
+from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, steps, unwrap
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
@@ -30,6 +30,8 @@ MAX_TEXT = 2000
 HORIZON = 10_000  # lines after which nobody goes on with a traceback or a table
 LAUNCHERS_OWN = {"ChildFailedError", "ProcessExitedException", "ProcessRaisedException"}
 TRACE_WORDS = ("Traceback (most", "Exception in thread", "Exception ignored in", "Process-")
+PROGRAM = re.compile(r"(?i)\.(?:py|pyi|c|cc|cpp|cu|cuh|h|hpp|rs|go|sh|js|ts)$")
+MARKED = re.compile(rb"(?m)^\[(?:rank|default)\d{1,6}\]:")
 CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
 # Folders of a run directory that hold other evidence.
 OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "claims"}
@@ -42,6 +44,21 @@ def is_text(head: bytes) -> bool:
         return False
     strange = sum(byte < 32 and byte not in (0, 8, 9, 10, 12, 13, 27) for byte in start)
     return strange * 20 <= len(start)
+
+
+def is_evidence(where: str, head: bytes) -> bool:
+    """Whether a text may be something that a job left: no program's source, none of a run's other files."""
+    return (
+        bool(head.strip())
+        and is_text(head)
+        and not PROGRAM.search(where)
+        and not OTHERS & set(steps(where)[:-1])
+    )
+
+
+def is_mixed(head: bytes) -> bool:
+    """Whether lines of several ranks are marked in it: it is no one rank's log, whatever its name."""
+    return len({*MARKED.findall(head)}) > 1
 
 
 @cache
@@ -204,20 +221,29 @@ def exception(raised: Raised) -> Data:
 
 
 def read_log(member: Member, reader: Reader) -> Iterator[Event]:
-    """All events of a log in the order of its lines, `log.read` last. Raises OSError alone."""
+    """All events of a log in the order of its lines, `log.read` last.
+
+    Raises OSError alone, where the log cannot be read to its end, after what could be read.
+    """
     last, is_whole = b"", True
     events: list[Event] = []
-    with member.open() as stream:
-        for chunk in chunks(stream):
-            events += reader.feed(chunk)
-            is_whole = chunk.endswith(b"\n")
-            last = last_line(chunk) or last
+    damage: OSError | None = None
+    try:
+        with member.open() as stream:
+            for chunk in chunks(stream):
+                events += reader.feed(chunk)
+                is_whole = chunk.endswith(b"\n")
+                last = last_line(chunk) or last
+    except OSError as error:
+        damage = error
     events += reader.close()
     yield from sorted(events, key=lambda event: int(event.where.rpartition(":")[2]))
+    if damage:
+        raise damage
     shown = [text for part in parts(last) if (text := unwrap(part.decode("utf-8", "replace")).text.strip())]
     data: Data = {
         "num_lines": reader.number - is_whole,
-        "num_bytes": member.size,
+        "num_bytes": member.size if member.size >= 0 else None,
         "last_line": shown[-1][:500] if shown else "",
     }
     yield Event("log.read", reader.source, member.where, rank=reader.rank, data=data)

@@ -20,6 +20,7 @@ from probes.redact import redact_value
 
 HEAD = 64 << 10  # bytes shown to `recognises`
 SMALL = 4 << 20  # JSON of this size grows to some 100 MB at most
+SAYS_NOTHING = {"log.read", "log.unrecognised", "source.unreadable"}
 FEW = 16  # so many such files are read before a child has started
 Told = Callable[[int, int], None]
 
@@ -55,7 +56,9 @@ def parse(
             found[index] = [unreadable(member, error)]
             continue
         readers = [m for m in modules("diagnose.sources") if m.recognises(member.where, head)]
-        (recognised if readers else unrecognised).append(member.where)
+        if not readers:
+            found[index] = searched(member, head)
+        (recognised if readers or found[index] else unrecognised).append(member.where)
         for reader in readers:
             if getattr(reader, "CONFINED", False):
                 confined.append(pool.Job(index, name_of(reader), member))
@@ -82,6 +85,16 @@ def read(source: ModuleType, member: Member) -> list[Event]:
     return events
 
 
+def searched(member: Member, head: bytes) -> list[Event]:
+    """The events of a file that nobody knows by its head; none where it holds no line that anybody knows."""
+    for source in modules("diagnose.sources"):
+        if hasattr(source, "may_hold") and source.may_hold(member.where, head):
+            events = read(source, member)
+            if any(event.kind not in SAYS_NOTHING for event in events):
+                return events
+    return []
+
+
 def inline(job: pool.Job) -> tuple[int, list[Event]]:
     source = importlib.import_module(f"diagnose.sources.{job.source}")
     return job.number, read(source, job.member)
@@ -89,7 +102,7 @@ def inline(job: pool.Job) -> tuple[int, list[Event]]:
 
 def is_harmless(member: Member, head: bytes) -> bool:
     """Whether a file may be read in this process: JSON of a size at which it can do no harm."""
-    return head[:1] in (b"{", b"[") and member.size <= SMALL
+    return head[:1] in (b"{", b"[") and 0 <= member.size <= SMALL
 
 
 def shared(events: list[Event], kept: dict[object, object]) -> list[Event]:

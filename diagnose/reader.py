@@ -1,7 +1,7 @@
 """From files to verdict and record, for every command that reads: a run directory or foreign evidence."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +24,18 @@ def judge(run: Path, given: str, book: Playbook, told: Told = silent) -> Verdict
     if found is None:
         return verdict
     return msgspec.structs.replace(verdict, run=msgspec.structs.replace(verdict.run, name=found.run))
+
+
+def look_back(given: Sequence[str], paths: Sequence[str], book: Playbook, told: Told = silent) -> Verdict:
+    """The verdict on all that lies at these places, `-` for standard input. Raises bundle.BundleError.
+
+    `given`: the places as they were typed.
+    """
+    if len(paths) == 1 and paths[0] != bundle.STDIN:
+        return examine(Path(paths[0]), given[0], book, told)
+    verdict = diagnose_bundle(string(" ".join(given)), bundle.several(paths), book, told)
+    name = ", ".join(Path(path).name or path for path in given)
+    return msgspec.structs.replace(verdict, run=msgspec.structs.replace(verdict.run, name=string(name)))
 
 
 def write(run: Path, verdict: Verdict) -> None:
