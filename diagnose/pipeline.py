@@ -8,7 +8,7 @@ from types import ModuleType
 
 import msgspec
 
-from diagnose import coverage, pool
+from diagnose import contents, coverage, pool
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
 from diagnose.judge import match
@@ -20,7 +20,7 @@ from probes.redact import redact_value
 
 HEAD = 64 << 10  # bytes shown to `recognises`
 SMALL = 4 << 20  # JSON of this size grows to some 100 MB at most
-SAYS_NOTHING = {"log.read", "log.unrecognised", "source.unreadable"}
+SAYS_NOTHING = {"log.read", "source.unreadable"}
 FEW = 16  # so many such files are read before a child has started
 Told = Callable[[int, int], None]
 
@@ -176,4 +176,6 @@ def diagnose_bundle(
         run=msgspec.structs.replace(chosen.run, attempts=[a for a in attempts if a]),
         recognised=recognised,
         unrecognised=unrecognised,
+        recognised_in=contents.table(events),
+        unrecognised_lines=contents.unknown(events),
     )

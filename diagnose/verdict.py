@@ -102,6 +102,25 @@ class Run(msgspec.Struct, frozen=True):
     exit_code: int | None = None
 
 
+class Found(msgspec.Struct, frozen=True):
+    """One file: source -> number of events."""
+
+    file: str
+    sources: dict[str, int]
+
+
+class Line(msgspec.Struct, frozen=True):
+    where: str
+    text: str
+
+
+class UnknownLines(msgspec.Struct, frozen=True):
+    """Lines that look like errors and that no source recognised: how many, and the first of them."""
+
+    num: int = 0
+    examples: list[Line] = []
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """One diagnosis: causes first, root first among them."""
 
@@ -119,6 +138,8 @@ class Verdict(msgspec.Struct, frozen=True):
     collect_next: list[Collect] = []
     recognised: list[str] = []
     unrecognised: list[str] = []
+    recognised_in: list[Found] = []  # what was found in each file
+    unrecognised_lines: UnknownLines = UnknownLines()
     schema: str = SCHEMA
 
     def exit_code(self) -> int:
