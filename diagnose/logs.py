@@ -19,8 +19,8 @@ from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, 
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
-    "log.read": "one log, read to its end; data: num_lines, num_bytes, last_line; num_unknown, unknown: lines "
-    "that look like errors, and no more is known of them",
+    "log.read": "one log, read to its end; data: num_lines, num_bytes, last_line; num_unknown, unknown: "
+    "lines that look like errors, and no more is known of them",
     "exception.raised": "a Python traceback; data: type, message, frames (innermost last), end (of a chain)",
     "source.unreadable": "a place that could not be read; data: reason",
     **failure_table.EVENTS,

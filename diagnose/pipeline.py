@@ -11,6 +11,7 @@ import msgspec
 from diagnose import contents, coverage, pool
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
+from diagnose.explaining import explain
 from diagnose.judge import match
 from diagnose.model import Event, Evidence, Fact, Member
 from diagnose.playbook import Playbook, load
@@ -90,8 +91,11 @@ def searched(member: Member, head: bytes) -> list[Event]:
     for source in modules("diagnose.sources"):
         if hasattr(source, "may_hold") and source.may_hold(member.where, head):
             events = read(source, member)
-            if any(event.kind not in SAYS_NOTHING for event in events):
+            told = [event for event in events if event.kind not in SAYS_NOTHING]
+            if any(not event.within for event in told):
                 return events
+            if told:  # lines of others alone: it need not be a log of this kind
+                return [event for event in events if event.kind != "log.read"]
     return []
 
 
@@ -151,25 +155,35 @@ def needs() -> dict[str, tuple[str, ...]]:
     return {kind: spec.needs for module in modules("diagnose.facts") for kind, spec in module.KINDS.items()}
 
 
-def judge(bundle: str, events: Sequence[Event], book: Playbook) -> Verdict:
-    """The verdict on the events of one attempt."""
+def judge(bundle: str, events: Sequence[Event], book: Playbook, explained: str = "") -> Verdict:
+    """The verdict on the events of one attempt, and why the failure `explained` is in it or is not."""
     evidence = coverage.gather(straighten(events))
     facts = derive(evidence)
     findings = [match(name, failure, facts, evidence, needs()) for name, failure in book.failures.items()]
-    return decide(bundle, findings, facts, evidence, book, needs())
+    verdict = decide(bundle, findings, facts, evidence, book, needs())
+    asked = next((finding for finding in findings if finding.failure == explained), None)
+    if asked is None:
+        return verdict
+    told = explain(asked, verdict, facts, evidence, book, needs())
+    return msgspec.structs.replace(verdict, explained=told)
 
 
 def diagnose_bundle(
-    bundle: str, members: Iterable[Member], book: Playbook | None = None, told: Told = silent
+    bundle: str,
+    members: Iterable[Member],
+    book: Playbook | None = None,
+    told: Told = silent,
+    explained: str = "",
 ) -> Verdict:
     """The verdict on a bundle: of the last attempt that has a cause, else of the last attempt.
 
-    `bundle` is the bundle's name as the user gave it; `told` hears how far the reading is.
+    `bundle` is the bundle's name as the user gave it; `told` hears how far the reading is;
+    `explained` names a failure to be explained clause by clause.
     """
     book = book or load()
     events, recognised, unrecognised = parse(members, told)
     attempts = coverage.by_attempt(events)
-    verdicts = [judge(bundle, part, book) for part in attempts.values()]
+    verdicts = [judge(bundle, part, book, explained) for part in attempts.values()]
     chosen = next((v for v in reversed(verdicts) if v.causes), verdicts[-1])
     return msgspec.structs.replace(
         chosen,

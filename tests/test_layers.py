@@ -46,6 +46,7 @@ MAY: dict[str, set[str]] = {
         for num, name in enumerate(READINGS)
     },
     "diagnose.facts": {"diagnose.model", *WORDS, *(f"diagnose.{name}" for name in READINGS)},
+    "diagnose.explaining": {*READER, *ours("conclude judge")},
     "diagnose.contents": ours("model verdict"),
     "diagnose.merged": ours("model looks activity"),
     "diagnose.clocks": ours("model values"),

@@ -7,9 +7,17 @@ import click
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--root", help="Where names are looked up (default: $DIAGNOSE_ROOT, else ./runs).")
 @click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
+@click.option("--explain", "failure", metavar="FAILURE", help="Why this failure was or was not concluded.")
 @click.option("-v", "--verbose", is_flag=True, help="Leave nothing away.")
 @click.pass_context
-def command(ctx: click.Context, paths: tuple[str, ...], root: str | None, form: str, verbose: bool) -> None:
+def command(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    root: str | None,
+    form: str,
+    failure: str | None,
+    verbose: bool,
+) -> None:
     """The verdict on the evidence in every PATH together, from the files alone.
 
     PATH is a run (path, id or name), any folder or file, a .zip or .tar, compressed or not, or - for standard
@@ -24,6 +32,7 @@ def command(ctx: click.Context, paths: tuple[str, ...], root: str | None, form: 
     except runs.NoRun as error:
         raise click.ClickException(str(error)) from None
     book = playbook.load()
+    asked = _print.failure(failure, book) if failure else ""
     with _progress.line(" ".join(paths)) as told:
-        verdict = _print.read(lambda: reader.look_back(paths, found, book, told))
+        verdict = _print.read(lambda: reader.look_back(paths, found, book, told, asked))
     ctx.exit(_print.verdict(verdict, book, form, verbose))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from diagnose import bundle
 from diagnose.bundle import BundleError, members, several
+from diagnose.coverage import gather
 from diagnose.pipeline import parse
 
 FILES = {
@@ -233,10 +234,12 @@ def test_standard_input_is_kept_while_it_is_needed(folder: Path, tmp_path: Path,
 def test_a_file_is_known_by_its_lines_wherever_they_stand(tmp_path: Path) -> None:
     (tmp_path / "job-77.txt").write_bytes(b"all is well\n" * 20_000 + FILES["attempts/1/logs/rank-00001.log"])
     (tmp_path / "notes.txt").write_bytes(b"all is well\n" * 20_000)
+    (tmp_path / "paste.txt").write_bytes(b"here: Out of memory: Killed process 7 (python)\n")
     (tmp_path / "train.py").write_bytes(b"# free(): invalid pointer\n")
     events, recognised, unrecognised = parse(members(str(tmp_path)))
-    assert (recognised, unrecognised) == (["job-77.txt"], ["notes.txt", "train.py"])
-    assert [e.kind for e in events] == ["exception.raised", "log.read"]
+    assert (recognised, unrecognised) == (["job-77.txt", "paste.txt"], ["notes.txt", "train.py"])
+    assert [e.kind for e in events] == ["exception.raised", "log.read", "kernel.oom_killed"]
+    assert gather(events[2:]).read == frozenset()
 
 
 def test_a_console_of_several_ranks_is_no_ranks_log_whatever_its_name(tmp_path: Path) -> None:
