@@ -5,7 +5,7 @@ a traceback or a table every line counts.
 """
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from functools import cache
 
@@ -29,11 +29,17 @@ EVENTS = {
 MAX_ALIKE = 200  # events of one kind and rank kept from one file: the aftermath is always the most frequent
 MAX_WRITERS = 1 << 13
 MAX_TEXT = 2000
+MAX_LOOKED = 50_000  # lines with one word: whose flood drowns all else has said what it can
 HORIZON = 10_000  # lines after which nobody goes on with a traceback or a table
 LAUNCHERS_OWN = {"ChildFailedError", "ProcessExitedException", "ProcessRaisedException"}
 TRACE_WORDS = ("Traceback (most", "Exception in thread", "Exception ignored in", "Process-")
 PROGRAM = re.compile(r"(?i)\.(?:py|pyi|c|cc|cpp|cu|cuh|h|hpp|rs|go|sh|js|ts)$")
 MARKED = re.compile(rb"(?m)^\[(?:rank|default)\d{1,6}\]:")
+STEADY = {
+    *TRACE_WORDS,
+    *HEADS,
+    "-- Process ",
+}  # words that are looked for to the end, however often they come
 CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
 # Folders of a run directory that hold other evidence.
 OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "claims"}
@@ -70,7 +76,7 @@ def anchors() -> tuple[Anchors, tuple[tuple[int, ...], ...]]:
     Words that only make a line suspect are the last ones, and have no numbers.
     """
     patterns = lines.patterns()
-    known = dict.fromkeys([*(p.word for p in patterns), *TRACE_WORDS, *HEADS, "-- Process "])
+    known = dict.fromkeys([*(p.word for p in patterns), *sorted(STEADY)])
     numbers = tuple(tuple(n for n, p in enumerate(patterns) if p.word == word) for word in known)
     return Anchors([*known, *suspects.WORDS]), numbers
 
@@ -83,6 +89,8 @@ class Reader:
         self.anchors, self.numbers = anchors()
         self.patterns = lines.patterns()
         self.number = 1  # of the line that comes next
+        self.looked: Counter[int] = Counter()  # word -> lines with it
+        self.kept = {n for n, word in enumerate(self.anchors.words) if word in STEADY}
         self.num_known = 0  # lines of the families so far
         self.writers: dict[str, Tracebacks] = {}
         self.ranks: dict[str, int | None] = {}  # of each writer, by its wrapper
@@ -99,20 +107,27 @@ class Reader:
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events of these lines, or that they complete."""
-        hits = iter(self.anchors.places(chunk))
-        at, hit = 0, next(hits, None)
+        if loud := {word for word, num in self.looked.items() if num >= MAX_LOOKED} - self.kept:
+            self.anchors = self.anchors.without(loud)
+            self.looked.clear()
+        hits = deque(self.anchors.places(chunk))
+        at = 0
         while at < len(chunk):
             if not self.is_inside():
-                while hit is not None and hit < at:
-                    hit = next(hits, None)
-                if hit is None:
+                while hits and hits[0][1] < at:
+                    hits.popleft()
+                if not hits:
                     break  # most of a long log says nothing
-                start = chunk.rfind(b"\n", at, hit) + 1 or at
+                start = chunk.rfind(b"\n", at, hits[0][1]) + 1 or at
                 self.number += chunk.count(b"\n", at, start)
                 at = start
             end = chunk.find(b"\n", at)
-            yield from self.line(chunk[at:end] if end >= 0 else chunk[at:])
-            if end < 0:
+            end = end if end >= 0 else len(chunk)
+            words = set[int]()
+            while hits and hits[0][2] <= end:
+                words.add(hits.popleft()[0])
+            yield from self.line(chunk[at:end], words)
+            if end == len(chunk):
                 return
             at = end + 1
             self.number += 1
@@ -120,16 +135,20 @@ class Reader:
                 yield from self.give_up(self.number - HORIZON)
         self.number += chunk.count(b"\n", at)
 
-    def line(self, line: bytes) -> Iterator[Event]:
+    def line(self, line: bytes, words: set[int]) -> Iterator[Event]:
+        """One line with the words in it."""
+        self.looked.update(words)
+        known = {word for word in words if word < len(self.numbers)}
+        if not known and not self.is_inside():
+            self.suspects.add(self.number, line)
+            return
+        numbers = sorted({n for word in known for n in self.numbers[word]})
+        patterns = [self.patterns[n] for n in numbers]
         for part in parts(line):
-            words = self.anchors.within(part)
-            known = {word for word in words if word < len(self.numbers)}
             was_inside, num = self.is_inside(), self.num_known
-            if known or was_inside:
-                numbers = sorted({n for word in known for n in self.numbers[word]})
-                text = unwrap(part.decode("utf-8", "replace"))
-                yield from self.shown(self.number, text, [self.patterns[n] for n in numbers])
-            if len(words) > len(known) and not was_inside and not self.is_inside() and num == self.num_known:
+            yield from self.shown(self.number, unwrap(part.decode("utf-8", "replace")), patterns)
+            is_known = was_inside or self.is_inside() or num < self.num_known
+            if len(words) > len(known) and not is_known:
                 self.suspects.add(self.number, part)
 
     def shown(self, number: int, line: Prefixed, patterns: list[Pattern]) -> Iterator[Event]:

@@ -8,6 +8,7 @@ WORDS = (
     *("core dumped", "egmentation fault", "Killed", "Xid", "[E1", "[E ", "assert"),
 )
 MAX_LINES = 20  # of different shape
+MAX_LOOKED = 2000  # lines; of the rest nothing but the number is kept
 MAX_TEXT = 300
 VARYING = re.compile(r"0x[0-9a-f]+|\d+")
 
@@ -21,7 +22,7 @@ class Suspects:
 
     def add(self, number: int, line: bytes) -> None:
         self.num += 1
-        if len(self.shapes) < MAX_LINES:
+        if self.num <= MAX_LOOKED and len(self.shapes) < MAX_LINES:
             text = line[:MAX_TEXT].decode("utf-8", "replace").strip()
             self.shapes.setdefault(VARYING.sub("0", text)[:100], (number, text))
 

@@ -90,3 +90,12 @@ def test_lines_that_look_like_errors_are_counted_where_nobody_knows_them() -> No
 def test_a_flood_of_a_known_line_is_not_unknown() -> None:
     line = "[rank0]: RuntimeError: Timed out waiting 5ms for recv operation to complete\n"
     assert contents.unknown(read(launcher_log, "launcher.log", line * 500)).num == 0
+
+
+def test_a_flood_is_given_up_and_what_comes_after_it_is_still_read() -> None:
+    flood = b"[rank0]: pair.cc:553] Connection closed by peer [127.0.0.1]:1.\n" * 10_000
+    reader = logs.Reader("launcher_log", "launcher.log")
+    found = [event for _ in range(6) for event in reader.feed(flood)]
+    assert len(found) == 200 and not list(reader.feed(flood)) and reader.anchors.muted
+    [event] = reader.feed(b"[rank1]: Fatal Python error: Aborted\n")
+    assert (event.kind, event.where) == ("process.aborted", "launcher.log:70001")
