@@ -58,7 +58,7 @@ def gather(events: Sequence[Event]) -> Evidence:
         }
     told = max(sizes, key=lambda size: (sizes.count(size), size)) if sizes else None  # by most of them
     num_ranks = told or (max(known) + 1 if known else None)
-    read = frozenset(e.source for e in events if e.kind != "source.unreadable")
+    read = frozenset(e.source for e in events if covers(e))
     asked = {source for source, kind in REFUSALS.items() if any(e.kind == kind for e in events)}
     ranks = sorted(known)
     said = sorted((e for e in events if e.rank is not None and e.node), key=lambda e: e.source == "rank_hook")
@@ -74,8 +74,13 @@ def gather(events: Sequence[Event]) -> Evidence:
     )
 
 
+def covers(event: Event) -> bool:
+    """Whether an event shows that its source was read: a line in another's file shows no more than itself."""
+    return event.kind != "source.unreadable" and not event.within
+
+
 def cover(source: str, events: Sequence[Event], expected: Sequence[int]) -> Coverage:
-    mine = [e for e in events if e.source == source and e.kind != "source.unreadable"]
+    mine = [e for e in events if e.source == source and covers(e)]
     if any(e.rank is None for e in mine):
         return Coverage(present=list(expected))
     old = outdated(source, mine, events)

@@ -1,18 +1,46 @@
-"""The reader of a whole log: wrappers off, tracebacks of each writer apart, known lines to events. Pure."""
+"""The reader of a whole log: known lines to events, tracebacks of each writer apart, wrappers off. Pure.
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+Bytes are searched for the words of all known lines at once; only lines with one of them are decoded. Inside
+a traceback or a table every line counts.
+"""
 
-from diagnose.messages import RANK_LINES, Data, Pattern
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from functools import cache
+
+from diagnose import failure_table, lines, suspects
+from diagnose.anchors import Anchors
+from diagnose.failure_table import HEADS, FailureTable, Listed
+from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member
-from diagnose.text import MAX_RANK, Prefixed, blocks, has_zone, parts, seconds, unwrap
+from diagnose.suspects import Suspects
+from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, steps, unwrap
 from diagnose.tracebacks import Raised, Tracebacks
 
+EVENTS = {
+    "log.read": "one log, read to its end; data: num_lines, num_bytes, last_line; num_unknown, unknown: "
+    "lines that look like errors, and no more is known of them",
+    "exception.raised": "a Python traceback; data: type, message, frames (innermost last), end (of a chain)",
+    "source.unreadable": "a place that could not be read; data: reason",
+    **failure_table.EVENTS,
+    **lines.events(),
+}
 MAX_ALIKE = 200  # events of one kind and rank kept from one file: the aftermath is always the most frequent
 MAX_WRITERS = 1 << 13
 MAX_TEXT = 2000
+MAX_LOOKED = 50_000  # lines with one word: whose flood drowns all else has said what it can
+HORIZON = 10_000  # lines after which nobody goes on with a traceback or a table
 LAUNCHERS_OWN = {"ChildFailedError", "ProcessExitedException", "ProcessRaisedException"}
 TRACE_WORDS = ("Traceback (most", "Exception in thread", "Exception ignored in", "Process-")
+PROGRAM = re.compile(r"(?i)\.(?:py|pyi|c|cc|cpp|cu|cuh|h|hpp|rs|go|sh|js|ts)$")
+MARKED = re.compile(rb"(?m)^\[(?:rank|default)\d{1,6}\]:")
+STEADY = {
+    *TRACE_WORDS,
+    *HEADS,
+    "-- Process ",
+}  # words that are looked for to the end, however often they come
+CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
 # Folders of a run directory that hold other evidence.
 OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "claims"}
 
@@ -26,46 +54,132 @@ def is_text(head: bytes) -> bool:
     return strange * 20 <= len(start)
 
 
+def is_evidence(where: str, head: bytes) -> bool:
+    """Whether a text may be something that a job left: no program's source, none of a run's other files."""
+    return (
+        bool(head.strip())
+        and is_text(head)
+        and not PROGRAM.search(where)
+        and not OTHERS & set(steps(where)[:-1])
+    )
+
+
+def is_mixed(head: bytes) -> bool:
+    """Whether lines of several ranks are marked in it: it is no one rank's log, whatever its name."""
+    return len({*MARKED.findall(head)}) > 1
+
+
+@cache
+def anchors() -> tuple[Anchors, tuple[tuple[int, ...], ...]]:
+    """The words that make a line count, and for each the numbers of the patterns that it is of.
+
+    Words that only make a line suspect are the last ones, and have no numbers.
+    """
+    patterns = lines.patterns()
+    known = dict.fromkeys([*(p.word for p in patterns), *sorted(STEADY)])
+    numbers = tuple(tuple(n for n, p in enumerate(patterns) if p.word == word) for word in known)
+    return Anchors([*known, *suspects.WORDS]), numbers
+
+
 class Reader:
-    """Reads one log, block by block; `feed` and `close` give its events."""
+    """Reads one log, chunk by chunk; `feed` and `close` give its events."""
 
-    words: tuple[str, ...] = TRACE_WORDS
-
-    def __init__(
-        self, source: str, where: str, rank: int | None = None, table: Iterable[Pattern] = RANK_LINES
-    ):
-        self.source, self.where, self.rank, self.table = source, where, rank, tuple(table)
-        self.words = tuple({pattern.word for pattern in self.table}) + type(self).words
+    def __init__(self, source: str, where: str, rank: int | None = None):
+        self.source, self.where, self.rank = source, where, rank
+        self.anchors, self.numbers = anchors()
+        self.patterns = lines.patterns()
+        self.number = 1  # of the line that comes next
+        self.looked: Counter[int] = Counter()  # word -> lines with it
+        self.kept = {n for n, word in enumerate(self.anchors.words) if word in STEADY}
+        self.num_known = 0  # lines of the families so far
         self.writers: dict[str, Tracebacks] = {}
         self.ranks: dict[str, int | None] = {}  # of each writer, by its wrapper
-        self.num_open = 0  # writers inside a traceback
+        self.open: set[str] = set()  # writers inside a traceback
+        self.table = FailureTable()
+        self.child: int | None = None  # index of the spawned process whose traceback comes
         self.alike: Counter[tuple[str, int | None]] = Counter()
         self.seen: set[tuple[int | None, str, str]] = set()  # exceptions
+        self.suspects = Suspects()
 
     def is_inside(self) -> bool:
         """Whether every line counts now, whatever it holds."""
-        return self.num_open > 0
+        return bool(self.open) or self.table.is_open()
 
-    def feed(self, start: int, block: list[str]) -> Iterator[Event]:
-        """The events of these physical lines, or that they complete."""
-        whole = "\n".join(block)
-        words = [word for word in self.words if word in whole]
-        if not words and not self.is_inside():
-            return  # the fast way: most of a long log says nothing
-        for number, line in enumerate(block, start):
-            if self.is_inside() or any([word in line for word in words]):
-                for part in parts(line):
-                    yield from self.shown(number, unwrap(part))
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """The events of these lines, or that they complete."""
+        if loud := {word for word, num in self.looked.items() if num >= MAX_LOOKED} - self.kept:
+            self.anchors = self.anchors.without(loud)
+            self.looked.clear()
+        hits = deque(self.anchors.places(chunk))
+        at = 0
+        while at < len(chunk):
+            if not self.is_inside():
+                while hits and hits[0][1] < at:
+                    hits.popleft()
+                if not hits:
+                    break  # most of a long log says nothing
+                start = chunk.rfind(b"\n", at, hits[0][1]) + 1 or at
+                self.number += chunk.count(b"\n", at, start)
+                at = start
+            end = chunk.find(b"\n", at)
+            end = end if end >= 0 else len(chunk)
+            words = set[int]()
+            while hits and hits[0][2] <= end:
+                words.add(hits.popleft()[0])
+            yield from self.line(chunk[at:end], words)
+            if end == len(chunk):
+                return
+            at = end + 1
+            self.number += 1
+            if self.number % HORIZON == 0:
+                yield from self.give_up(self.number - HORIZON)
+        self.number += chunk.count(b"\n", at)
 
-    def shown(self, number: int, line: Prefixed) -> Iterator[Event]:
-        rank = self.rank_of(line)
-        yield from self.traced(number, line, rank)
-        for pattern in self.table:
-            if pattern.word in line.text and (found := pattern.regex.search(line.text)):
-                yield from self.event(pattern.kind, number, rank, pattern.data(found), line.stamp)
+    def line(self, line: bytes, words: set[int]) -> Iterator[Event]:
+        """One line with the words in it."""
+        self.looked.update(words)
+        known = {word for word in words if word < len(self.numbers)}
+        if not known and not self.is_inside():
+            self.suspects.add(self.number, line)
+            return
+        numbers = sorted({n for word in known for n in self.numbers[word]})
+        patterns = [self.patterns[n] for n in numbers]
+        for part in parts(line):
+            was_inside, num = self.is_inside(), self.num_known
+            yield from self.shown(self.number, unwrap(part.decode("utf-8", "replace")), patterns)
+            is_known = was_inside or self.is_inside() or num < self.num_known
+            if len(words) > len(known) and not is_known:
+                self.suspects.add(self.number, part)
+
+    def shown(self, number: int, line: Prefixed, patterns: list[Pattern]) -> Iterator[Event]:
+        if (head := line.text.strip()) in HEADS:
+            if not self.table.is_open():
+                yield from self.flush()
+            yield from self.listed(self.table.begin(number, head))
+        elif self.table.is_open():
+            yield from self.listed(self.table.feed(number, line.text))
+        else:
+            yield from self.told(number, line, patterns)
+
+    def told(self, number: int, line: Prefixed, patterns: list[Pattern]) -> Iterator[Event]:
+        writer = self.rank_of(line)
+        yield from self.traced(number, line, writer)
+        for pattern in patterns:
+            rank = writer if pattern.by_rank else None
+            if self.alike[pattern.kind, rank] >= MAX_ALIKE:
+                self.num_known += 1  # most likely: it is not looked at any more
+            elif (data := pattern.search(line.text)) is not None:
+                self.num_known += 1
+                yield from self.event(pattern.kind, number, rank, data, line.stamp, pattern.source)
+        if found := CHILD.fullmatch(line.text):
+            data = {"process": int(found[1]), "exit_code": 1}  # what mp.spawn's wrapper exits with
+            yield from self.event("spawn.child_failed", number, self.rank, data, source="launcher_log")
+            self.child = int(found[1]) if self.rank is None else None
 
     def rank_of(self, line: Prefixed) -> int | None:
         """Torch's own prefix is surest, then the file's name, then a launcher's prefix."""
+        if self.child is not None and not line.wrapper:
+            return self.child
         rank = line.rank if line.is_sure or self.rank is None else self.rank
         return rank if rank is None or rank < MAX_RANK else None
 
@@ -80,9 +194,11 @@ class Reader:
             yield from self.raised(raised, self.ranks[line.wrapper])
         if not was_open or "Traceback (most" in line.text:
             self.ranks[line.wrapper] = rank
-        self.num_open += writer.is_open() - was_open
+        (self.open.add if writer.is_open() else self.open.discard)(line.wrapper)
 
     def raised(self, raised: Raised, rank: int | None) -> Iterator[Event]:
+        if rank is not None and rank == self.child and raised.is_end:
+            self.child = None
         if not raised.type:
             why: Data = {"reason": "a traceback breaks off"}
             yield from self.event("source.unreadable", raised.line, rank, why)
@@ -90,22 +206,40 @@ class Reader:
             self.seen.add(identity(raised, rank))
             yield from self.event("exception.raised", raised.line, rank, exception(raised))
 
-    def event(self, kind: str, number: int, rank: int | None, data: Data, stamp: str = "") -> Iterator[Event]:
+    def listed(self, found: list[Listed]) -> Iterator[Event]:
+        for line, rank, row, raised in found:
+            if row is not None:
+                yield from self.event("launcher.failure_listed", line, rank, row, source="launcher_log")
+            if raised is not None and identity(raised, rank) not in self.seen:
+                yield from self.raised(raised, rank)
+
+    def event(
+        self, kind: str, number: int, rank: int | None, data: Data, stamp: str = "", source: str = ""
+    ) -> Iterator[Event]:
         self.alike[kind, rank] += 1
         if self.alike[kind, rank] <= MAX_ALIKE:
             time = seconds(stamp) if has_zone(stamp) else None
-            yield Event(kind, self.source, f"{self.where}:{number}", time=time, rank=rank, data=data)
+            within = self.source if source and source != self.source else ""
+            place = f"{self.where}:{number}"
+            yield Event(kind, source or self.source, place, time=time, rank=rank, data=data, within=within)
 
     def close(self) -> Iterator[Event]:
         """What is still open at the end."""
+        yield from self.listed(self.table.close())
         yield from self.flush()
 
     def flush(self) -> Iterator[Event]:
         """Exceptions that only wait for what may follow them."""
-        self.num_open = 0
-        for wrapper, writer in self.writers.items():
-            for raised in writer.close():
+        yield from self.give_up(self.number)
+
+    def give_up(self, before: int) -> Iterator[Event]:
+        """End what nobody went on with since a line."""
+        if self.table.is_open() and self.table.last < before:
+            yield from self.listed(self.table.close())
+        for wrapper in [w for w in self.open if self.writers[w].last <= before]:
+            for raised in self.writers[wrapper].close():
                 yield from self.raised(raised, self.ranks[wrapper])
+            self.open.discard(wrapper)
 
 
 def identity(raised: Raised, rank: int | None) -> tuple[int | None, str, str]:
@@ -120,17 +254,41 @@ def exception(raised: Raised) -> Data:
 
 
 def read_log(member: Member, reader: Reader) -> Iterator[Event]:
-    """All events of a log in the order of its lines, `log.read` last. Raises OSError alone."""
-    count, last = 0, ""
+    """All events of a log in the order of its lines, `log.read` last.
+
+    Raises OSError alone, where the log cannot be read to its end, after what could be read.
+    """
+    last, is_whole = b"", True
     events: list[Event] = []
-    with member.open() as stream:
-        for start, block in blocks(stream):
-            events += reader.feed(start, block)
-            count = start + len(block) - 1
-            last = next((line for line in reversed(block) if line and not line.isspace()), last)
+    damage: OSError | None = None
+    try:
+        with member.open() as stream:
+            for chunk in chunks(stream):
+                events += reader.feed(chunk)
+                is_whole = chunk.endswith(b"\n")
+                last = last_line(chunk) or last
+    except OSError as error:
+        damage = error
     events += reader.close()
     yield from sorted(events, key=lambda event: int(event.where.rpartition(":")[2]))
-    shown = [part for part in parts(last) if part.strip()]
-    text = unwrap(shown[-1]).text.strip()[:500] if shown else ""
-    data: Data = {"num_lines": count, "num_bytes": member.size, "last_line": text}
+    if damage:
+        raise damage
+    shown = [text for part in parts(last) if (text := unwrap(part.decode("utf-8", "replace")).text.strip())]
+    data: Data = {
+        "num_lines": reader.number - is_whole,
+        "num_bytes": member.size if member.size >= 0 else None,
+        "last_line": shown[-1][:500] if shown else "",
+        **reader.suspects.told(),
+    }
     yield Event("log.read", reader.source, member.where, rank=reader.rank, data=data)
+
+
+def last_line(chunk: bytes) -> bytes:
+    """The last line that is not blank; empty where all are."""
+    end = len(chunk)
+    while end > 0:
+        start = chunk.rfind(b"\n", 0, end) + 1
+        if chunk[start:end].strip():
+            return chunk[start:end]
+        end = start - 1
+    return b""

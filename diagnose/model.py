@@ -19,7 +19,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Member(Record, frozen=True):
     """One file of a bundle: its `where`, and how to read it.
 
-    `where` is relative to the bundle, `/` separated; `name` is its last part.
+    `where` is relative to the bundle, `/` separated; `name` is its last part. `size` is -1 where only reading
+    it will tell.
     """
 
     where: str
@@ -46,6 +47,9 @@ class Event(Record, frozen=True):
     node: str | None = None
     rank: int | None = None
     data: dict[str, object] = {}
+    within: str = (
+        ""  # whose file it stands in, where that is not its source's: what else that one says is unseen
+    )
 
 
 class Coverage(msgspec.Struct, frozen=True):

@@ -1,22 +1,23 @@
 """Pure helpers for sources: bytes to lines, wrappers and time stamps off a line, values made safe to keep.
 
-Nothing here raises on bad input. Lines are cut at `LINE_LIMIT` characters, so memory stays flat.
+Nothing here raises on bad input. Lines are cut at `LINE_LIMIT` bytes, so memory stays flat.
 """
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import BinaryIO, NamedTuple
 
 from diagnose.model import Member
 
-LINE_LIMIT = 64 << 10  # characters kept of a line
+LINE_LIMIT = 64 << 10  # bytes kept of a line
 MAX_RANK = 1 << 20
 MAX_WRAPPERS = 16  # around one line
-CHUNK = 1 << 18
+CHUNK = 1 << 20
+PIECE = 1 << 20  # bytes of a line without an end that are waited for
 
-ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -34,31 +35,53 @@ def decode(data: bytes) -> str:
     return data.decode(encoding(data), "replace").replace("\0", "")
 
 
-def blocks(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    """Lines without their ends, many at a time, with the number of the first. Raises OSError alone."""
+def chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """A text as UTF-8, many whole lines at a time; no NULs, no colours, `\\n` alone ends a line.
+
+    A line longer than a piece comes in pieces, of which the first do not end in `\\n`; it is cut at a
+    carriage return where it has one. Raises OSError alone.
+    """
     decoder: codecs.IncrementalDecoder | None = None
-    number, kept, is_cut = 1, "", False
-    while True:
-        chunk = stream.read(CHUNK)
-        decoder = decoder or codecs.getincrementaldecoder(encoding(chunk))("replace")
-        text = decoder.decode(chunk, final=not chunk).replace("\0", "")
-        found = text.split("\n")
-        found[0] = kept if is_cut else kept + found[0]
-        kept = found.pop()[: LINE_LIMIT + 1]
-        is_cut = len(kept) > LINE_LIMIT
-        if not chunk and kept:
-            found.append(kept)
-        if found:
-            yield number, [line[:LINE_LIMIT].removesuffix("\r") for line in found]
-            number += len(found)
-        if not chunk:
-            return
+    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)  # all that comes before any damage
+    kept, data = b"", read(CHUNK)
+    if (name := encoding(data)) == "utf-8-sig":
+        data = data[len(codecs.BOM_UTF8) :]
+    elif name != "utf-8":
+        decoder = codecs.getincrementaldecoder(name)("replace")
+    while data:
+        kept += decoder.decode(data).encode("utf-8", "replace") if decoder else data
+        end = kept.rfind(b"\n") + 1
+        if not end and len(kept) >= PIECE:
+            end = kept.rfind(b"\r", len(kept) - LINE_LIMIT, len(kept) - 1) + 1 or len(kept)
+        if end:
+            yield plain(kept[:end])
+            kept = kept[end:]
+        data = read(CHUNK)
+    if kept:
+        yield plain(kept)
+
+
+def plain(chunk: bytes) -> bytes:
+    """Without what only a terminal or a crashed disk puts between the letters of a line."""
+    if b"\0" in chunk:
+        chunk = chunk.replace(b"\0", b"")
+    if b"\x1b" in chunk:
+        chunk = ANSI.sub(b"", chunk)
+    return chunk.replace(b"\r\n", b"\n") if b"\r\n" in chunk else chunk
 
 
 def lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
     """Each line with its number from 1, without its end. Raises OSError alone."""
-    for start, block in blocks(stream):
-        yield from enumerate(block, start)
+    number, head = 1, b""
+    for chunk in chunks(stream):
+        whole = chunk.split(b"\n")
+        whole[0] = head + whole[0] if len(head) < LINE_LIMIT else head
+        head = whole.pop()
+        for line in whole:
+            yield number, line[:LINE_LIMIT].decode("utf-8", "replace")
+            number += 1
+    if head:
+        yield number, head[:LINE_LIMIT].decode("utf-8", "replace").removesuffix("\r")
 
 
 def lines_of(member: Member) -> Iterator[tuple[int, str]]:
@@ -67,17 +90,16 @@ def lines_of(member: Member) -> Iterator[tuple[int, str]]:
         yield from lines(stream)
 
 
-def parts(line: str) -> list[str]:
+def parts(line: bytes) -> list[bytes]:
     """What a line showed one after another: progress bars overwrite themselves with carriage returns.
 
     The last part is what a terminal shows at the end; empty ones are left out.
 
-    >>> parts(" 10%\\r 20%\\rTraceback\\r")
-    [' 10%', ' 20%', 'Traceback']
+    >>> parts(b" 10%\\r 20%\\rTraceback\\r")
+    [b' 10%', b' 20%', b'Traceback']
     """
-    if "\x1b" in line:
-        line = ANSI.sub("", line)
-    return [part for part in line.split("\r") if part.strip()] if "\r" in line else [line]
+    found = [part for part in line.split(b"\r") if part.strip()] if b"\r" in line else [line]
+    return [part[:LINE_LIMIT] for part in found]
 
 
 class Prefixed(NamedTuple):

@@ -53,6 +53,7 @@ class Tracebacks:
         self.is_ignored = False
         self.gutter = False
         self.start = self.strays = 0
+        self.last = 0  # the line it was fed with last
         self.message_open = False
 
     def is_open(self) -> bool:
@@ -60,6 +61,7 @@ class Tracebacks:
 
     def feed(self, number: int, text: str) -> list[Raised]:
         """What this line completes."""
+        self.last = number
         if "Traceback (most" in text and HEADER.search(text):
             done = self.close()
             self.begin(number, text)

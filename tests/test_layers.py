@@ -18,8 +18,11 @@ def ours(names: str) -> set[str]:
     return {f"diagnose.{name}" for name in names.split()}
 
 
-WORDS = ours("rendezvous")  # what messages say, for logs and for exceptions
-LINES = ours("dumps frontiers logs messages ras_json ras_text signatures text tracebacks values")  # of a file
+LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
+WORDS = {*LINES, *ours("rendezvous")}  # what messages say, for logs and for exceptions
+FILES = ours(
+    "anchors dumps failure_table frontiers logs ras_json ras_text signatures suspects text tracebacks values"
+)  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
     *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
@@ -35,8 +38,10 @@ MAY: dict[str, set[str]] = {
     "diagnose.needs": set(),
     **dict.fromkeys(ours("certificate coverage ground playbook scoring story"), ours("model")),
     "diagnose.verdict": ours("model certificate"),
-    **dict.fromkeys(WORDS, ours("model")),
-    **{name: {"diagnose.model", *LINES, *WORDS} for name in (*LINES, "diagnose.sources")},
+    "diagnose.messages": set(),
+    "diagnose.lines": {"diagnose.lines", *ours("messages")},
+    "diagnose.rendezvous": {"diagnose.model", *LINES},
+    **{name: {"diagnose.model", *FILES, *WORDS} for name in (*FILES, "diagnose.sources")},
     **{
         f"diagnose.{name}": {
             "diagnose.model",
@@ -52,6 +57,8 @@ MAY: dict[str, set[str]] = {
         *WORDS,
         *(f"diagnose.{name}" for name in READINGS),
     },
+    "diagnose.explaining": {*READER, *ours("conclude judge")},
+    "diagnose.contents": ours("model verdict"),
     "diagnose.merged": ours("model looks activity"),
     "diagnose.clocks": ours("model values"),
     "diagnose.judge": READER,
@@ -123,7 +130,7 @@ def test_a_module_imports_only_what_its_layer_may(name: str, path: Path) -> None
     assert not wrong, f"{name} imports {', '.join(wrong)}"
 
 
-@pytest.mark.parametrize("folder", ["diagnose/sources", "diagnose/facts"])
+@pytest.mark.parametrize("folder", ["diagnose/sources", "diagnose/facts", "diagnose/lines"])
 def test_siblings_never_import_each_other(folder: str) -> None:
     package = folder.replace("/", ".")
     for path in (TOP / folder).glob("*.py"):

@@ -10,27 +10,19 @@
 import re
 from collections.abc import Iterator
 
+from diagnose.lines import kernel
 from diagnose.logs import is_text
+from diagnose.messages import said
 from diagnose.model import Event, Member
 from diagnose.text import decode, has_zone, lines_of, seconds, steps
 
-EVENTS = {
-    "kernel.oom_killed": "data: pid, comm, rss, limit (bytes), limited (cgroup, host), group",
-    "kernel.crashed": "a process's fault, as the kernel saw it; data: pid, comm, text",
+EVENTS = kernel.EVENTS | {
     "kernel.read": "the whole of a kernel's log; data: num_lines",
     "source.unreadable": "data: reason",
 }
 STAMP = re.compile(r"^(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]?\d*(?:[+-]\d\d:?\d\d|Z)?)\s")
 USAGE = re.compile(r"memory: usage (\d{1,15})kB, limit (\d{1,15})kB")
 REPORT = re.compile(r"oom-kill:constraint=(?P<constraint>\w+).{0,4000}?task_memcg=(?P<group>[^,\s]{1,1000})")
-KILLED = re.compile(
-    r"(?P<whose>Memory cgroup out of memory|Out of memory(?: \(oom_kill_allocating_task\))?): "
-    r"Kill(?:ed)? process (?P<pid>\d{1,10}) \((?P<comm>.{0,64}?)\)(?:.{0,200}?anon-rss:(?P<rss>\d{1,15})kB)?"
-)
-FAULT = re.compile(
-    r"\b(?P<comm>[^\s\[:]{1,64})\[(?P<pid>\d{1,10})\]:? "
-    r"(?P<text>(?:segfault at|general protection|trap ).{0,300})"
-)
 UNLIMITED_KB = 1 << 50
 EMULATED = "Starting gVisor"
 SIGNS = re.compile(
@@ -65,16 +57,9 @@ def parse(member: Member) -> Iterator[Event]:
             report["limit"] = limit << 10 if limit < UNLIMITED_KB else None
         elif told := REPORT.search(text):
             report["group"] = told["group"]
-        elif killed := KILLED.search(text):
-            data = {
-                "pid": int(killed["pid"]),
-                "comm": killed["comm"],
-                "rss": int(killed["rss"]) << 10 if killed["rss"] else None,
-                "limited": "cgroup" if killed["whose"].startswith("Memory cgroup") else "host",
-            }
-            yield Event("kernel.oom_killed", "kernel_log", place, time=time, data=data | report)
-            report = {}
-        elif fault := FAULT.search(text):
-            data = {"pid": int(fault["pid"]), "comm": fault["comm"], "text": fault["text"]}
-            yield Event("kernel.crashed", "kernel_log", place, time=time, data=data)
+        elif told_ := said(text, kernel.LINES):
+            kind, data = told_
+            if kind == "kernel.oom_killed":
+                data, report = data | report, {}
+            yield Event(kind, "kernel_log", place, time=time, data=data)
     yield Event("kernel.read", "kernel_log", member.where, data={"num_lines": count})

@@ -10,25 +10,17 @@
 import re
 from collections.abc import Iterator
 
-from diagnose import messages
-from diagnose.logs import OTHERS, TRACE_WORDS, Reader, identity, is_text, read_log
-from diagnose.messages import LAUNCHER_LINES, RANK_LINES, SIGNS, Data
+from diagnose import logs
+from diagnose.logs import OTHERS, Reader, is_evidence, is_mixed, is_text, read_log
 from diagnose.model import Event, Member
-from diagnose.text import Prefixed, decode, rank_of, steps
-from diagnose.tracebacks import Raised, Tracebacks
+from diagnose.text import decode, rank_of, steps
 
-EVENTS = messages.EVENTS | {
-    "launcher.rank_failed": "torchrun saw a rank end; data: exit_code (negative: signal), local_rank, pid",
-    "launcher.failure_listed": "torchrun's table; data: exit_code, pid, signal, root, host, time (as text)",
-    "launcher.closing_sent": "the launcher ended a survivor; data: pid, signal",
-    "launcher.interrupted": "somebody sent the launcher a signal; data: signal",
-    "spawn.child_failed": "mp.spawn saw a child end; data: process (index), exit_code or signal",
-}
-FIELD = re.compile(r"\s*(time|host|rank|exitcode|error_file|traceback)\s*: ?(.*)")
-EXIT = re.compile(r"(-?\d{1,9})\s+\(pid: (\d{1,10})\)")
-HEADS = {"Failures:": False, "Root Cause (first observed failure):": True}
-BLOCK = re.compile(r"\[\d+\]:\s*")
-CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
+EVENTS = logs.EVENTS
+# What marks a text as a log of ranks or of their launcher.
+SIGNS = (
+    "torch.distributed", "torch/distributed", "torch/multiprocessing", "[rank", "[default", "ProcessGroup",
+    "Traceback (most recent call last)", "gloo/transport", "torchrun", "[c10d]", "terminate called after",
+)  # fmt: skip
 NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
 
 
@@ -38,6 +30,8 @@ def recognises(where: str, head: bytes) -> bool:
     if not is_text(head) or OTHERS & set(names[:-1]):
         return False
     if name == "launcher.log":
+        return True
+    if is_mixed(head):
         return True
     if rank_of(where) is not None or not head.strip() or is_dump(head):
         return False
@@ -52,99 +46,10 @@ def is_dump(head: bytes) -> bool:
     return bool(re.match(rb"Process \d+: |(?:Current thread|Thread) 0x|Python v\d", start))
 
 
+def may_hold(where: str, head: bytes) -> bool:
+    """Whether a text that nobody knows may be searched: it is this if there is one known line in it."""
+    return rank_of(where) is None and is_evidence(where, head)
+
+
 def parse(member: Member) -> Iterator[Event]:
-    return read_log(member, LauncherReader("launcher_log", member.where, None, RANK_LINES + LAUNCHER_LINES))
-
-
-class LauncherReader(Reader):
-    """A log with the launcher's table of failures and mp.spawn's nested tracebacks in it."""
-
-    words = (*TRACE_WORDS, "-- Process ", *HEADS)
-    block: dict[str, str] | None = None  # a block of the table, None outside it
-    is_root = False
-    nested: Tracebacks | None = None  # the traceback in a block
-    child: int | None = None  # index of the spawned process whose traceback comes
-
-    def is_inside(self) -> bool:
-        return self.block is not None or super().is_inside()
-
-    def shown(self, number: int, line: Prefixed) -> Iterator[Event]:
-        if line.text.strip() in HEADS:
-            yield from self.end_block() if self.block is not None else self.flush()
-            self.block, self.is_root = {}, HEADS[line.text.strip()]
-        elif self.block is not None:
-            yield from self.row(number, line.text)
-        else:
-            yield from super().shown(number, line)
-            if found := CHILD.fullmatch(line.text):
-                self.child = int(found[1])
-                data: Data = {"process": self.child, "exit_code": 1}  # what mp.spawn's wrapper exits with
-                yield from self.event("spawn.child_failed", number, None, data)
-
-    def rank_of(self, line: Prefixed) -> int | None:
-        return super().rank_of(line) if line.wrapper or self.child is None else self.child
-
-    def raised(self, raised: Raised, rank: int | None) -> Iterator[Event]:
-        if rank is not None and rank == self.child and raised.is_end:
-            self.child = None
-        yield from super().raised(raised, rank)
-
-    def row(self, number: int, text: str) -> Iterator[Event]:
-        """One line of the table. What its tracebacks quote is not read a second time."""
-        assert self.block is not None
-        found = FIELD.fullmatch(text)
-        if text.startswith("===="):
-            yield from self.end_block()
-            self.block = None
-        elif BLOCK.fullmatch(text) or text.startswith("----"):
-            yield from self.end_block()
-            self.block = {}
-        elif self.nested is not None:
-            for raised in self.nested.feed(number, text[2:] if text.startswith("  ") else text):
-                yield from self.quoted(raised)
-        elif found:
-            self.block[found[1]] = found[2].strip()
-            if found[1] == "exitcode":
-                yield from self.failure(number)
-            elif found[1] == "traceback" and "Traceback (most" in found[2]:
-                self.nested = Tracebacks()
-                self.nested.feed(number, found[2])
-
-    def failure(self, number: int) -> Iterator[Event]:
-        assert self.block is not None
-        if found := EXIT.match(self.block["exitcode"]):
-            code = int(found[1])
-            yield Event(
-                "launcher.failure_listed",
-                self.source,
-                f"{self.where}:{number}",
-                rank=self.listed_rank(),
-                data={
-                    "exit_code": code,
-                    "pid": int(found[2]),
-                    "signal": -code if code < 0 else None,
-                    "root": self.is_root,
-                    "host": self.block.get("host", "")[:300],  # may be "localhost": no node's name
-                    "time": self.block.get("time", "")[:40],
-                },
-            )
-
-    def listed_rank(self) -> int | None:
-        assert self.block is not None
-        found = re.match(r"\d{1,6}(?!\d)", self.block.get("rank", ""))
-        return int(found[0]) if found else None
-
-    def quoted(self, raised: Raised) -> Iterator[Event]:
-        rank = self.listed_rank()
-        if raised.type and identity(raised, rank) not in self.seen:
-            yield from self.raised(raised, rank)
-
-    def end_block(self) -> Iterator[Event]:
-        nested, self.nested = self.nested, None
-        for raised in nested.close() if nested else []:
-            yield from self.quoted(raised)
-
-    def close(self) -> Iterator[Event]:
-        if self.block is not None:
-            yield from self.end_block()
-        yield from super().close()
+    return read_log(member, Reader("launcher_log", member.where))

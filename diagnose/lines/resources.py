@@ -1,0 +1,20 @@
+"""What the system had no more of, in the words of its errors.
+
+>>> from diagnose.messages import said
+>>> said("OSError: [Errno 28] No space left on device", LINES)
+('resource.refused', {'text': 'OSError: [Errno 28] No space left on device'})
+"""
+
+from diagnose.messages import line, whole_match
+
+EVENTS = {"resource.refused": "the system had no more to give; data: text"}
+LINES = tuple(
+    line("resource.refused", word, rf".{{0,300}}{word}.{{0,100}}", data=whole_match)
+    for word in (
+        "No space left on device",
+        "oo many open files",
+        "Disk quota exceeded",
+        "Cannot allocate memory",
+        "out of shared memory",
+    )
+)
