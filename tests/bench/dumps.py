@@ -75,7 +75,8 @@ def outside(command: list[str], deadline_s: float) -> Cost:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peaks_kb: dict[int, int] = {}
     while process.poll() is None and time.perf_counter() - begun < deadline_s:
-        peaks_kb |= peaks(process.pid)
+        for pid, peak_kb in peaks(process.pid).items():  # one that has just ended tells 0
+            peaks_kb[pid] = max(peak_kb, peaks_kb.get(pid, 0))
         time.sleep(0.05)
     seconds, ended = time.perf_counter() - begun, process.poll() is not None
     process.kill()
