@@ -114,7 +114,7 @@ def late_too(rank: int, w: Waiting, waits: Iterable[Waiting]) -> Iterator[Launch
 
 
 def in_its_place(rank: int, w: Waiting, known: Known) -> Iterator[Launch]:
-    """Ranks in the same place of another pipeline, with when they launched the transfer that this one owes."""
+    """Ranks in its place of another pipeline, with when they launched the transfer that this one owes."""
     side = w.waiting[0].event.data.get("side") if w.waiting[0].event else None
     own = next((one for one in known.of_rank[rank] if one.key == w.group.key[:-1]), None)
     if own is None or not isinstance(side, dict):
