@@ -65,12 +65,12 @@ def ordered(waits: Sequence[Waiting]) -> list[Waiting]:
             if member.rank not in oldest or own[0] < oldest[member.rank][0]:
                 oldest[member.rank] = own
     found = []
-    timed = {m.rank for w in waits for m in w.waiting if m.has_started(0)}
+    is_timed = any(m.has_started(0) for w in waits for m in w.waiting)  # a setting of the whole job
     for w in waits:
         heads = {
             m.rank for m in w.waiting if not w.group.in_order or oldest[m.rank][1:] == (w.group.key, w.seq)
         }
-        found.append(not_begun(msgspec.structs.replace(w, heads=frozenset(heads)), timed))
+        found.append(not_begun(msgspec.structs.replace(w, heads=frozenset(heads)), is_timed))
     return [untold(w, found) for w in found]
 
 
@@ -79,15 +79,20 @@ def created(member: Member, seq: int) -> float:
     return float(row[2]) if row and len(row) > 2 and isinstance(row[2], int | float) else math.inf
 
 
-def not_begun(w: Waiting, timed: set[int]) -> Waiting:
+def not_begun(w: Waiting, is_timed: bool) -> Waiting:
     """Where all that were heard are there, those are behind whose device has not begun it, though it is next.
 
-    Only ranks that record starts, `timed`, tell that.
+    `is_timed`: starts are recorded.
     """
     heard = [m for m in w.group.members if m.launched >= 0]
-    if not w.group.in_order or w.group.is_pair or len(heard) != len(w.waiting) or len(w.calls()) > 1:
+    if (
+        not (is_timed and w.group.in_order)
+        or w.group.is_pair
+        or len(heard) != len(w.waiting)
+        or len(w.calls()) > 1
+    ):
         return w
-    late = [m for m in w.waiting if m.rank in timed & w.heads and not m.has_started(w.seq)]
+    late = [m for m in w.waiting if m.rank in w.heads and not m.has_started(w.seq)]
     return msgspec.structs.replace(w, behind=late, awaited=[]) if late else w
 
 
