@@ -14,7 +14,7 @@ from diagnose.anchors import Anchors
 from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member
-from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, unwrap
+from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, process_of, seconds, unwrap
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
@@ -120,6 +120,7 @@ class Reader:
         for pattern in patterns:
             rank = writer if pattern.by_rank else None
             if self.alike[pattern.kind, rank] < MAX_ALIKE and (data := pattern.search(line.text)) is not None:
+                data = process_of(line.text) | data if pattern.by_rank else data
                 yield from self.event(pattern.kind, number, rank, data, line.stamp, pattern.source)
         if found := CHILD.fullmatch(line.text):
             data = {"process": int(found[1]), "exit_code": 1}  # what mp.spawn's wrapper exits with

@@ -56,25 +56,9 @@ def line(
     return Pattern(kind, word, text, data or named(*numbers), source, by_rank)
 
 
-# `host:pid:tid [device] `, before what NCCL says; its versions of 2.27 and later leave out the thread.
-NCCL = re.compile(
-    r"(?<![\w.-])(?P<host>\w[\w.-]{0,100}):(?P<pid>\d{1,10})(?::\d{1,10})? \[(?P<device>\d{1,4})\] "
-)
-
-
 def nccl_line(kind: str, word: str, text: str, *numbers: str) -> Pattern:
-    """A line of NCCL_DEBUG: its named groups, and the host, pid and device of the process that wrote it."""
-
-    def data(found: re.Match[str]) -> Data:
-        return named(*numbers)(found) | writer(found)
-
-    return Pattern(kind, word, text, data, source="nccl_log")
-
-
-def writer(found: re.Match[str]) -> Data:
-    """The last NCCL prefix before the end of what was found; empty where there is none."""
-    told = list(NCCL.finditer(found.string, 0, found.end()))
-    return {} if not told else {k: int(v) if v.isdecimal() else v for k, v in told[-1].groupdict().items()}
+    """A line of NCCL_DEBUG. It is the process's own, wherever it stands."""
+    return line(kind, word, text, *numbers, source="nccl_log")
 
 
 def named(*numbers: str) -> Callable[[re.Match[str]], Data]:

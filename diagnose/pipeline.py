@@ -8,7 +8,7 @@ from types import ModuleType
 
 import msgspec
 
-from diagnose import coverage, pool
+from diagnose import coverage, pool, processes
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
 from diagnose.judge import match
@@ -140,7 +140,7 @@ def needs() -> dict[str, tuple[str, ...]]:
 
 def judge(bundle: str, events: Sequence[Event], book: Playbook) -> Verdict:
     """The verdict on the events of one attempt."""
-    evidence = coverage.gather(straighten(events))
+    evidence = coverage.gather(processes.named(straighten(events)))
     facts = derive(evidence)
     findings = [match(name, failure, facts, evidence, needs()) for name, failure in book.failures.items()]
     return decide(bundle, findings, facts, evidence, book, needs())

@@ -158,6 +158,24 @@ GLOG = re.compile(
 ZONE = re.compile(r"(?P<at>.*?) ?(?P<zone>Z|UTC|[+-]\d\d:?\d\d)?")
 
 
+# `host:pid:tid [device] `, before what NCCL says; 2.27 and later leave out the thread.
+NCCL = re.compile(
+    r"(?<![\w.-])(?P<host>\w[\w.-]{0,100}):(?P<pid>\d{1,10})(?::\d{1,10})? \[(?P<device>\d{1,4})\] "
+)
+
+
+def process_of(line: str) -> dict[str, object]:
+    """The process that NCCL's prefix tells, the last one of a line; empty without such a prefix.
+
+    >>> process_of("n1:70:91 [1] init.cc:795 NCCL WARN Duplicate GPU detected")
+    {'host': 'n1', 'pid': 70, 'device': 1}
+    """
+    told = list(NCCL.finditer(line)) if "NCCL" in line else []
+    if not told:
+        return {}
+    return {"host": told[-1]["host"], "pid": int(told[-1]["pid"]), "device": int(told[-1]["device"])}
+
+
 def seconds(stamp: str, year: int | None = None) -> float | None:
     """A time stamp in unix seconds; one without a zone counts as UTC, one without a year needs `year`.
 

@@ -19,7 +19,7 @@ def ours(names: str) -> set[str]:
 
 
 LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
-WORDS = {*LINES, *ours("rendezvous")}  # what messages say, for logs and for exceptions
+WORDS = {*LINES, *ours("rendezvous nccl")}  # what messages say, for logs and for exceptions
 FILES = ours(
     "anchors dumps failure_table frontiers logs ras_json ras_text signatures text tracebacks values"
 )  # helpers that read one
@@ -39,7 +39,7 @@ MAY: dict[str, set[str]] = {
     **dict.fromkeys(ours("coverage ground playbook scoring story verdict"), ours("model")),
     "diagnose.messages": set(),
     "diagnose.lines": {"diagnose.lines", *ours("messages")},
-    "diagnose.rendezvous": {"diagnose.model", *LINES},
+    **{name: {"diagnose.model", *LINES} for name in ours("rendezvous nccl")},
     **{name: {"diagnose.model", *FILES, *WORDS} for name in (*FILES, "diagnose.sources")},
     **{
         f"diagnose.{name}": {"diagnose.model", *WORDS, *(f"diagnose.{one}" for one in READINGS[:num])}
@@ -48,6 +48,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.facts": {"diagnose.model", *WORDS, *(f"diagnose.{name}" for name in READINGS)},
     "diagnose.merged": ours("model looks activity"),
     "diagnose.clocks": ours("model values"),
+    "diagnose.processes": ours("model"),
     "diagnose.judge": READER,
     "diagnose.conclude": {*READER, *ours("judge merged")},
     "diagnose.drilling": ours("model ground needs scoring story"),

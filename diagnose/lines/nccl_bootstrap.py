@@ -2,7 +2,7 @@
 
 >>> from diagnose.messages import said
 >>> said("a:7:9 [0] misc/socket.cc:484 NCCL WARN socketStartConnect: Connect to 10.0.0.2<4711> failed : No route to host", LINES)
-('nccl.connect_failed', {'peer': '10.0.0.2', 'port': 4711, 'reason': 'No route to host', 'host': 'a', 'pid': 7, 'device': 0})
+('nccl.connect_failed', {'peer': '10.0.0.2', 'port': 4711, 'reason': 'No route to host'})
 """  # noqa: E501
 
 from diagnose.messages import nccl_line
@@ -11,11 +11,10 @@ EVENTS = {
     "nccl.interface_missing": "NCCL found no network interface that it may use; data: interface",
     "nccl.connect_failed": "NCCL could not connect to a peer's address; data: peer, port, reason",
     "nccl.ranks_differ": "processes disagree on a communicator's size, or two are one rank; data: text",
-    "nccl.versions_differ": "ranks run different versions of NCCL; data: first, second (ranks), text",
 }
 PEER = r"(?P<peer>[\w.:%-]{1,80})<(?P<port>\d{1,5})>"
 LINES = tuple(
-    nccl_line(kind, word, text, "port", "first", "second")
+    nccl_line(kind, word, text, "port")
     for kind, word, text in (
         (
             "nccl.connect_failed",
@@ -47,12 +46,6 @@ LINES = tuple(
             "nccl.ranks_differ",
             "has already checked in",
             r"(?P<text>rank \d{1,7} of \d{1,7} ranks has already checked in)",
-        ),
-        (
-            "nccl.versions_differ",
-            "Mismatched NCCL version",
-            r"(?P<text>Mismatched NCCL version detected ?: rank (?P<first>\d{1,7}) version \d{1,6},? rank "
-            r"(?P<second>\d{1,7}) version \d{1,6})",
         ),
     )
 )

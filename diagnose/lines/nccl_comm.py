@@ -2,8 +2,8 @@
 
 >>> from diagnose.messages import said
 >>> said("n1:70:91 [1] NCCL INFO comm 0x7f6c rank 1 nranks 2 cudaDev 1 busId 4b000 - Init COMPLETE", LINES)
-('nccl.comm_inited', {'comm_rank': 1, 'num_ranks': 2, 'device_id': '4b000', 'host': 'n1', 'pid': 70, 'device': 1})
-"""  # noqa: E501
+('nccl.comm_inited', {'comm_rank': 1, 'num_ranks': 2, 'device_id': '4b000'})
+"""
 
 from diagnose.messages import nccl_line
 

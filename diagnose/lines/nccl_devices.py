@@ -2,7 +2,7 @@
 
 >>> from diagnose.messages import said
 >>> said("n1:7:9 [0] init.cc:795 NCCL WARN Duplicate GPU detected : rank 6 and rank 4 both on CUDA device 31000", LINES)
-('nccl.gpu_duplicated', {'first': 6, 'second': 4, 'device_id': '31000', 'host': 'n1', 'pid': 7, 'device': 0})
+('nccl.gpu_duplicated', {'first': 6, 'second': 4, 'device_id': '31000'})
 """  # noqa: E501
 
 from diagnose.messages import nccl_line
@@ -10,8 +10,6 @@ from diagnose.messages import nccl_line
 EVENTS = {
     "nccl.gpu_duplicated": "two ranks of a communicator on one GPU; data: first, second, device_id (its bus)",
     "nccl.peers_apart": "GPUs of one host cannot reach each other as their links promise; data: reason",
-    "nccl.cuda_failed": "a CUDA call of NCCL failed; data: file, code, error",
-    "nccl.device_memory_refused": "no room on the GPU for NCCL's buffers; data: num_bytes",
 }
 APART = r"(?P<reason>peer access (?:is not supported|has not been enabled)|mapping of buffer object failed)"
 LINES = (
@@ -29,7 +27,11 @@ LINES = (
         r"(?P<reason>P2P is disabled between NVLINK connected GPUs \d{1,3} and \d{1,3})",
     ),
     *(
-        nccl_line("nccl.peers_apart", word, rf"(?:NCCL (?:WARN|INFO)|transport/p2p\.cc).{{0,160}}?{APART}")
+        nccl_line(
+            "nccl.peers_apart",
+            word,
+            rf"(?:NCCL (?:WARN|INFO)|transport/p2p\.cc|[Cc]uda failure).{{0,160}}?{APART}",
+        )
         for word in ("peer access ", "mapping of buffer object")
     ),
     nccl_line(
@@ -43,21 +45,5 @@ LINES = (
         "nccl.peers_apart",
         "failed to peer with device",
         r"(?P<reason>failed to peer with device \d{1,3})",
-    ),
-    nccl_line(
-        "nccl.cuda_failed",
-        "uda failure ",
-        r"(?:(?P<file>[\w./-]{1,60}):\d{1,5} )?NCCL WARN (?:NVLS )?C(?:uda|UDA) failure "
-        r"(?:(?P<code>\d{1,4}) )?'(?P<error>[^']{1,200})'",
-    ),
-    nccl_line("nccl.device_memory_refused", "uda failure 'out of memory'", r"Cuda failure 'out of memory'"),
-    nccl_line(
-        "nccl.device_memory_refused", "uda failure 2 'out of memory'", r"Cuda failure 2 'out of memory'"
-    ),
-    nccl_line(
-        "nccl.device_memory_refused",
-        "Failed to CUDA ",
-        r"Failed to CUDA (?:calloc|malloc|calloc async) (?P<num_bytes>\d{1,15}) bytes",
-        "num_bytes",
     ),
 )

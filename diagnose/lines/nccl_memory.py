@@ -2,7 +2,7 @@
 
 >>> from diagnose.messages import said
 >>> said("n1:7:9 [0] include/shm.h:28 NCCL WARN Call to posix_fallocate failed : No space left on device", LINES)
-('nccl.shm_refused', {'text': 'Call to posix_fallocate failed : No space left on device', 'host': 'n1', 'pid': 7, 'device': 0})
+('nccl.shm_refused', {'text': 'Call to posix_fallocate failed : No space left on device'})
 """  # noqa: E501
 
 from diagnose.messages import nccl_line

@@ -2,7 +2,7 @@
 
 >>> from diagnose.messages import said
 >>> said("n1:7:9 [0] transport/net_ib.cc:829 NCCL WARN NET/IB : Got completion with error 12, opcode 1, len 0, vendor err 129", LINES)
-('nccl.completion_failed', {'status': 12, 'host': 'n1', 'pid': 7, 'device': 0})
+('nccl.completion_failed', {'status': 12})
 """  # noqa: E501
 
 from diagnose.messages import nccl_line
@@ -52,7 +52,7 @@ LINES = (
                 "NET/OFI",
                 r"NET/OFI (?:.{0,60}initialization failed|.{0,40}fi_getinfo\(\).{0,40}failed.{0,60})",
             ),
-            ("NCCL WARN Error: network ", r"Error: network [\w ./-]{1,60} not found"),
+            ("Error: network ", r"Error: network [\w ./-]{1,60} not found"),
             ("Failed to initialize any NET", r"Failed to initialize any NET plugin"),
             ("FasTrak", r"NET/FasTrak.{0,60}(?:[Ff]ailed|not found|mismatch).{0,100}"),
             ("NET/gIB", r"NET/gIB.{0,60}(?:[Ff]ailed|not found|mismatch).{0,100}"),
