@@ -28,7 +28,7 @@ READINGS = (
     *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places"),
     *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles"),
-    *("standing", "leaving", "graphs", "asked"),
+    *("standing", "leaving", "graphs", "asked", "strangers"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterable
 
 from diagnose.activity import (
+    LOCK_FILES,
     PARENTS,
     SEEN_BARE,
     Activity,
     is_bare,
     of_rank,
     of_workers,
+    split,
     stands_still,
 )
 from diagnose.looks import Look, decisive
@@ -18,6 +20,7 @@ from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.raisings import is_stop, parted
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
+from diagnose.strangers import strangers
 from diagnose.waiting import ranks
 
 KINDS = {
@@ -63,6 +66,7 @@ WORDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from lost_workers(evidence)
+    yield from of_strangers(evidence)
     look = decisive(evidence)
     if look is None:
         return
@@ -93,13 +97,50 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             is_stopped = one.is_ == "stopped" and one.worker is None
             yield Fact(
                 kind="process.stopped" if is_stopped else "rank.activity",
-                text=describe(rank, one),
+                text=describe(named([rank]), one),
                 ranks=[rank],
                 data=data,
                 events=[one.event, *one.proofs],
                 inferred=inferred and not is_stopped,
                 open=rank in coming and not is_stopped,
             )
+
+
+def of_strangers(evidence: Evidence) -> Iterable[Fact]:
+    """What processes of no known rank do outside the collective that most of them wait in.
+
+    Where none waits in one, only what is a wait by itself counts: stacks are taken of jobs that hang.
+    """
+    found = strangers(evidence)
+    callers = [one for one in found if one.waits]
+    outside = [one for one in found if not one.waits]
+    if callers and len(outside) >= len(callers):
+        return
+    for one in outside:
+        doing = one.doing
+        if doing.is_ == "lock" and split(doing.frame)[1] not in LOCK_FILES:
+            continue
+        if not callers and doing.is_ not in STUCK:
+            continue
+        yield Fact(
+            kind="rank.activity",
+            text=describe(one.who, doing) + (f", and {len(callers)} wait in a collective" if callers else ""),
+            ranks=[] if one.event.rank is None else [one.event.rank],
+            data={
+                "is": doing.is_,
+                "frame": doing.frame,
+                "moving": None,
+                "still": True,
+                "awaited": True,
+                "alone": not callers,
+                "resolved": False,
+                "state": "",
+                "file": "",
+                "worker": None,
+            },
+            events=[one.event, *(other.event for other in callers[:2])],
+            inferred=True,
+        )
 
 
 def held_up(look: Look, rank: int, main: Activity) -> list[Activity]:
@@ -135,8 +176,8 @@ def is_stuck(one: Activity) -> bool:
     return one.is_ in STUCK and not is_bare(one)
 
 
-def describe(rank: int, doing: Activity) -> str:
-    who = named([rank]) if doing.worker is None else f"worker {doing.worker} of {named([rank])}"
+def describe(who: str, doing: Activity) -> str:
+    who = who if doing.worker is None else f"worker {doing.worker} of {who}"
     place = doing.caller or doing.frame
     is_active = doing.moving is True and doing.is_ in {"busy", "native"}  # maybe at one line all the time
     moves = "using its CPU" if is_active else {True: "moving", False: "not moving", None: ""}[doing.moving]
