@@ -108,8 +108,9 @@ def parse(member: Member) -> Iterator[Event]:
     if not found_parts:
         yield unreadable(member, rank, "no thread in it")
         return
-    if rank is not None and any(part.pid == rank for part in found_parts):
-        rank = None  # the file is named by a pid
+    mains = [part for part in found_parts if not is_team(part.threads)]
+    if rank_of(member.where) is None and (len(mains) > 1 or any(part.pid == rank for part in mains)):
+        rank = None  # the number in the file's name is of a host, or a pid
     if worker is not None:
         yield told_of(member, found_parts[0], rank, time, worker)
         return
