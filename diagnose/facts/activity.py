@@ -196,12 +196,12 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
     survived = {e.rank for e in evidence.of("rank.died") if e.data.get("exit_code") == 0}
     for event in evidence.of("exception.raised"):
         found = LOST.search(str(event.data.get("message")))
-        if found is None or event.rank is None or event.rank in survived or found["signal"] in TIDY:
+        if found is None or event.rank in survived or found["signal"] in TIDY:
             continue
         yield Fact(
             kind="rank.activity",
-            text=f"{named([event.rank])} lost its data loader: {found[0]}",
-            ranks=[event.rank],
+            text=f"{named([] if event.rank is None else [event.rank])} lost a data loader: {found[0]}",
+            ranks=[] if event.rank is None else [event.rank],
             data={
                 "is": "loader",
                 "frame": "",

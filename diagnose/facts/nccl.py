@@ -10,7 +10,7 @@ NEEDS = ("nccl_log",)
 KINDS = {
     "gpu.duplicated": FactKind("NCCL found two ranks on one GPU; data: devices (their buses)", NEEDS),
     "gpu.peers_apart": FactKind(
-        "GPUs of one host cannot reach each other as they should; data: reason", NEEDS
+        "GPUs of one host cannot reach each other as they should; data: reason", (*NEEDS, "kernel_log")
     ),
     "net.misfitted": FactKind(
         "the network that NCCL has, or was told, does not fit; data: how (plugin, path, networks_differ)",
@@ -23,6 +23,7 @@ Saying = tuple[Event, dict[str, object]]
 def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from duplicated(heard(evidence, "nccl.gpu_duplicated"))
     yield from apart(heard(evidence, "nccl.peers_apart"))
+    yield from intercepted(list(evidence.of("iommu.refused")))
     yield from misfitted("plugin", heard(evidence, "nccl.plugin_failed"))
     yield from misfitted("path", heard(evidence, "nccl.path_refused"))
     yield from differing(list(evidence.of("nccl.network_chosen")))
@@ -59,6 +60,21 @@ def apart(found: list[Saying]) -> Iterable[Fact]:
             data={"reason": reason},
             since=first(found),
             events=[event for event, _ in found][:4],
+        )
+
+
+def intercepted(found: list[Event]) -> Iterable[Fact]:
+    """What the kernel says of it: the IOMMU stands between devices that may reach each other."""
+    ours = [event for event in found if "nvidia" in str(event.data) or "GPU" in str(event.data)] or found
+    if ours:
+        device = ours[0].data.get("device") or "a device"
+        yield Fact(
+            kind="gpu.peers_apart",
+            text=f"the IOMMU refused accesses of {device}",
+            data={"reason": "iommu"},
+            since=first([(event, event.data) for event in ours]),
+            events=ours[:4],
+            inferred=True,
         )
 
 

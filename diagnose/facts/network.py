@@ -25,6 +25,7 @@ KINDS = {
 
 
 UNANSWERED = {12, 13}  # IBV_WC_RETRY_EXC_ERR, IBV_WC_RNR_RETRY_EXC_ERR
+WITNESSES = {"rank_log", "launcher_log", "agent"}  # who would have told of a process that failed
 GAVE_UP = 7  # how often an adapter tries by default before it says so
 KILLED = {4, 7, 8, 9, 11}  # SIGABRT is what the watchdog of a waiting rank ends in
 KILLED_SHELL = 137
@@ -97,6 +98,7 @@ def given_up(evidence: Evidence) -> Iterable[Fact]:
         since=min((e.time for e in [*down, *lost, *cut] if e.time is not None), default=None),
         events=[*down, *lost, *cut][:4],
         inferred=not down,
+        open=not down and not evidence.read & WITNESSES,
     )
 
 

@@ -21,12 +21,23 @@ KINDS = {
     ),
     "job.slowed": FactKind(
         "it was slow and moved all along; data: how, moving_share (CPU of the idlest rank; 1 = it went on)",
-        ("agent",),
+        ("agent", "launcher_log", "rank_log"),
     ),
     "rank.unseen": FactKind(
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
     ),
 }
+# Lines of a job that goes on, whatever it waits for.
+QUIET = {
+    "log.read",
+    "compile.told",
+    "compile.noted",
+    "phase.bar_told",
+    "nccl.version_told",
+    "nccl.comm_inited",
+}
+QUIET |= {"nccl.network_chosen", "nccl.proxy_named", "engine.waited"}
+FEW = 2  # waits of an engine since its last sign of work
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -56,6 +67,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         )
         if ended is None or done:
             yield from slowed(last, resolved, evidence)
+    elif last is None and ended is None:
+        yield from at_work(evidence)
     yield from unseen(evidence, bool(called))
     seen, silent_s = visited(evidence)
     yield Fact(
@@ -158,6 +171,25 @@ def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
     elif not waiting:
         text = f"no rank waits for another; each uses at least {share:.0%} of a core"
         yield slow(stall, "busy", text, share)
+
+
+def at_work(evidence: Evidence) -> Iterable[Fact]:
+    """Logs that tell of long work and of nothing that failed, not even of a wait that ended in vain."""
+    told = list(evidence.of("compile.told", "compile.noted", "phase.bar_told"))
+    quiet = [e for e in evidence.events if e.kind not in QUIET]
+    waits = [e for e in evidence.of("engine.waited") if told and is_below(e, told[-1])]
+    if told and not quiet and len(waits) <= FEW:
+        last = told[-1]
+        what = last.data.get("text") or last.data.get("what")
+        data: dict[str, object] = {"how": "at_work", "moving_share": 1.0}
+        text = f"nothing failed, and it was at work: {str(what)[:100]}"
+        yield Fact(kind="job.slowed", text=text, data=data, since=last.time, events=[last], inferred=True)
+
+
+def is_below(event: Event, other: Event) -> bool:
+    """Whether a line stands below another one in the same file."""
+    (file, _, at), (of, _, line) = event.where.rpartition(":"), other.where.rpartition(":")
+    return file == of and at.isdecimal() and line.isdecimal() and int(at) > int(line)
 
 
 def all_compile(evidence: Evidence) -> bool:
