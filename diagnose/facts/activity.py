@@ -4,14 +4,12 @@ import re
 from collections.abc import Iterable
 
 from diagnose.activity import (
-    LOCK_FILES,
     PARENTS,
     SEEN_BARE,
     Activity,
     is_bare,
     of_rank,
     of_workers,
-    split,
     stands_still,
 )
 from diagnose.looks import Look, decisive
@@ -29,7 +27,7 @@ KINDS = {
         "(no move was seen; a foreign dump may be the only one), awaited (others wait for this rank, or the "
         "whole job stands still), alone (nobody waits), resolved, state (the kernel's letter), file, "
         "worker (its pid)",
-        ("stack_dump", "agent"),
+        ("stack_dump", "native_stack", "agent"),
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
@@ -118,7 +116,7 @@ def of_strangers(evidence: Evidence) -> Iterable[Fact]:
         return
     for one in outside:
         doing = one.doing
-        if doing.is_ == "lock" and split(doing.frame)[1] not in LOCK_FILES:
+        if one.is_bare:
             continue
         if not callers and doing.is_ not in STUCK:
             continue
@@ -134,7 +132,7 @@ def of_strangers(evidence: Evidence) -> Iterable[Fact]:
                 "awaited": True,
                 "alone": not callers,
                 "resolved": False,
-                "state": "",
+                "state": doing.state,
                 "file": "",
                 "worker": None,
             },
