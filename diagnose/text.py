@@ -117,7 +117,7 @@ STAMP = re.compile(
 )
 WRAPPER = re.compile(
     r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
-    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[))"  # torch's own: a blank before text, none before a glog stamp
+    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[|[IWEVDF]\d{4} ))"  # torch's own: none before a stamp
     r"|\[1,(?P<mpi>\d{1,6})\]<std(?:out|err)>:"  # mpirun --tag-output
     r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
     r"|\([\w./@-]+(?: [\w./@-]+)? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, verl, vLLM

@@ -13,6 +13,7 @@ LINES = tuple(
     for word, text in (
         ("AUTOTUNE ", r"\bAUTOTUNE \w"),
         ("Recompiling function", r"Recompiling function"),
+        ("fx graph cache miss", r"fx graph cache miss for key"),
         ("DeepGEMM", r"(?:Entering |Try )?DeepGEMM (?:warmup|JIT (?:Pre-)?Compil)"),
         ("Compiling a graph for", r"Compiling a graph for"),
         ("torch.compile takes", r"torch\.compile takes"),

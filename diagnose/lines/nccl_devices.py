@@ -30,7 +30,7 @@ LINES = (
         nccl_line(
             "nccl.peers_apart",
             word,
-            rf"(?:NCCL (?:WARN|INFO)|transport/p2p\.cc|[Cc]uda failure).{{0,160}}?{APART}",
+            rf"(?:NCCL (?:WARN|INFO)|transport/p2p\.cc|[Cc]uda failure|CUDA error).{{0,160}}?{APART}",
         )
         for word in ("peer access ", "mapping of buffer object")
     ),
@@ -40,6 +40,12 @@ LINES = (
         r"transport/p2p\.cc?u?:\d{1,5} NCCL WARN Cuda failure (?:\d{1,4} )?'"
         r"(?P<reason>invalid (?:argument|resource handle|device context|device ordinal)|unknown error"
         r"|OS call failed[\w ,-]{0,60})'",
+    ),
+    nccl_line(
+        "nccl.peers_apart",
+        "transport/nvls.c",
+        r"transport/nvls\.cc?u?:\d{1,5} NCCL WARN (?P<reason>Cuda failure (?:\d{1,4} )?"
+        r"'(?!out of memory|an illegal|unspecified launch)[^']{1,100}')",
     ),
     nccl_line(
         "nccl.peers_apart",

@@ -1,4 +1,4 @@
-"""Processes without a rank: who stands outside the collective is named, and nobody where that tells nothing."""
+"""Processes without a rank: who stands outside the collective is named, nobody where that tells nothing."""
 
 from diagnose import coverage
 from diagnose.facts import activity
