@@ -196,6 +196,8 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
         found = LOST.search(str(event.data.get("message")))
         if found is None or event.rank in survived or found["signal"] in TIDY:
             continue
+        if event.rank is None and found["signal"] == "Killed":
+            continue  # who did that is the question, and no rank's end or kernel's line can be joined to it
         yield Fact(
             kind="rank.activity",
             text=f"{named([] if event.rank is None else [event.rank])} lost a data loader: {found[0]}",

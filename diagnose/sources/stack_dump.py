@@ -32,7 +32,7 @@ KEEP_GIL = 64
 JOINS = {("join", "threading.py"), ("result", "_base.py"), ("main_loop", "worker.py")}  # the last is Ray's
 KEEP_PROCESSES = 1024  # of one file
 TEAMS = {("_worker_loop", "worker.py"), ("worker", "pool.py"), ("_process_worker", "process.py")}
-JSON = re.compile(rb"\s{0,99}(?:\[\s{0,99}[{\]]|\{\s{0,99}[\"}])")  # a log may begin with a bracket, too
+JSON = re.compile(rb"\s{0,99}(?:\[\s{0,99}[{\]]|\{|\[$)")  # a log may begin with a bracket, too
 PROCESS = re.compile(r"Process (?P<pid>\d{1,10}): ")
 # What people write above one stack of several; what tells the rank in a process's arguments.
 HEADING = re.compile(r"(?i)[\s#=*\[-]{0,20}(?:global )?rank[ =:_#-]{0,3}(?P<rank>\d{1,6})\b[\]\s:=#*-]{0,20}")
@@ -89,7 +89,7 @@ class Part(Record, frozen=True):
 def parse(member: Member) -> Iterator[Event]:
     data, rank, time = member.read(LIMIT), rank_of(member.where, trailing=True), time_of(member.where)
     worker = None
-    if JSON.match(data) or {"stacks", "faults"} & set(steps(member.where)[:-1]) and data.lstrip()[:1] == b"{":
+    if JSON.match(data):
         try:
             found, via = json_value(data), ""
         except ValueError as error:
