@@ -41,7 +41,14 @@ LINES = (
             rf"Call to (?P<call>{word}\w{{0,20}}) failed with (?:error )?(?:\d{{1,5}} )?"
             r"(?!.{0,12}Cannot allocate)(?P<reason>[A-Z][\w ]{2,60})(?:, on dev (?P<adapter>[\w:.-]{1,60}))?",
         )
-        for word in ("ibv_modify_qp", "ibv_query_gid", "ibv_create_ah")
+        for word in (
+            "ibv_modify_qp",
+            "ibv_query_gid",
+            "ibv_create_ah",
+            "ibv_open_device",
+            "ibv_reg_mr",
+            "ibv_reg_dmabuf_mr",
+        )
     ),
     *(
         nccl_line("nccl.plugin_failed", word, rf"(?P<text>{text})")
