@@ -24,15 +24,18 @@ LINES = (
             "status",
         )
         for word, status in (
-            ("completion", r"error (?P<status>\d{1,3})"),
-            ("with status=", r"status=(?:\w{1,60}\()?(?P<status>\d{1,3})"),
+            ("Got completion", r"error (?P<status>\d{1,3})"),
+            ("Got completion", r"status=(?:\w{1,60}\()?(?P<status>\d{1,3})"),
         )
     ),
-    nccl_line(
-        "nccl.port_failed",
-        "async ",
-        r"NET/\w{2,12} ?: (?P<adapter>[\w:.-]{1,60}) [Gg]ot (?:async|fatal|non-fatal)[\w ]{0,30} event ?: "
-        r"(?P<reason>port error|device fatal[\w ]{0,20}|local catastrophic error|.{0,20}link down)",
+    *(
+        nccl_line(
+            "nccl.port_failed",
+            word,
+            r"NET/\w{2,12} ?: (?P<adapter>[\w:.-]{1,60}) [Gg]ot [\w -]{3,40} event ?: "
+            r"(?P<reason>port error|device fatal[\w ]{0,20}|local catastrophic error|.{0,20}link down)",
+        )
+        for word in ("async event", "async fatal event", "async error event", "fatal async event")
     ),
     *(
         nccl_line(
@@ -72,11 +75,14 @@ LINES = (
                 "Connection closed by remote peer",
                 r"(?P<reason>Connection closed) by remote peer (?P<peer>[^\s<]{1,200})",
             ),
-            (
-                "Call to ",
-                r"Call to (?:recv|send|write|read)\w{0,6}(?: (?:from|to) (?P<peer>[^\s<]{1,200})\S{0,10})? "
-                r"failed ?: (?P<reason>Connection (?:reset|closed|refused|timed out)[\w ]{0,20}|Broken pipe"
-                r"|Software caused connection abort)",
+            *(
+                (
+                    f"Call to {call}",
+                    rf"Call to {call}\w{{0,6}}(?: (?:from|to) (?P<peer>[^\s<]{{1,99}})\S{{0,10}})? failed ?: "
+                    r"(?P<reason>Connection (?:reset|closed|refused|timed out)[\w ]{0,20}|Broken pipe"
+                    r"|Software caused connection abort)",
+                )
+                for call in ("recv", "send", "write", "read")
             ),
             ("remote process exit", r"(?P<reason>remote process exit)(?:ing prematurely|ed)"),
         )
