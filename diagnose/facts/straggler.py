@@ -62,7 +62,7 @@ def by_own_times(evidence: Evidence) -> Iterable[Fact]:
         if rank is not None and isinstance(step, int):
             steps.setdefault(step, {})[rank] = event
     whole = [told for told in steps.values() if len(told) > 1 and len(told) == max(map(len, steps.values()))]
-    worst = [max(told, key=lambda rank, told=told: seconds(told[rank], "work_s")) for told in whole]
+    worst = [most(told, "work_s") for told in whole]
     if len(worst) < FEWEST:
         return
     slow = statistics.mode(worst)
@@ -70,12 +70,15 @@ def by_own_times(evidence: Evidence) -> Iterable[Fact]:
     pairs = [(seconds(told[slow], "work_s"), max(other)) for told, other in zip(whole, theirs, strict=True)]
     late = statistics.fmean(own - other for own, other in pairs)
     total = statistics.fmean(sum(seconds(told[slow], key) for key in ("work_s", "wait_s")) for told in whole)
-    waits_least = all(
-        min(told, key=lambda r, told=told: seconds(told[r], "wait_s")) == slow for told in whole
-    )
+    waits_least = all(most(told, "wait_s", -1.0) == slow for told in whole)
     if waits_least:
         share, num = worst.count(slow) / len(worst), max(steps) - min(steps) + 1  # logged now and then
         yield told_slow(slow, late, share, late / (total or 1.0), num, [told[slow] for told in whole])
+
+
+def most(told: dict[int, Event], key: str, sign: float = 1.0) -> int:
+    """The rank with the largest value of one step; with `sign` -1 the smallest."""
+    return max(told, key=lambda rank: sign * seconds(told[rank], key))
 
 
 def by_score(evidence: Evidence) -> Iterable[Fact]:
