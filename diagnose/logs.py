@@ -15,7 +15,17 @@ from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member
 from diagnose.suspects import Suspects
-from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, steps, unwrap
+from diagnose.text import (
+    MAX_RANK,
+    Prefixed,
+    chunks,
+    has_zone,
+    parts,
+    process_of,
+    seconds,
+    steps,
+    unwrap,
+)
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
@@ -170,6 +180,7 @@ class Reader:
                 self.num_known += 1  # most likely: it is not looked at any more
             elif (data := pattern.search(line.text)) is not None:
                 self.num_known += 1
+                data = process_of(line.text) | data if pattern.by_rank else data
                 yield from self.event(pattern.kind, number, rank, data, line.stamp, pattern.source)
         if found := CHILD.fullmatch(line.text):
             data = {"process": int(found[1]), "exit_code": 1}  # what mp.spawn's wrapper exits with

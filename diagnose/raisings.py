@@ -8,6 +8,7 @@ main thread is still inside its program.
 import re
 from collections.abc import Iterable
 
+from diagnose import nccl
 from diagnose.endings import ended
 from diagnose.model import Event, Evidence
 from diagnose.rendezvous import said
@@ -37,11 +38,15 @@ def kind_of(event: Event) -> str | None:
     name, message = str(event.data.get("type", "")), str(event.data.get("message", ""))
     if is_stop(event) or said(f"{name}: {message}"):
         return None
+    if told := nccl.said(message):
+        return "peer.connection_lost" if told[0] == "nccl.connection_lost" else None  # its own facts tell
     if TIMED_OUT.search(message):
         return "collective.timed_out"
     if DIFFERS in message:
         return "collective.refused"
-    return "peer.connection_lost" if LOST.search(message) else "exception.raised"
+    if LOST.search(message):
+        return "peer.connection_lost"
+    return "nccl.failed" if nccl.ERROR.search(message) else "exception.raised"
 
 
 def identity(event: Event) -> tuple[str, str]:

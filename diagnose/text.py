@@ -118,7 +118,7 @@ STAMP = re.compile(
 )
 WRAPPER = re.compile(
     r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
-    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[))"  # torch's own: a blank before text, none before a glog stamp
+    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[|[IWEVDF]\d{4} ))"  # torch's own: none before a stamp
     r"|\[1,(?P<mpi>\d{1,6})\]<std(?:out|err)>:"  # mpirun --tag-output
     r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
     r"|\([\w./@-]+(?: [\w./@-]+)? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, verl, vLLM
@@ -157,6 +157,24 @@ GLOG = re.compile(
     r"[IWEF](?P<month>\d{1,2}?)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d)(?P<part>\.\d{1,9})?(?: |$)"
 )
 ZONE = re.compile(r"(?P<at>.*?) ?(?P<zone>Z|UTC|[+-]\d\d:?\d\d)?")
+
+
+# `host:pid:tid [device] `, before what NCCL says; 2.27 and later leave out the thread.
+NCCL = re.compile(
+    r"(?<![\w.-])(?P<host>\w[\w.-]{0,100}):(?P<pid>\d{1,10})(?::\d{1,10})? \[(?P<device>\d{1,4})\] "
+)
+
+
+def process_of(line: str) -> dict[str, object]:
+    """The process that NCCL's prefix tells, the last one of a line; empty without such a prefix.
+
+    >>> process_of("n1:70:91 [1] init.cc:795 NCCL WARN Duplicate GPU detected")
+    {'host': 'n1', 'pid': 70, 'device': 1}
+    """
+    told = list(NCCL.finditer(line)) if "NCCL" in line else []
+    if not told:
+        return {}
+    return {"host": told[-1]["host"], "pid": int(told[-1]["pid"]), "device": int(told[-1]["device"])}
 
 
 def seconds(stamp: str, year: int | None = None) -> float | None:

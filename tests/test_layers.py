@@ -19,7 +19,7 @@ def ours(names: str) -> set[str]:
 
 
 LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
-WORDS = {*LINES, *ours("rendezvous")}  # what messages say, for logs and for exceptions
+WORDS = {*LINES, *ours("rendezvous nccl")}  # what messages say, for logs and for exceptions
 FILES = ours(
     "anchors dumps failure_table frontiers logs ras_json ras_text signatures suspects text tracebacks values"
 )  # helpers that read one
@@ -28,7 +28,7 @@ READINGS = (
     *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places"),
     *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles", "certifying"),
-    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts"),
+    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "strangers"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -40,7 +40,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.verdict": ours("model certificate"),
     "diagnose.messages": set(),
     "diagnose.lines": {"diagnose.lines", *ours("messages")},
-    "diagnose.rendezvous": {"diagnose.model", *LINES},
+    **{name: {"diagnose.model", *LINES} for name in ours("rendezvous nccl")},
     **{name: {"diagnose.model", *FILES, *WORDS} for name in (*FILES, "diagnose.sources")},
     **{
         f"diagnose.{name}": {
@@ -61,6 +61,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.contents": ours("model verdict"),
     "diagnose.merged": ours("model looks activity"),
     "diagnose.clocks": ours("model values"),
+    "diagnose.processes": ours("model"),
     "diagnose.judge": READER,
     "diagnose.conclude": {*READER, *ours("certificate judge merged")},
     "diagnose.drilling": ours("model ground needs scoring story"),

@@ -18,6 +18,7 @@ from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.raisings import is_stop, parted
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
+from diagnose.strangers import strangers
 from diagnose.waiting import ranks
 
 KINDS = {
@@ -26,7 +27,7 @@ KINDS = {
         "(no move was seen; a foreign dump may be the only one), awaited (others wait for this rank, or the "
         "whole job stands still), alone (nobody waits), resolved, state (the kernel's letter), file, "
         "worker (its pid)",
-        ("stack_dump", "agent"),
+        ("stack_dump", "native_stack", "agent"),
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
@@ -63,6 +64,7 @@ WORDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from lost_workers(evidence)
+    yield from of_strangers(evidence)
     look = decisive(evidence)
     if look is None:
         return
@@ -93,13 +95,50 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             is_stopped = one.is_ == "stopped" and one.worker is None
             yield Fact(
                 kind="process.stopped" if is_stopped else "rank.activity",
-                text=describe(rank, one),
+                text=describe(named([rank]), one),
                 ranks=[rank],
                 data=data,
                 events=[one.event, *one.proofs],
                 inferred=inferred and not is_stopped,
                 open=rank in coming and not is_stopped,
             )
+
+
+def of_strangers(evidence: Evidence) -> Iterable[Fact]:
+    """What processes of no known rank do outside the collective that most of them wait in.
+
+    Where none waits in one, only what is a wait by itself counts: stacks are taken of jobs that hang.
+    """
+    found = strangers(evidence)
+    callers = [one for one in found if one.waits]
+    outside = [one for one in found if not one.waits]
+    if callers and len(outside) >= len(callers):
+        return
+    for one in outside:
+        doing = one.doing
+        if one.is_bare:
+            continue
+        if not callers and doing.is_ not in STUCK:
+            continue
+        yield Fact(
+            kind="rank.activity",
+            text=describe(one.who, doing) + (f", and {len(callers)} wait in a collective" if callers else ""),
+            ranks=[] if one.event.rank is None else [one.event.rank],
+            data={
+                "is": doing.is_,
+                "frame": doing.frame,
+                "moving": None,
+                "still": True,
+                "awaited": True,
+                "alone": not callers,
+                "resolved": False,
+                "state": doing.state,
+                "file": "",
+                "worker": None,
+            },
+            events=[one.event, *(other.event for other in callers[:2])],
+            inferred=True,
+        )
 
 
 def held_up(look: Look, rank: int, main: Activity) -> list[Activity]:
@@ -135,8 +174,8 @@ def is_stuck(one: Activity) -> bool:
     return one.is_ in STUCK and not is_bare(one)
 
 
-def describe(rank: int, doing: Activity) -> str:
-    who = named([rank]) if doing.worker is None else f"worker {doing.worker} of {named([rank])}"
+def describe(who: str, doing: Activity) -> str:
+    who = who if doing.worker is None else f"worker {doing.worker} of {who}"
     place = doing.caller or doing.frame
     is_active = doing.moving is True and doing.is_ in {"busy", "native"}  # maybe at one line all the time
     moves = "using its CPU" if is_active else {True: "moving", False: "not moving", None: ""}[doing.moving]
@@ -155,12 +194,14 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
     survived = {e.rank for e in evidence.of("rank.died") if e.data.get("exit_code") == 0}
     for event in evidence.of("exception.raised"):
         found = LOST.search(str(event.data.get("message")))
-        if found is None or event.rank is None or event.rank in survived or found["signal"] in TIDY:
+        if found is None or event.rank in survived or found["signal"] in TIDY:
             continue
+        if event.rank is None and found["signal"] == "Killed":
+            continue  # who did that is the question, and no rank's end or kernel's line can be joined to it
         yield Fact(
             kind="rank.activity",
-            text=f"{named([event.rank])} lost its data loader: {found[0]}",
-            ranks=[event.rank],
+            text=f"{named([] if event.rank is None else [event.rank])} lost a data loader: {found[0]}",
+            ranks=[] if event.rank is None else [event.rank],
             data={
                 "is": "loader",
                 "frame": "",

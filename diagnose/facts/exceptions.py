@@ -15,12 +15,14 @@ KINDS = {
     "collective.timed_out": FactKind("a rank reports that its collective timed out", NEEDS),
     "peer.connection_lost": FactKind("a rank reports that a peer's connection is gone", NEEDS),
     "collective.refused": FactKind("a rank reports that the ranks' calls differ", NEEDS),
+    "nccl.failed": FactKind("a rank reports that NCCL failed, without saying of what", NEEDS),
 }
 KIND_OF_LINE = {
     "gloo.timed_out": "collective.timed_out",
     "nccl.watchdog_timed_out": "collective.timed_out",
     "gloo.connection_closed": "peer.connection_lost",
     "gloo.connection_reset": "peer.connection_lost",
+    "nccl.connection_lost": "peer.connection_lost",
 }
 ASKED = (1, 2, 15)  # signals that ask a process to end
 LATER_S = 5.0  # what a rank raises this long after another had failed follows from that
@@ -28,6 +30,7 @@ WORDS = {
     "collective.timed_out": "reports that its collective timed out",
     "peer.connection_lost": "reports a lost connection to a peer",
     "collective.refused": "reports that the ranks' calls differ",
+    "nccl.failed": "reports that NCCL failed",
 }
 
 

@@ -21,9 +21,9 @@ KINDS = {
         "no step, collective or phase for longer than allowed; data: resolved", ("agent",)
     ),
     "job.slowed": FactKind(
-        "it was slow and moved all along; data: how (resumed, compiling, working, busy, advanced), "
+        "it was slow and moved all along; data: how (resumed, compiling, working, busy, advanced, told), "
         "moving_share (CPU of the idlest rank; 1 = it went on)",
-        ("agent", "flight_recorder"),
+        ("agent", "flight_recorder", "launcher_log", "rank_log"),
     ),
     "rank.unseen": FactKind(
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
@@ -31,6 +31,17 @@ KINDS = {
 }
 SOON_S = 60.0  # between two dumps of a job that was looked at once
 FAILED = ("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", "rank.died")
+# Lines of a job that goes on, whatever it waits for.
+QUIET = {
+    "log.read",
+    "compile.told",
+    "compile.noted",
+    "phase.bar_told",
+    "nccl.version_told",
+    "nccl.comm_inited",
+}
+QUIET |= {"nccl.network_chosen", "nccl.proxy_named", "engine.waited"}
+FEW = 2  # waits of an engine since its last sign of work
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -62,6 +73,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             yield from slowed(last, resolved, evidence)
     if not called:
         yield from advanced(evidence)
+        if ended is None:
+            yield from told_at_work(evidence)
     yield from unseen(evidence, bool(called))
     seen, silent_s = visited(evidence)
     yield Fact(
@@ -195,6 +208,25 @@ def advanced(evidence: Evidence) -> Iterable[Fact]:
         how_many = f"{few}" if few == most else f"{few} to {most}"
         text = f"not stuck: {named(sorted(nums))} completed {how_many} collectives between two dumps"
         yield slow(read[min(read)], "advanced", text, 1.0)
+
+
+def told_at_work(evidence: Evidence) -> Iterable[Fact]:
+    """Logs that tell of long work and of nothing that failed, not even of a wait that ended in vain."""
+    told = list(evidence.of("compile.told", "compile.noted", "phase.bar_told"))
+    quiet = [e for e in evidence.events if e.kind not in QUIET]
+    waits = [e for e in evidence.of("engine.waited") if told and is_below(e, told[-1])]
+    if told and not quiet and len(waits) <= FEW:
+        last = told[-1]
+        what = last.data.get("text") or last.data.get("what")
+        data: dict[str, object] = {"how": "told", "moving_share": 1.0}
+        text = f"nothing failed, and it was at work: {str(what)[:100]}"
+        yield Fact(kind="job.slowed", text=text, data=data, since=last.time, events=[last], inferred=True)
+
+
+def is_below(event: Event, other: Event) -> bool:
+    """Whether a line stands below another one in the same file."""
+    (file, _, at), (of, _, line) = event.where.rpartition(":"), other.where.rpartition(":")
+    return file == of and at.isdecimal() and line.isdecimal() and int(at) > int(line)
 
 
 def all_compile(evidence: Evidence) -> bool:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from diagnose import nccl
 from diagnose.endings import ended, number
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import kinds, parted
 
-NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
+NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log", "nccl_log")
 KINDS = {
     "resource.exhausted": FactKind(
         "a rank failed: there was no more; data: kind (disk, shm, fds, memlock, memory), path, free, cached",
@@ -93,6 +94,26 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         yield from (counted(found, rank, evidence) for found in told.values())
         if not told:
             yield from witnessed(rank, events[0], evidence)
+    yield from refused(evidence)
+
+
+OF_NCCL = {"nccl.shm_refused": "shm", "nccl.memlock_refused": "memlock"}
+
+
+def refused(evidence: Evidence) -> Iterator[Fact]:
+    """What NCCL was refused: it says so itself, also where nobody tells how the rank ended."""
+    for event, name, said in nccl.sayings(evidence, *OF_NCCL):
+        kind, host = OF_NCCL[name], event.data.get("host")
+        who = named([event.rank]) if event.rank is not None else f"NCCL on {host or 'some rank'}"
+        yield Fact(
+            kind="resource.exhausted",
+            text=f"{who} {WORDS[kind]}: {said.get('text')}",
+            ranks=[] if event.rank is None else [event.rank],
+            nodes=[host] if isinstance(host, str) else [],
+            data={"kind": kind, "path": "", "free": 0, "cached": False},
+            since=event.time,
+            events=[event],
+        )
 
 
 def counted(fact: Fact, rank: int, evidence: Evidence) -> Fact:

@@ -20,6 +20,8 @@ EVENTS = logs.EVENTS
 SIGNS = (
     "torch.distributed", "torch/distributed", "torch/multiprocessing", "[rank", "[default", "ProcessGroup",
     "Traceback (most recent call last)", "gloo/transport", "torchrun", "[c10d]", "terminate called after",
+    "NCCL WARN", "NCCL INFO", "DeepGEMM", "AUTOTUNE ", "torch._dynamo", "torch.compile takes",
+    "shm_broadcast.py", "checkpoint shards", "straggler_det",
 )  # fmt: skip
 NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
 
