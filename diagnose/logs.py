@@ -14,7 +14,7 @@ from diagnose.anchors import Anchors
 from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member
-from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, unwrap
+from diagnose.text import MAX_RANK, Prefixed, chunks, decode, has_zone, parts, seconds, unwrap
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
@@ -31,6 +31,12 @@ HORIZON = 10_000  # lines after which nobody goes on with a traceback or a table
 LAUNCHERS_OWN = {"ChildFailedError", "ProcessExitedException", "ProcessRaisedException"}
 TRACE_WORDS = ("Traceback (most", "Exception in thread", "Exception ignored in", "Process-")
 CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
+# What marks a text as a log of ranks or of their launcher.
+SIGNS = (
+    "torch.distributed", "torch/distributed", "torch/multiprocessing", "[rank", "[default", "ProcessGroup",
+    "Traceback (most recent call last)", "gloo/transport", "torchrun", "[c10d]", "terminate called after",
+)  # fmt: skip
+NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
 # Folders of a run directory that hold other evidence.
 OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "claims"}
 
@@ -42,6 +48,14 @@ def is_text(head: bytes) -> bool:
         return False
     strange = sum(byte < 32 and byte not in (0, 8, 9, 10, 12, 13, 27) for byte in start)
     return strange * 20 <= len(start)
+
+
+def is_of_ranks(name: str, head: bytes) -> bool:
+    """Whether a text shows, or its name says, that ranks or their launcher wrote it."""
+    text = decode(head)
+    if any(sign in text for sign in SIGNS):
+        return True
+    return name.endswith((".log", ".out", ".err")) and bool(NAMES.search(name))
 
 
 @cache

@@ -45,7 +45,8 @@ MAY: dict[str, set[str]] = {
         f"diagnose.{name}": {"diagnose.model", *WORDS, *(f"diagnose.{one}" for one in READINGS[:num])}
         for num, name in enumerate(READINGS)
     },
-    "diagnose.facts": {"diagnose.model", *WORDS, *(f"diagnose.{name}" for name in READINGS)},
+    "diagnose.xids": ours("model playbook"),  # a table of the playbook that facts read
+    "diagnose.facts": {"diagnose.model", "diagnose.xids", *WORDS, *(f"diagnose.{name}" for name in READINGS)},
     "diagnose.merged": ours("model looks activity"),
     "diagnose.clocks": ours("model values"),
     "diagnose.judge": READER,
