@@ -3,26 +3,31 @@
 An Aho-Corasick automaton: its speed depends neither on the number of words nor on how alike they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 
 class Anchors:
-    """A set of words to look for."""
+    """Words to look for, by their numbers; those in `muted` keep theirs and are not looked for."""
 
-    def __init__(self, words: Iterable[str]):
-        self.words = tuple(dict.fromkeys(words))
-        self.automaton = BytesAhoCorasick([w.encode() for w in self.words], implementation=Implementation.DFA)
+    def __init__(self, words: Iterable[str], muted: Set[int] = frozenset()):
+        self.words, self.muted = tuple(dict.fromkeys(words)), muted
+        self.numbers = [number for number in range(len(self.words)) if number not in muted]
+        looked_for = [self.words[number].encode() for number in self.numbers]
+        self.automaton = BytesAhoCorasick(looked_for, implementation=Implementation.DFA)
 
-    def places(self, chunk: bytes) -> list[int]:
-        """Where words begin, in order; of words that overlap at least one is given."""
-        return [start for _, start, _ in self.automaton.find_matches_as_indexes(chunk)]
+    def without(self, words: Set[int]) -> "Anchors":
+        return Anchors(self.words, self.muted | words)
 
-    def within(self, line: bytes) -> set[int]:
-        """The numbers of all words in a line.
+    def places(self, chunk: bytes) -> list[tuple[int, int, int]]:
+        """(number of a word, its begin, its end), in order of their ends; also those that overlap.
 
-        >>> Anchors(["Connection reset", "reset by", "x"]).within(b"Connection reset by peer")
-        {0, 1}
+        >>> words = Anchors(["Connection reset", "reset by", "x"])
+        >>> words.places(b"Connection reset by peer")
+        [(0, 0, 16), (1, 11, 19)]
+        >>> words.without({0}).places(b"Connection reset by peer")
+        [(1, 11, 19)]
         """
-        return {word for word, _, _ in self.automaton.find_matches_as_indexes(line, overlapping=True)}
+        found = self.automaton.find_matches_as_indexes(chunk, overlapping=True)
+        return [(self.numbers[word], begin, end) for word, begin, end in found] if self.muted else found

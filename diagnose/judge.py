@@ -115,7 +115,11 @@ def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence
         nodes=sorted(
             {u for u in chosen if isinstance(u, str)}
             | {evidence.nodes[r] for r in ranks if r in evidence.nodes}
-            | ({node for fact in used for node in fact.nodes} if chosen == [None] and failure.scope == "rank" else set())
+            | (
+                {node for fact in used for node in fact.nodes}
+                if chosen == [None] and failure.scope == "rank"
+                else set()
+            )
         ),
         grade="" if not present else "proven" if proven and heard(ranks, evidence) else "likely",
         since=min((fact.since for fact in used if fact.since is not None), default=None),

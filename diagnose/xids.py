@@ -15,7 +15,7 @@ ACCUSES_NOBODY = {"monitor", "ignore"}
 
 
 class Xid(Record, frozen=True):
-    """One code. `graded`: the line itself says how bad it is. `source` and `asof`: empty means the table's."""
+    """One code. `graded`: the line itself says how bad it is. `source` and `asof`: empty: the table's."""
 
     meaning: str
     category: list[Literal["app", "hw", "driver", "fabric", "info"]]

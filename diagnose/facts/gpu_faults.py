@@ -15,8 +15,8 @@ NEEDS = ("kernel_log", "platform_log", "gpu_report")
 KINDS = {
     "gpu.faulted": FactKind(
         "a GPU, its link or its driver failed, or a program's use of it; data: fault (bus, memory, board, "
-        "firmware, fabric, application, peer, cleanup), code, gpu, by, noted (accuses nobody), alone (no fault "
-        "of hardware beside it)",
+        "firmware, fabric, application, peer, cleanup), code, gpu, by, noted (accuses nobody), alone (no "
+        "fault of hardware beside it)",
         NEEDS,
     ),
 }
@@ -111,7 +111,9 @@ def faults(event: Event) -> Iterable[Told]:
     elif event.kind == "gpu.ecc_told":
         yield Told("memory", event, meaning=text)
     elif event.kind == "device.failed":
-        yield Told(str(event.data.get("fault")), event, meaning=text, inferred=event.data.get("fault") == "board")
+        yield Told(
+            str(event.data.get("fault")), event, meaning=text, inferred=event.data.get("fault") == "board"
+        )
 
 
 def coded(event: Event, text: str) -> Iterable[Told]:

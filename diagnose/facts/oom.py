@@ -17,8 +17,8 @@ from diagnose.model import Event, Evidence, Fact, FactKind, named
 NEEDS = ("cgroup", "kernel_log", "platform_log")
 KINDS = {
     "process.oom_killed": FactKind(
-        "the kernel killed the rank for memory; data: by (kernel_log, cgroup, platform_log), limited (cgroup, "
-        "host)",
+        "the kernel killed the rank for memory; data: by (kernel_log, cgroup, platform_log), "
+        "limited (cgroup, host)",
         NEEDS,
     )
 }
@@ -46,20 +46,18 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             text = f"the kernel says that it killed {named([end.rank])} for memory, {WORDS[where]}"
             found.append(statement(end, told[:1], text + room(told[0])))
         if not told and not counted and scheduled and end.sig and end.rank not in closed:
-            text = f"{scheduled[0].source} says that the kernel killed for memory; SIGKILL ended {named([end.rank])}"
+            text = f"the scheduler says that the kernel killed for memory; SIGKILL ended {named([end.rank])}"
             found.append(statement(end, scheduled, text))
         if counted:
             text = f"oom_kill of the memory cgroup of {named([end.rank])} rose at its death"
-            found.append(
-                statement(end, counted[::-1], f"{text} to {count(counted[1])}{room(counted[1])}")
-            )
+            found.append(statement(end, counted[::-1], f"{text} to {count(counted[1])}{room(counted[1])}"))
     yield from found
     if not found and not ended_well(evidence):
         yield from of_nobody(reports, ends, [end for end in killed if end.rank not in closed], evidence)
 
 
 def passed_on(killed: Sequence[End], evidence: Evidence) -> list[Event]:
-    """A scheduler's or a platform's word, unless it counts fewer kills than there were: of whom, it does not say."""
+    """A platform's word, unless it counts fewer kills than there were: of whom, it does not say."""
     platform = list(evidence.of("platform.oom_told"))
     scheduled = [e for e in evidence.of("scheduler.oom_told") if e.data.get("num_kills") is not None]
     num_kills = sum(number(e.data.get("num_kills")) or 0 for e in scheduled)
@@ -69,7 +67,7 @@ def passed_on(killed: Sequence[End], evidence: Evidence) -> list[Event]:
 def of_nobody(
     reports: Sequence[Event], ends: Sequence[End], killed: Sequence[End], evidence: Evidence
 ) -> Iterable[Fact]:
-    """Kills of which the evidence does not say whose process it was; those of a bystander are none of ours."""
+    """Kills of which nothing says whose process it was; those of a bystander are none of ours."""
     workers = {
         int(found[1])
         for e in evidence.of("exception.raised")
@@ -81,10 +79,14 @@ def of_nobody(
     if sure or (likely and (ended_by_it or not ends)):
         told = sure or likely
         pids = {report.data.get("pid") for report in told}
-        ranks = sorted({end.rank for end in ended_by_it}) if not sure and len(pids) >= len(ended_by_it) else []
+        ranks = (
+            sorted({end.rank for end in ended_by_it}) if not sure and len(pids) >= len(ended_by_it) else []
+        )
         yield rankless(f"the kernel killed {told[0].data.get('comm')} for memory{room(told[0])}", told, ranks)
     tasks = [e for e in evidence.of("scheduler.oom_told") if number(e.data.get("task")) is not None]
-    if tasks and not any(evidence.of("launcher.rank_failed", "launcher.closing_sent", "launcher.interrupted")):
+    if tasks and not any(
+        evidence.of("launcher.rank_failed", "launcher.closing_sent", "launcher.interrupted")
+    ):
         names = sorted({number(e.data.get("task")) or 0 for e in tasks})  # one task a rank
         yield rankless("the scheduler says that the kernel killed a task for memory", tasks, names)
     elif told := [*evidence.of("platform.oom_told"), *evidence.of("scheduler.oom_told")]:

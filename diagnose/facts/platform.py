@@ -1,6 +1,7 @@
 """What a platform did to the job: took its machines, ended it by its limits, never gave it any.
 
-A pod that waited for a node and then got one was late, not unscheduled. A wait for an image ends when it starts.
+A pod that waited for a node and then got one was late, not unscheduled. A wait for an image
+ends when it starts.
 """
 
 from collections.abc import Iterable

@@ -104,7 +104,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 
 def nobodys(evidence: Evidence, of_ranks: set[str], caches: list[str]) -> Iterator[Fact]:
-    """What logs tell of ranks that they do not name; in words that a program may have survived it is likely only."""
+    """What logs tell of ranks that they do not name; what was no exception may have been survived."""
     if ended_well(evidence):
         return
     told: dict[str, Fact] = {}

@@ -1,4 +1,4 @@
-"""File servers and disks that do not answer, by the kernel's own words; a server that answered again was only slow."""
+"""File servers and disks that do not answer, by the kernel's words; one that answered again was only slow."""
 
 import re
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from diagnose.model import Event, Evidence, Fact, FactKind
 
 KINDS = {
     "storage.refused": FactKind(
-        "the kernel says that storage does not answer, fails, or holds a process of the job; data: how (silent, "
-        "failed, blocked), what, answered",
+        "the kernel says that storage does not answer, fails, or holds a process of the job; data: how "
+        "(silent, failed, blocked), what, answered",
         ("kernel_log",),
     ),
 }

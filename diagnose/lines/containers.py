@@ -30,5 +30,5 @@ LINES = (
     line("container.exited", "Exited (", r"\bExited \((?P<exit_code>\d{1,3})\)"),
     line("container.exited", "exited with code", r"^\S{1,80} exited with code (?P<exit_code>\d{1,3})\s*$"),
     line("container.exited", "unner failed with", r"Runner failed with exit code: (?P<exit_code>\d{1,3})"),
-    line("container.exited", "\"ExitCode\"", r"\"ExitCode\": (?P<exit_code>\d{1,3})\b"),
+    line("container.exited", '"ExitCode"', r"\"ExitCode\": (?P<exit_code>\d{1,3})\b"),
 )

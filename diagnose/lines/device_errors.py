@@ -3,7 +3,9 @@
 >>> from diagnose.messages import said
 >>> said("[Rank 1] NCCL watchdog thread terminated with exception: CUDA error: uncorrectable ECC error encountered", LINES)
 ('device.failed', {'fault': 'memory', 'text': 'uncorrectable ECC error encountered', 'group_rank': 1})
-"""  # noqa: E501
+"""
+
+# ruff: noqa: E501 (a pattern stays on one line)
 
 import re
 
@@ -56,4 +58,4 @@ LINES = (
     ),
     line("device.misnumbered", "", "invalid device ordinal", r"(?P<text>(?:CUDA|CUDART|Cuda)\b.{0,60}invalid device ordinal)"),
     line("device.busy", "", "busy or unavailable", r"(?P<text>devices?(?:\(s\))? (?:is/)?are busy or unavailable)"),
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip

@@ -5,7 +5,9 @@
 ('gpu.xid', {'bus': '0000:3b:00', 'code': 79, 'pid': 77, 'name': 'python', 'text': 'GPU has fallen off the bus.'})
 >>> said("[gpu-health] [WARN] GPU-5c1e: XID: NVRM: Xid (PCI:0000:1b:00): 13, Graphics Exception", LINES)
 ('gpu.xid', {'bus': '0000:1b:00', 'code': 13, 'text': 'Graphics Exception', 'gpu': 'GPU-5c1e', 'level': 'WARN'})
-"""  # noqa: E501
+"""
+
+# ruff: noqa: E501 (a pattern stays on one line)
 
 import re
 from functools import partial

@@ -5,6 +5,8 @@
 ('platform.evicted', {'by': 'kubernetes', 'text': 'The node was low on resource: memory', 'resource': 'memory'})
 """
 
+# ruff: noqa: E501 (a pattern stays on one line)
+
 import re
 
 from diagnose.messages import Data, Pattern
@@ -61,4 +63,4 @@ LINES = (
     line("platform.node_lost", "NodeStatusUnknown", r"NodeStatusUnknown.{0,160}"),
     line("platform.timed_out", "DeadlineExceeded", r"(?:Reason:|reason\W{1,4}|Warning|Job).{0,60}DeadlineExceeded.{0,160}"),
     line("platform.timed_out", "active longer than", r"was active (?:on the node )?longer than (?:the )?specified deadline"),
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip

@@ -3,7 +3,9 @@
 >>> from diagnose.messages import said
 >>> said("(raylet) node_manager.cc:3084: 2 Workers (tasks / actors) killed due to memory pressure (OOM), 0 Workers", LINES)
 ('memory.guard_killed', {'by': 'ray', 'text': '2 Workers (tasks / actors) killed due to memory pressure'})
-"""  # noqa: E501
+"""
+
+# ruff: noqa: E501 (a pattern stays on one line)
 
 import re
 
@@ -27,4 +29,4 @@ LINES = (
     line("ray", "memory usage threshold", r"which exceeds the memory usage threshold"),
     line("earlyoom", "sending SIG", r"sending SIG(?:TERM|KILL) to process (?P<pid>\d{1,10}) .{0,80}badness.{0,80}"),
     line("systemd-oomd", "systemd-oomd", r"systemd-oomd.{0,40}Killed .{1,200}"),
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip

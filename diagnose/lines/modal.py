@@ -5,6 +5,8 @@
 ('platform.preempted', {'by': 'modal', 'text': 'Container terminated due to preemption'})
 """
 
+# ruff: noqa: E501 (a pattern stays on one line)
+
 import re
 
 from diagnose.messages import Data, Pattern
@@ -48,4 +50,4 @@ LINES = (
     line("platform.oom_told", "out of memory", r"(?:[Cc]ontainer|[Rr]unner|[Ff]unction|[Tt]ask)\b.{0,60}"
          r"(?:ran|was killed|terminated|exited).{0,40}out of memory"),
     line("platform.call_ended", "was cancelled by user or a failure", "Function call was cancelled by user or a failure"),
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip

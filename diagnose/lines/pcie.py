@@ -5,6 +5,8 @@
 ('pcie.failed', {'driver': 'pcieport', 'device': '0000:5d:00.0', 'text': 'severity=Uncorrected (Fatal), type=Transaction Layer'})
 """
 
+# ruff: noqa: E501 (a pattern stays on one line)
+
 from functools import partial
 
 from diagnose.messages import line as any_line

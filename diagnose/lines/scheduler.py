@@ -5,7 +5,9 @@
 ('scheduler.oom_told', {'by': 'slurm', 'num_kills': 1})
 >>> said("slurmstepd: error: *** JOB 9 ON gn20 CANCELLED AT 2025-03-04T03:11:38 DUE TO PREEMPTION ***", LINES)
 ('platform.preempted', {'by': 'slurm', 'node': 'gn20', 'text': 'JOB 9 ON gn20 CANCELLED AT 2025-03-04T03:11:38 DUE TO PREEMPTION'})
-"""  # noqa: E501
+"""
+
+# ruff: noqa: E501 (a pattern stays on one line)
 
 import re
 
@@ -33,7 +35,9 @@ def line(kind: str, word: str, text: str, by: str = "slurm") -> Pattern:
 
 
 def cancelled(reason: str) -> str:
-    return rf"(?:JOB|STEP) \S{{1,40}} ON (?P<node>[\w.\[\],-]{{1,120}}) CANCELLED AT \S{{1,40}} DUE TO {reason}"
+    return (
+        rf"(?:JOB|STEP) \S{{1,40}} ON (?P<node>[\w.\[\],-]{{1,120}}) CANCELLED AT \S{{1,40}} DUE TO {reason}"
+    )
 
 
 ACCOUNTED = r"^\s{0,4}\d{1,12}(?:[._+]\w{1,20})?[ |].{1,200}[ |]"  # a row of `sacct`: the job, and more
@@ -56,4 +60,4 @@ LINES = (
     line("platform.cancelled", "CANCELLED AT", r"JOB \S{1,40} ON (?P<node>[\w.\[\],-]{1,120}) CANCELLED AT \S{1,40} \*\*\*"),
     line("platform.cancelled", "CANCELLED by", ACCOUNTED + r"CANCELLED by \d{1,10}"),
     line("platform.unscheduled", "PENDING", ACCOUNTED + r"PENDING\b.{0,200}\((?:Resources|Priority|ReqNodeNotAvail|QOS\w{1,40})"),
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip

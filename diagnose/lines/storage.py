@@ -5,6 +5,8 @@
 ('storage.silent', {'what': 'nfs', 'server': '10.0.0.9'})
 """
 
+# ruff: noqa: E501 (a pattern stays on one line)
+
 from functools import partial
 
 from diagnose.messages import line as any_line
@@ -41,4 +43,4 @@ LINES = (
     line("storage.failed", "EXT4-fs error", r"(?P<text>EXT4-fs error \(device (?P<what>[\w-]{1,40})\).{0,200})"),
     line("storage.failed", "XFS (", r"(?P<text>XFS \((?P<what>[\w-]{1,40})\): .{0,40}(?:I/O [Ee]rror|[Cc]orruption|shut).{0,200})"),
     line("storage.failed", "nvme nvme", r"nvme (?P<what>nvme\d{1,4}): (?P<text>(?:I/O .{0,40}timeout|controller is down|Device not ready|Removing after).{0,100})"),
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip

@@ -29,7 +29,9 @@ REPORT = re.compile(r"oom-kill:constraint=(?P<constraint>\w+).{0,4000}?task_memc
 HOST = re.compile(
     r"^(?:\S{3} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S{8,30}) (?P<node>[\w.-]{1,80}) kernel: "
 )
-DEVICE = re.compile(r"NVRM: The NVIDIA GPU (\S{7,20})")  # first of three lines, the last of which says what it did
+DEVICE = re.compile(
+    r"NVRM: The NVIDIA GPU (\S{7,20})"
+)  # first of three lines, the last of which says what it did
 MAX_ALIKE = 1000  # events of one kind: a fault may give a line for each multiprocessor
 UNLIMITED_KB = 1 << 50
 EMULATED = "Starting gVisor"

@@ -44,7 +44,7 @@ def recognises(where: str, head: bytes) -> bool:
     if SIGNS.search(text):
         return True
     words, mine = known()
-    if is_of_ranks(names[-1], head) or not words.within(head):
+    if is_of_ranks(names[-1], head) or not words.places(head):
         return False
     return any(pattern.search(line) is not None for line in text.split("\n") for pattern in mine)
 
