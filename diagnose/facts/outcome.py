@@ -27,6 +27,8 @@ KINDS = {
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
     ),
 }
+# What others say of ends of which no agent tells.
+ENDS = ("launcher.rank_failed", "kernel.oom_killed", "platform.oom_told", "scheduler.oom_told")
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -108,7 +110,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
         return "hang"
     if stalled:
         return "hang" if first is None or (first > stall_time(evidence)) else "crash"
-    if errors or deaths or ended is not None:
+    if errors or deaths or ended is not None or any(evidence.of(*ENDS)):
         return "crash"
     return "slow" if ever else "unknown"
 
