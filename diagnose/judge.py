@@ -115,6 +115,11 @@ def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence
         nodes=sorted(
             {u for u in chosen if isinstance(u, str)}
             | {evidence.nodes[r] for r in ranks if r in evidence.nodes}
+            | (
+                {node for fact in used for node in fact.nodes}
+                if chosen == [None] and failure.scope == "rank"
+                else set()
+            )
         ),
         grade="" if not present else "proven" if proven and heard(ranks, evidence) else "likely",
         since=min((fact.since for fact in used if fact.since is not None), default=None),
@@ -159,6 +164,8 @@ def reach(cause: Finding, effect: Finding, playbook: Playbook, evidence: Evidenc
         return None
     if scope == failure.scope == "rank" and not (cause.ranks and effect.ranks):
         return None  # nobody says of which rank: nothing tells that it is another one
+    if scope == "node" and not (effect.ranks or effect.nodes):
+        return None
     if scope == "node":
         near = {rank for rank in effect.ranks if evidence.nodes.get(rank) in cause.nodes}
         return near | set(cause.ranks)

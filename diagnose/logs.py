@@ -19,6 +19,7 @@ from diagnose.text import (
     MAX_RANK,
     Prefixed,
     chunks,
+    decode,
     has_zone,
     parts,
     process_of,
@@ -51,6 +52,14 @@ STEADY = {
     "-- Process ",
 }  # words that are looked for to the end, however often they come
 CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
+# What marks a text as a log of ranks or of their launcher.
+SIGNS = (
+    "torch.distributed", "torch/distributed", "torch/multiprocessing", "[rank", "[default", "ProcessGroup",
+    "Traceback (most recent call last)", "gloo/transport", "torchrun", "[c10d]", "terminate called after",
+    "NCCL WARN", "NCCL INFO", "DeepGEMM", "AUTOTUNE ", "torch._dynamo", "torch.compile takes",
+    "shm_broadcast.py", "checkpoint shards", "straggler_det",
+)  # fmt: skip
+NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
 # Folders of a run directory that hold other evidence.
 OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "claims"}
 
@@ -62,6 +71,14 @@ def is_text(head: bytes) -> bool:
         return False
     strange = sum(byte < 32 and byte not in (0, 8, 9, 10, 12, 13, 27) for byte in start)
     return strange * 20 <= len(start)
+
+
+def is_of_ranks(name: str, head: bytes) -> bool:
+    """Whether a text shows, or its name says, that ranks or their launcher wrote it."""
+    text = decode(head)
+    if any(sign in text for sign in SIGNS):
+        return True
+    return name.endswith((".log", ".out", ".err")) and bool(NAMES.search(name))
 
 
 def is_evidence(where: str, head: bytes) -> bool:

@@ -51,9 +51,11 @@ MAY: dict[str, set[str]] = {
         }
         for num, name in enumerate(READINGS)
     },
+    "diagnose.xids": ours("model playbook"),  # a table of the playbook that facts read
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
+        "diagnose.xids",
         *WORDS,
         *(f"diagnose.{name}" for name in READINGS),
     },

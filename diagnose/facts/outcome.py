@@ -42,6 +42,8 @@ QUIET = {
 }
 QUIET |= {"nccl.network_chosen", "nccl.proxy_named", "engine.waited"}
 FEW = 2  # waits of an engine since its last sign of work
+# What others say of ends of which no agent tells.
+ENDS = ("launcher.rank_failed", "kernel.oom_killed", "platform.oom_told", "scheduler.oom_told")
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -127,7 +129,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
         return "hang"
     if stalled:
         return "hang" if first is None or (first > stall_time(evidence)) else "crash"
-    if errors or deaths or ended is not None:
+    if errors or deaths or ended is not None or any(evidence.of(*ENDS)):
         return "crash"
     return "slow" if ever else "unknown"
 
