@@ -58,7 +58,7 @@ def units(failure: Failure, found: Sequence[Sequence[Fact]], evidence: Evidence)
     facts = [fact for group in found for fact in group]
     if failure.scope == "node":
         return [*sorted({node for f in facts for node in f.nodes} | set(evidence.nodes.values()))] or [None]
-    return [*sorted({rank for f in facts for rank in f.ranks})]
+    return [*sorted({rank for f in facts for rank in f.ranks})] or [None]
 
 
 def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence, needs: Needs) -> Finding:
@@ -157,6 +157,8 @@ def reach(cause: Finding, effect: Finding, playbook: Playbook, evidence: Evidenc
     scope = playbook.failures[cause.failure].scope
     if failure.role != "root" or failure.scope == "job" or scope == "job":
         return None
+    if scope == failure.scope == "rank" and not (cause.ranks and effect.ranks):
+        return None  # nobody says of which rank: nothing tells that it is another one
     if scope == "node":
         near = {rank for rank in effect.ranks if evidence.nodes.get(rank) in cause.nodes}
         return near | set(cause.ranks)
