@@ -17,12 +17,27 @@ TIMED_OUT = re.compile(
     r"failed to pass monitoredBarrier"
 )
 LOST = re.compile(
-    r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
+    r"ncclRemoteError|Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
     r"NCCL communicator was aborted|remote process exited|connection was likely closed|"
     r"failed to recv, got 0 bytes|successfully reached monitoredBarrier",
     re.IGNORECASE,
 )
 DIFFERS = "Detected mismatch between collectives"
+LOSSES = {"BrokenPipeError", "ConnectionResetError", "ConnectionAbortedError"}
+# What tells of an end elsewhere, or of a library that gave up: its reason stands in other lines.
+SECONDHAND = {
+    "CalledProcessError", "RayActorError", "ActorDiedError", "ActorUnavailableError", "WorkerCrashedError",
+    "LocalRayletDiedError", "NodeDiedError", "EngineDeadError", "AsyncEngineDeadError", "RemoteError",
+    "RendezvousClosedError", "DeadlockDetectedException", "FunctionTimeoutError", "ChildFailedError",
+}  # fmt: skip
+GAVE_UP = re.compile(
+    r"See (?:root cause|stack trace|the stack trace) above|(?:Engine core|WorkerProc|Engine process) (?:initialization )?failed"
+    r"|check the stack trace above|failed with exit code|returned non-zero exit status|exited unexpectedly with code"
+    r"|NCCL error (?:in|of)|nccl(?:System|Internal|UnhandledCuda|InvalidUsage)Error|NCCL Error \d: unhandled"
+    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device (?:lost|kernel)|nvlink|all CUDA-capable devices)"
+    r"|communication with rank|Socket Timeout|died unexpectedly",
+    re.IGNORECASE,
+)
 STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}
 OWN = {"rank_hook", "elastic_error"}  # who only tells of what nobody caught
 
@@ -37,11 +52,16 @@ def kind_of(event: Event) -> str | None:
     name, message = str(event.data.get("type", "")), str(event.data.get("message", ""))
     if is_stop(event) or said(f"{name}: {message}"):
         return None
+    short = name.rpartition(".")[2]
+    if short in LOSSES:
+        return "peer.connection_lost"
     if TIMED_OUT.search(message):
         return "collective.timed_out"
     if DIFFERS in message:
         return "collective.refused"
-    return "peer.connection_lost" if LOST.search(message) else "exception.raised"
+    if LOST.search(message):
+        return "peer.connection_lost"
+    return None if short in SECONDHAND or GAVE_UP.search(message) else "exception.raised"
 
 
 def identity(event: Event) -> tuple[str, str]:
@@ -100,6 +120,18 @@ def outlived(event: Event, evidence: Evidence) -> bool:
     ]
     steps = [n for e in told if isinstance(n := e.data.get("num_steps"), int)]
     return bool(steps) and max(steps) > min(steps)
+
+
+def nameless(evidence: Evidence) -> list[list[Event]]:
+    """Chains of exceptions in logs that do not tell whose they are, unless the ranks tell of them too.
+
+    Where ranks left words of their own, what a launcher prints without a name is its own or a copy.
+    """
+    if any(evidence.of("rank.claimed")) or OWN & evidence.read:
+        return []
+    found = [e for e in evidence.of("exception.raised") if e.rank is None]
+    known = {identity(e) for e in evidence.of("exception.raised") if e.rank is not None}
+    return merged(chain for chain in chains(found) if identity(chain[-1]) not in known)
 
 
 def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, list[list[Event]]]]:
