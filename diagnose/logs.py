@@ -14,7 +14,7 @@ from diagnose.anchors import Anchors
 from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member
-from diagnose.text import LINE_LIMIT, MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, unwrap
+from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, unwrap
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
@@ -51,18 +51,6 @@ def anchors() -> tuple[Anchors, tuple[tuple[int, ...], ...]]:
     found = Anchors([*(p.word for p in patterns), *TRACE_WORDS, *HEADS, "-- Process "])
     numbers = tuple(tuple(n for n, p in enumerate(patterns) if p.word == word) for word in found.words)
     return found, numbers
-
-
-def knows(head: bytes) -> bool:
-    """Whether one of its lines is one that ranks or their launcher print, whatever the file is called."""
-    found, numbers = anchors()
-    for line in head.split(b"\n"):
-        for word in found.within(line[:LINE_LIMIT]):
-            known = (lines.patterns()[n] for n in numbers[word])
-            text = unwrap(line[:LINE_LIMIT].decode("utf-8", "replace")).text
-            if any(p.source in ("", "launcher_log") and p.search(text) is not None for p in known):
-                return True
-    return False
 
 
 class Reader:

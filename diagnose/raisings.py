@@ -17,7 +17,7 @@ TIMED_OUT = re.compile(
     r"failed to pass monitoredBarrier"
 )
 LOST = re.compile(
-    r"ncclRemoteError|Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
+    r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
     r"NCCL communicator was aborted|remote process exited|connection was likely closed|"
     r"failed to recv, got 0 bytes|successfully reached monitoredBarrier",
     re.IGNORECASE,
@@ -33,7 +33,6 @@ SECONDHAND = {
 GAVE_UP = re.compile(
     r"See (?:root cause|stack trace|the stack trace) above|(?:Engine core|WorkerProc|Engine process) (?:initialization )?failed"
     r"|check the stack trace above|failed with exit code|returned non-zero exit status|exited unexpectedly with code"
-    r"|NCCL error (?:in|of)|nccl(?:System|Internal|UnhandledCuda|InvalidUsage)Error|NCCL Error \d: unhandled"
     r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device (?:lost|kernel)|nvlink|all CUDA-capable devices)"
     r"|communication with rank|Socket Timeout|died unexpectedly",
     re.IGNORECASE,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from diagnose import logs
-from diagnose.logs import OTHERS, Reader, is_text, knows, read_log
+from diagnose.logs import OTHERS, Reader, is_text, read_log
 from diagnose.model import Event, Member
 from diagnose.text import decode, rank_of, steps
 
@@ -33,7 +33,7 @@ def recognises(where: str, head: bytes) -> bool:
         return True
     if rank_of(where) is not None or not head.strip() or is_dump(head):
         return False
-    if any(sign in decode(head) for sign in SIGNS) or knows(head):
+    if any(sign in decode(head) for sign in SIGNS):
         return True
     return name.endswith((".log", ".out", ".err")) and bool(NAMES.search(name))
 

@@ -10,7 +10,7 @@
 from collections.abc import Iterator
 
 from diagnose import logs
-from diagnose.logs import OTHERS, Reader, is_text, knows, read_log
+from diagnose.logs import OTHERS, Reader, is_text, read_log
 from diagnose.model import Event, Member
 from diagnose.text import rank_of, steps
 
@@ -22,7 +22,7 @@ def recognises(where: str, head: bytes) -> bool:
     if rank_of(where) is None or not is_text(head) or OTHERS & set(names[:-1]):
         return False
     is_log = names[-1].endswith((".log", ".out", ".err")) or "logs" in names[:-1]
-    return is_log or b"Traceback (most" in head or b"ProcessGroup" in head or b"[rank" in head or knows(head)
+    return is_log or b"Traceback (most" in head or b"ProcessGroup" in head or b"[rank" in head
 
 
 def parse(member: Member) -> Iterator[Event]:
