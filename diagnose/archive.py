@@ -1,4 +1,4 @@
-"""Members of a .zip, .tar or compressed tar. Damage anywhere becomes an OSError of the one member it hits."""
+"""Members of archives, compressed files. Damage anywhere becomes an OSError of the one member it hits."""
 
 import bz2
 import gzip
@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
+import zstandard
+
 from diagnose.model import Member
 
 MAX_UNPACKED = 16 << 30  # bytes of one compressed tar
@@ -23,13 +25,11 @@ MAX_MEMBERS = 200_000
 MAX_HEADER = 1 << 20
 HEADERS = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
            tarfile.SOLARIS_XHDTYPE}  # fmt: skip
-OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ": lzma.open,
-}
-ENDINGS = re.compile(r"(?i)\.(?:zip|tar|tgz|tar\.(?:gz|bz2|xz))$")
+
+ENDINGS = re.compile(r"(?i)\.(?:zip|tar|tgz|tar\.(?:gz|bz2|xz|zst))$")
+SQUEEZED = re.compile(r"(?i)\.(?:gz|bz2|xz|zst)$")
 DAMAGE = (
+    zstandard.ZstdError,
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
@@ -38,6 +38,18 @@ DAMAGE = (
     ValueError,
     RuntimeError,  # an encrypted zip, and NotImplementedError for methods nobody knows
 )
+
+
+def open_zstd(stream: BinaryIO) -> zstandard.ZstdDecompressionReader:
+    return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+
+
+OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"\x28\xb5\x2f\xfd": open_zstd,
+}
 
 
 class BundleError(Exception):
@@ -92,27 +104,60 @@ class Part(io.RawIOBase):
         super().close()
 
 
-def expand(path: Path, where: str, mode_is_sure: bool = False) -> Iterator[Member]:
-    """The file itself, or its members where it is an archive.
+def expand(path: Path, where: str, is_sure: bool = False) -> Iterator[Member]:
+    """The file itself, its members where it is an archive, or what it was before it was compressed.
 
-    In a folder an archive is known by its ending; a single file (`mode_is_sure`) also by what is in it.
+    In a folder an archive is known by its ending, for data sets and checkpoints are archives too; a single
+    file (`is_sure`) also by what is in it.
     """
-    if not (mode_is_sure or ENDINGS.search(path.name)):
-        yield Member(where=where, size=path.stat().st_size, open=partial(open_regular, path))
-        return
+    plain = Member(where=where, size=path.stat().st_size, open=partial(open_regular, path))
     try:
-        with path.open("rb") as stream:
-            head = stream.read(512)
-        if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        head = plain.read(512)
+    except OSError:
+        yield plain  # which says so once more
+        return
+    may_hold = is_sure or bool(ENDINGS.search(path.name))
+    opener = opener_of(head)
+    try:
+        if may_hold and head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
             yield from of_zip(path, where)
-            return
-        if head[257:262] == b"ustar" or any(head.startswith(magic) for magic in OPENERS):
+        elif may_hold and is_tar(head):
             yield from of_tar(path, where)
-            return
+        elif opener is None:
+            yield plain
+        elif ENDINGS.search(path.name) or is_tar(begin(path, opener)):
+            yield from of_tar(path, where)
+        else:
+            stem = SQUEEZED.sub("", shown(path.name))
+            place = where if stem == path.name else f"{where}!{stem}"
+            yield Member(where=place, size=-1, open=partial(decompressed, path, opener))
     except (OSError, *DAMAGE) as error:
         yield refused(where, f"damaged archive: {str(error)[:200] or type(error).__name__}")
-        return
-    yield Member(where=where, size=path.stat().st_size, open=partial(open_regular, path))
+
+
+def opener_of(head: bytes) -> Callable[[BinaryIO], Any] | None:
+    return next((opener for magic, opener in OPENERS.items() if head.startswith(magic)), None)
+
+
+def is_tar(head: bytes) -> bool:
+    return head[257:262] == b"ustar"
+
+
+def begin(path: Path, opener: Callable[[BinaryIO], Any]) -> bytes:
+    """How a compressed file begins; empty where that is damaged."""
+    try:
+        with decompressed(path, opener) as stream:
+            return stream.read(512)
+    except OSError:
+        return b""
+
+
+def decompressed(path: Path, opener: Callable[[BinaryIO], Any]) -> BinaryIO:
+    """A compressed file as it was."""
+    stream = open_regular(path)
+    source = opener(stream)
+    read = source.read1 if hasattr(source, "read1") else source.read
+    return cast(BinaryIO, io.BufferedReader(Part(read, stream.close)))
 
 
 def of_zip(path: Path, where: str) -> Iterator[Member]:
@@ -132,7 +177,7 @@ def in_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
         stream = archive.open(info)
     except DAMAGE as error:
         raise OSError(0, f"damaged: {str(error)[:200]}") from None
-    return cast(BinaryIO, io.BufferedReader(Part(stream.read, stream.close)))
+    return cast(BinaryIO, io.BufferedReader(Part(cast(zipfile.ZipExtFile, stream).read1, stream.close)))
 
 
 def of_tar(path: Path, where: str) -> Iterator[Member]:
@@ -174,9 +219,8 @@ class OpenFile:
 def unpacked(path: Path) -> tuple[OpenFile, str]:
     """A tar without its compression, and what was wrong with that. Raises OSError."""
     with path.open("rb") as stream:
-        head = stream.read(6)
+        opener = opener_of(stream.read(6))
         stream.seek(0)
-        opener = next((o for magic, o in OPENERS.items() if head.startswith(magic)), None)
         if opener is None:
             return OpenFile(os.dup(stream.fileno())), ""
         with tempfile.TemporaryFile() as copy, opener(stream) as source:
@@ -185,7 +229,7 @@ def unpacked(path: Path) -> tuple[OpenFile, str]:
             return OpenFile(os.dup(copy.fileno())), why
 
 
-def pour(source: io.BufferedIOBase, copy: IO[bytes]) -> str:
+def pour(source: Any, copy: IO[bytes]) -> str:
     """Copy all that can be had; why it is not everything, if it is not."""
     left = MAX_UNPACKED
     while left > 0:

@@ -1,21 +1,29 @@
-"""The files of a bundle: a folder, a single file, a .zip, .tar or .tar.gz, each opened only when it is read.
+"""The files of a bundle: folders, files, archives or standard input, each opened only when it is read.
 
 Nothing outside the bundle is ever read: no link is followed, no device opened, nothing unpacked to disk but
-one compressed tar into an unnamed temporary file. What cannot be read is a Member whose `open` says why.
+one compressed tar, or standard input, into a temporary file. What cannot be read is a Member whose `open`
+says why.
 """
 
 import os
 import stat
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
 
 from diagnose import archive
-from diagnose.archive import BundleError, refused, shown
+from diagnose.archive import BundleError, pour, refused, shown
 from diagnose.model import Member
 
-__all__ = ["BundleError", "members"]
+__all__ = ["BundleError", "members", "several"]
 
 MAX_FILES = 100_000
+STDIN = "-"
 INTERNAL = {"verdict.json", "record.json", "dropped.txt"}  # our own words about a run, no evidence
 
 
@@ -24,6 +32,8 @@ def members(path: str) -> Iterator[Member]:
 
     `where` is relative to a folder; of an archive it is `archive!member`; a single file has its own name.
     """
+    if path == STDIN:
+        return limited(piped(sys.stdin.buffer))
     top = Path(path)
     try:
         mode = top.stat().st_mode
@@ -36,10 +46,36 @@ def members(path: str) -> Iterator[Member]:
             raise BundleError(f"{path}: {error.strerror or error}") from None
         found = in_folder(top)
     elif stat.S_ISREG(mode):
-        found = archive.expand(top, shown(top.name), mode_is_sure=True)
+        found = archive.expand(top.resolve(), shown(top.name), is_sure=True)
     else:
         raise BundleError(f"{path}: neither a folder nor a file")
     return limited(found)
+
+
+def several(paths: Sequence[str]) -> Iterator[Member]:
+    """The files of all these places; each `where` begins with its place as it was typed."""
+    for path in dict.fromkeys(paths):
+        name = Path(path).name
+        for member in members(path):
+            is_inside = Path(path).is_dir()
+            rest = f"/{member.where}" if is_inside else member.where.removeprefix(shown(name))
+            where = member.where if path == STDIN else shown(path.rstrip("/")) + rest
+            yield msgspec.structs.replace(member, where=where)
+
+
+def piped(source: BinaryIO) -> Iterator[Member]:
+    """What comes from a pipe, whatever it is: it is kept in a file that goes with the last Member."""
+    kept = tempfile.NamedTemporaryFile(prefix="diagnose-")  # noqa: SIM115
+    why = pour(source, kept)
+    kept.flush()
+    for member in archive.expand(Path(kept.name), STDIN, is_sure=True):
+        yield msgspec.structs.replace(member, open=partial(opened, member.open, kept))
+    if why:
+        yield refused(STDIN, why)
+
+
+def opened(open_: Callable[[], BinaryIO], kept: object) -> BinaryIO:
+    return open_()
 
 
 def limited(found: Iterator[Member]) -> Iterator[Member]:

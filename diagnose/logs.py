@@ -9,16 +9,18 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
-from diagnose import failure_table, lines
+from diagnose import failure_table, lines, suspects
 from diagnose.anchors import Anchors
 from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member
-from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, unwrap
+from diagnose.suspects import Suspects
+from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, steps, unwrap
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
-    "log.read": "one log, read to its end; data: num_lines, num_bytes, last_line",
+    "log.read": "one log, read to its end; data: num_lines, num_bytes, last_line; num_unknown, unknown: "
+    "lines that look like errors, and no more is known of them",
     "exception.raised": "a Python traceback; data: type, message, frames (innermost last), end (of a chain)",
     "source.unreadable": "a place that could not be read; data: reason",
     **failure_table.EVENTS,
@@ -30,6 +32,8 @@ MAX_TEXT = 2000
 HORIZON = 10_000  # lines after which nobody goes on with a traceback or a table
 LAUNCHERS_OWN = {"ChildFailedError", "ProcessExitedException", "ProcessRaisedException"}
 TRACE_WORDS = ("Traceback (most", "Exception in thread", "Exception ignored in", "Process-")
+PROGRAM = re.compile(r"(?i)\.(?:py|pyi|c|cc|cpp|cu|cuh|h|hpp|rs|go|sh|js|ts)$")
+MARKED = re.compile(rb"(?m)^\[(?:rank|default)\d{1,6}\]:")
 CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
 # Folders of a run directory that hold other evidence.
 OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "claims"}
@@ -44,13 +48,31 @@ def is_text(head: bytes) -> bool:
     return strange * 20 <= len(start)
 
 
+def is_evidence(where: str, head: bytes) -> bool:
+    """Whether a text may be something that a job left: no program's source, none of a run's other files."""
+    return (
+        bool(head.strip())
+        and is_text(head)
+        and not PROGRAM.search(where)
+        and not OTHERS & set(steps(where)[:-1])
+    )
+
+
+def is_mixed(head: bytes) -> bool:
+    """Whether lines of several ranks are marked in it: it is no one rank's log, whatever its name."""
+    return len({*MARKED.findall(head)}) > 1
+
+
 @cache
 def anchors() -> tuple[Anchors, tuple[tuple[int, ...], ...]]:
-    """The words that make a line count, and for each the numbers of the patterns that it is of."""
+    """The words that make a line count, and for each the numbers of the patterns that it is of.
+
+    Words that only make a line suspect are the last ones, and have no numbers.
+    """
     patterns = lines.patterns()
-    found = Anchors([*(p.word for p in patterns), *TRACE_WORDS, *HEADS, "-- Process "])
-    numbers = tuple(tuple(n for n, p in enumerate(patterns) if p.word == word) for word in found.words)
-    return found, numbers
+    known = dict.fromkeys([*(p.word for p in patterns), *TRACE_WORDS, *HEADS, "-- Process "])
+    numbers = tuple(tuple(n for n, p in enumerate(patterns) if p.word == word) for word in known)
+    return Anchors([*known, *suspects.WORDS]), numbers
 
 
 class Reader:
@@ -61,6 +83,7 @@ class Reader:
         self.anchors, self.numbers = anchors()
         self.patterns = lines.patterns()
         self.number = 1  # of the line that comes next
+        self.num_known = 0  # lines of the families so far
         self.writers: dict[str, Tracebacks] = {}
         self.ranks: dict[str, int | None] = {}  # of each writer, by its wrapper
         self.open: set[str] = set()  # writers inside a traceback
@@ -68,6 +91,7 @@ class Reader:
         self.child: int | None = None  # index of the spawned process whose traceback comes
         self.alike: Counter[tuple[str, int | None]] = Counter()
         self.seen: set[tuple[int | None, str, str]] = set()  # exceptions
+        self.suspects = Suspects()
 
     def is_inside(self) -> bool:
         """Whether every line counts now, whatever it holds."""
@@ -99,10 +123,14 @@ class Reader:
     def line(self, line: bytes) -> Iterator[Event]:
         for part in parts(line):
             words = self.anchors.within(part)
-            if words or self.is_inside():
-                numbers = sorted({n for word in words for n in self.numbers[word]})
+            known = {word for word in words if word < len(self.numbers)}
+            was_inside, num = self.is_inside(), self.num_known
+            if known or was_inside:
+                numbers = sorted({n for word in known for n in self.numbers[word]})
                 text = unwrap(part.decode("utf-8", "replace"))
                 yield from self.shown(self.number, text, [self.patterns[n] for n in numbers])
+            if len(words) > len(known) and not was_inside and not self.is_inside() and num == self.num_known:
+                self.suspects.add(self.number, part)
 
     def shown(self, number: int, line: Prefixed, patterns: list[Pattern]) -> Iterator[Event]:
         if (head := line.text.strip()) in HEADS:
@@ -119,7 +147,10 @@ class Reader:
         yield from self.traced(number, line, writer)
         for pattern in patterns:
             rank = writer if pattern.by_rank else None
-            if self.alike[pattern.kind, rank] < MAX_ALIKE and (data := pattern.search(line.text)) is not None:
+            if self.alike[pattern.kind, rank] >= MAX_ALIKE:
+                self.num_known += 1  # most likely: it is not looked at any more
+            elif (data := pattern.search(line.text)) is not None:
+                self.num_known += 1
                 yield from self.event(pattern.kind, number, rank, data, line.stamp, pattern.source)
         if found := CHILD.fullmatch(line.text):
             data = {"process": int(found[1]), "exit_code": 1}  # what mp.spawn's wrapper exits with
@@ -204,21 +235,31 @@ def exception(raised: Raised) -> Data:
 
 
 def read_log(member: Member, reader: Reader) -> Iterator[Event]:
-    """All events of a log in the order of its lines, `log.read` last. Raises OSError alone."""
+    """All events of a log in the order of its lines, `log.read` last.
+
+    Raises OSError alone, where the log cannot be read to its end, after what could be read.
+    """
     last, is_whole = b"", True
     events: list[Event] = []
-    with member.open() as stream:
-        for chunk in chunks(stream):
-            events += reader.feed(chunk)
-            is_whole = chunk.endswith(b"\n")
-            last = last_line(chunk) or last
+    damage: OSError | None = None
+    try:
+        with member.open() as stream:
+            for chunk in chunks(stream):
+                events += reader.feed(chunk)
+                is_whole = chunk.endswith(b"\n")
+                last = last_line(chunk) or last
+    except OSError as error:
+        damage = error
     events += reader.close()
     yield from sorted(events, key=lambda event: int(event.where.rpartition(":")[2]))
+    if damage:
+        raise damage
     shown = [text for part in parts(last) if (text := unwrap(part.decode("utf-8", "replace")).text.strip())]
     data: Data = {
         "num_lines": reader.number - is_whole,
-        "num_bytes": member.size,
+        "num_bytes": member.size if member.size >= 0 else None,
         "last_line": shown[-1][:500] if shown else "",
+        **reader.suspects.told(),
     }
     yield Event("log.read", reader.source, member.where, rank=reader.rank, data=data)
 

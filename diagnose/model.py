@@ -19,7 +19,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Member(Record, frozen=True):
     """One file of a bundle: its `where`, and how to read it.
 
-    `where` is relative to the bundle, `/` separated; `name` is its last part.
+    `where` is relative to the bundle, `/` separated; `name` is its last part. `size` is -1 where only reading
+    it will tell.
     """
 
     where: str

@@ -8,9 +8,10 @@ from types import ModuleType
 
 import msgspec
 
-from diagnose import coverage, pool
+from diagnose import contents, coverage, pool
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
+from diagnose.explaining import explain
 from diagnose.judge import match
 from diagnose.model import Event, Evidence, Fact, Member
 from diagnose.playbook import Playbook, load
@@ -20,6 +21,7 @@ from probes.redact import redact_value
 
 HEAD = 64 << 10  # bytes shown to `recognises`
 SMALL = 4 << 20  # JSON of this size grows to some 100 MB at most
+SAYS_NOTHING = {"log.read", "source.unreadable"}
 FEW = 16  # so many such files are read before a child has started
 Told = Callable[[int, int], None]
 
@@ -55,7 +57,9 @@ def parse(
             found[index] = [unreadable(member, error)]
             continue
         readers = [m for m in modules("diagnose.sources") if m.recognises(member.where, head)]
-        (recognised if readers else unrecognised).append(member.where)
+        if not readers:
+            found[index] = searched(member, head)
+        (recognised if readers or found[index] else unrecognised).append(member.where)
         for reader in readers:
             if getattr(reader, "CONFINED", False):
                 confined.append(pool.Job(index, name_of(reader), member))
@@ -82,6 +86,19 @@ def read(source: ModuleType, member: Member) -> list[Event]:
     return events
 
 
+def searched(member: Member, head: bytes) -> list[Event]:
+    """The events of a file that nobody knows by its head; none where it holds no line that anybody knows."""
+    for source in modules("diagnose.sources"):
+        if hasattr(source, "may_hold") and source.may_hold(member.where, head):
+            events = read(source, member)
+            told = [event for event in events if event.kind not in SAYS_NOTHING]
+            if any(not event.within for event in told):
+                return events
+            if told:  # lines of others alone: it need not be a log of this kind
+                return [event for event in events if event.kind != "log.read"]
+    return []
+
+
 def inline(job: pool.Job) -> tuple[int, list[Event]]:
     source = importlib.import_module(f"diagnose.sources.{job.source}")
     return job.number, read(source, job.member)
@@ -89,7 +106,7 @@ def inline(job: pool.Job) -> tuple[int, list[Event]]:
 
 def is_harmless(member: Member, head: bytes) -> bool:
     """Whether a file may be read in this process: JSON of a size at which it can do no harm."""
-    return head[:1] in (b"{", b"[") and member.size <= SMALL
+    return head[:1] in (b"{", b"[") and 0 <= member.size <= SMALL
 
 
 def shared(events: list[Event], kept: dict[object, object]) -> list[Event]:
@@ -138,29 +155,41 @@ def needs() -> dict[str, tuple[str, ...]]:
     return {kind: spec.needs for module in modules("diagnose.facts") for kind, spec in module.KINDS.items()}
 
 
-def judge(bundle: str, events: Sequence[Event], book: Playbook) -> Verdict:
-    """The verdict on the events of one attempt."""
+def judge(bundle: str, events: Sequence[Event], book: Playbook, explained: str = "") -> Verdict:
+    """The verdict on the events of one attempt, and why the failure `explained` is in it or is not."""
     evidence = coverage.gather(straighten(events))
     facts = derive(evidence)
     findings = [match(name, failure, facts, evidence, needs()) for name, failure in book.failures.items()]
-    return decide(bundle, findings, facts, evidence, book, needs())
+    verdict = decide(bundle, findings, facts, evidence, book, needs())
+    asked = next((finding for finding in findings if finding.failure == explained), None)
+    if asked is None:
+        return verdict
+    told = explain(asked, verdict, facts, evidence, book, needs())
+    return msgspec.structs.replace(verdict, explained=told)
 
 
 def diagnose_bundle(
-    bundle: str, members: Iterable[Member], book: Playbook | None = None, told: Told = silent
+    bundle: str,
+    members: Iterable[Member],
+    book: Playbook | None = None,
+    told: Told = silent,
+    explained: str = "",
 ) -> Verdict:
     """The verdict on a bundle: of the last attempt that has a cause, else of the last attempt.
 
-    `bundle` is the bundle's name as the user gave it; `told` hears how far the reading is.
+    `bundle` is the bundle's name as the user gave it; `told` hears how far the reading is;
+    `explained` names a failure to be explained clause by clause.
     """
     book = book or load()
     events, recognised, unrecognised = parse(members, told)
     attempts = coverage.by_attempt(events)
-    verdicts = [judge(bundle, part, book) for part in attempts.values()]
+    verdicts = [judge(bundle, part, book, explained) for part in attempts.values()]
     chosen = next((v for v in reversed(verdicts) if v.causes), verdicts[-1])
     return msgspec.structs.replace(
         chosen,
         run=msgspec.structs.replace(chosen.run, attempts=[a for a in attempts if a]),
         recognised=recognised,
         unrecognised=unrecognised,
+        recognised_in=contents.table(events),
+        unrecognised_lines=contents.unknown(events),
     )

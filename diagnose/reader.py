@@ -1,7 +1,7 @@
 """From files to verdict and record, for every command that reads: a run directory or foreign evidence."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,13 +17,30 @@ from probes.files import atomic_write
 ENDED = {"ok", "error", "lost"}
 
 
-def judge(run: Path, given: str, book: Playbook, told: Told = silent) -> Verdict:
-    """The verdict on what lies there now. Raises bundle.BundleError where nothing can be read."""
-    verdict = diagnose_bundle(string(given), bundle.members(str(run)), book, told)
+def judge(run: Path, given: str, book: Playbook, told: Told = silent, explained: str = "") -> Verdict:
+    """The verdict on what lies there now; `explained` names a failure to be explained.
+
+    Raises bundle.BundleError where nothing can be read.
+    """
+    verdict = diagnose_bundle(string(given), bundle.members(str(run)), book, told, explained)
     found = manifest.read(run) if run.is_dir() else None
     if found is None:
         return verdict
     return msgspec.structs.replace(verdict, run=msgspec.structs.replace(verdict.run, name=found.run))
+
+
+def look_back(
+    given: Sequence[str], paths: Sequence[str], book: Playbook, told: Told = silent, explained: str = ""
+) -> Verdict:
+    """The verdict on all that lies at these places, `-` for standard input. Raises bundle.BundleError.
+
+    `given`: the places as they were typed.
+    """
+    if len(paths) == 1 and paths[0] != bundle.STDIN:
+        return examine(Path(paths[0]), given[0], book, told, explained)
+    verdict = diagnose_bundle(string(" ".join(given)), bundle.several(paths), book, told, explained)
+    name = ", ".join(Path(path).name or path for path in given)
+    return msgspec.structs.replace(verdict, run=msgspec.structs.replace(verdict.run, name=string(name)))
 
 
 def write(run: Path, verdict: Verdict) -> None:
@@ -33,14 +50,14 @@ def write(run: Path, verdict: Verdict) -> None:
         record.save(run, record.build(found, record.lines(run)))
 
 
-def examine(run: Path, given: str, book: Playbook, told: Told = silent) -> Verdict:
+def examine(run: Path, given: str, book: Playbook, told: Told = silent, explained: str = "") -> Verdict:
     """Judge anew; in a run that has ended without a record (its parent was killed), leave both there."""
     is_run = run.is_dir() and manifest.path(run).is_file()
     found = follow.settle(run, socket.gethostname()) if is_run else None
-    verdict = judge(run, given, book, told)
+    verdict = judge(run, given, book, told, explained)
     if found and found.state in ENDED and record.read(run) is None:
         with suppress(OSError):
-            write(run, verdict)
+            write(run, msgspec.structs.replace(verdict, explained=None))
     return verdict
 
 

@@ -5,7 +5,7 @@ Nothing here raises on bad input. Lines are cut at `LINE_LIMIT` bytes, so memory
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import BinaryIO, NamedTuple
 
@@ -42,7 +42,8 @@ def chunks(stream: BinaryIO) -> Iterator[bytes]:
     carriage return where it has one. Raises OSError alone.
     """
     decoder: codecs.IncrementalDecoder | None = None
-    kept, data = b"", stream.read(CHUNK)
+    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)  # all that comes before any damage
+    kept, data = b"", read(CHUNK)
     if (name := encoding(data)) == "utf-8-sig":
         data = data[len(codecs.BOM_UTF8) :]
     elif name != "utf-8":
@@ -55,7 +56,7 @@ def chunks(stream: BinaryIO) -> Iterator[bytes]:
         if end:
             yield plain(kept[:end])
             kept = kept[end:]
-        data = stream.read(CHUNK)
+        data = read(CHUNK)
     if kept:
         yield plain(kept)
 

@@ -102,6 +102,52 @@ class Run(msgspec.Struct, frozen=True):
     exit_code: int | None = None
 
 
+class Found(msgspec.Struct, frozen=True):
+    """One file: source -> number of events."""
+
+    file: str
+    sources: dict[str, int]
+
+
+class Line(msgspec.Struct, frozen=True):
+    where: str
+    text: str
+
+
+class UnknownLines(msgspec.Struct, frozen=True):
+    """Lines that look like errors and that no source recognised: how many, and the first of them."""
+
+    num: int = 0
+    examples: list[Line] = []
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One clause of a failure, held against some of its ranks or nodes; without any: the job."""
+
+    part: str  # when | unless | confirm
+    clause: str
+    answer: str  # yes | no | unknown
+    ranks: list[int] = []
+    nodes: list[str] = []
+    lines: list[Citation] = []
+    near: list[Citation] = []  # of the same kind, and not such as the clause asks for
+    missing: list[str] = []  # sources that would settle it
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """Why a failure was or was not concluded."""
+
+    failure: str
+    title: str
+    concluded: (
+        str  # cause | context | aftermath | root (nothing is left of it) | explained | absent | unknown
+    )
+    by: list[str] = []  # the causes that explain it
+    ranks: list[int] = []
+    grade: str = ""
+    clauses: list[Answer] = []
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """One diagnosis: causes first, root first among them."""
 
@@ -119,6 +165,9 @@ class Verdict(msgspec.Struct, frozen=True):
     collect_next: list[Collect] = []
     recognised: list[str] = []
     unrecognised: list[str] = []
+    recognised_in: list[Found] = []  # what was found in each file
+    unrecognised_lines: UnknownLines = UnknownLines()
+    explained: Explained | None = None  # where it was asked for
     schema: str = SCHEMA
 
     def exit_code(self) -> int:

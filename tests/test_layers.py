@@ -21,7 +21,7 @@ def ours(names: str) -> set[str]:
 LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
 WORDS = {*LINES, *ours("rendezvous")}  # what messages say, for logs and for exceptions
 FILES = ours(
-    "anchors dumps failure_table frontiers logs ras_json ras_text signatures text tracebacks values"
+    "anchors dumps failure_table frontiers logs ras_json ras_text signatures suspects text tracebacks values"
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
@@ -46,6 +46,8 @@ MAY: dict[str, set[str]] = {
         for num, name in enumerate(READINGS)
     },
     "diagnose.facts": {"diagnose.model", *WORDS, *(f"diagnose.{name}" for name in READINGS)},
+    "diagnose.explaining": {*READER, *ours("conclude judge")},
+    "diagnose.contents": ours("model verdict"),
     "diagnose.merged": ours("model looks activity"),
     "diagnose.clocks": ours("model values"),
     "diagnose.judge": READER,

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from diagnose import drilling
+from diagnose import drilling, kinds
 from tests.drills.table import words
 
 TOP = Path(__file__).parent.parent
@@ -66,6 +66,10 @@ def test_the_table_of_drills_is_that_of_the_programs() -> None:
         for name, drill in drilling.drills().items()
     }
     assert told == wanted, "README's table of drills: `make drill` writes it"
+
+
+def test_the_table_of_evidence_is_that_of_the_sources() -> None:
+    check("sources", r"(<!-- sources -->\n).*?(<!-- /sources -->)", kinds.table(kinds.kinds()) + "\n")
 
 
 def test_readme_has_lines_to_run() -> None:

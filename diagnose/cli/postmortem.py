@@ -1,28 +1,38 @@
-"""Say what happened from the files that were left: a run directory, a folder, a log, an archive."""
+"""Say what happened from the files that were left: a run directory, folders, logs, archives, stdin."""
 
 import click
 
 
 @click.command()
-@click.argument("path")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--root", help="Where names are looked up (default: $DIAGNOSE_ROOT, else ./runs).")
 @click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
+@click.option("--explain", "failure", metavar="FAILURE", help="Why this failure was or was not concluded.")
 @click.option("-v", "--verbose", is_flag=True, help="Leave nothing away.")
 @click.pass_context
-def command(ctx: click.Context, path: str, root: str | None, form: str, verbose: bool) -> None:
-    """The verdict on the evidence in PATH, from the files alone.
+def command(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    root: str | None,
+    form: str,
+    failure: str | None,
+    verbose: bool,
+) -> None:
+    """The verdict on the evidence in every PATH together, from the files alone.
 
-    PATH is a run (path, id or name), or any folder, file, .tar.gz or .zip; files are known by their content.
+    PATH is a run (path, id or name), any folder or file, a .zip or .tar, compressed or not, or - for standard
+    input; files are known by their content.
     Exit codes: 0 nothing wrong found, 1 causes found, 3 could not tell.
     """
     from diagnose import playbook, reader, runs
     from diagnose.cli import _print, _progress
 
     try:
-        found = runs.resolve(path, runs.root(root))
+        found = [path if path == "-" else str(runs.resolve(path, runs.root(root))) for path in paths]
     except runs.NoRun as error:
         raise click.ClickException(str(error)) from None
     book = playbook.load()
-    with _progress.line(path) as told:
-        verdict = _print.read(lambda: reader.examine(found, path, book, told))
+    asked = _print.failure(failure, book) if failure else ""
+    with _progress.line(" ".join(paths)) as told:
+        verdict = _print.read(lambda: reader.look_back(paths, found, book, told, asked))
     ctx.exit(_print.verdict(verdict, book, form, verbose))

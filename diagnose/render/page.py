@@ -110,6 +110,8 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
         Section("CONTEXT", list(context_rows(verdict.context, bool(verdict.causes), full))),
         Section("UNKNOWN", list(unknown_rows(verdict, book, full))),
         Section("COLLECT", list(collect_rows(verdict, book))),
+        Section("READ", list(read_rows(verdict)) if full else []),
+        Section("NOT READ", list(unread_rows(verdict)) if full else []),
     ]
     return Page(
         name=safe(run.name or verdict.bundle.rstrip("/").rpartition("/")[2] or verdict.bundle),
@@ -291,3 +293,19 @@ def collect_rows(verdict: Verdict, book: Playbook) -> Iterator[Row]:
                 who = f"{named(item.ranks)}: " if item.ranks else ""
                 yield Row(f"{who}{title_of(item.source, book)}")
         yield Row(f"   {safe(command)}", role="code")
+
+
+def read_rows(verdict: Verdict) -> Iterator[Row]:
+    """Each file with what was found in it."""
+    for found in verdict.recognised_in:
+        told = ", ".join(f"{safe(source.replace('_', ' '))} {num}" for source, num in found.sources.items())
+        yield Row(told, short(found.file), "place")
+
+
+def unread_rows(verdict: Verdict) -> Iterator[Row]:
+    """Files that nobody knows; lines that look like errors, and nobody knows more of them."""
+    yield from (Row("nobody knows this file", short(where), "place") for where in verdict.unrecognised)
+    lines = verdict.unrecognised_lines
+    if lines.num:
+        yield Row(f"{count(lines.num, 'line')} that may tell of an error; the first of each kind:")
+    yield from (Row(f"  {safe(line.text)}", short(line.where), "place") for line in lines.examples)

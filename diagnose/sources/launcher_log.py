@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from diagnose import logs
-from diagnose.logs import OTHERS, Reader, is_text, read_log
+from diagnose.logs import OTHERS, Reader, is_evidence, is_mixed, is_text, read_log
 from diagnose.model import Event, Member
 from diagnose.text import decode, rank_of, steps
 
@@ -31,6 +31,8 @@ def recognises(where: str, head: bytes) -> bool:
         return False
     if name == "launcher.log":
         return True
+    if is_mixed(head):
+        return True
     if rank_of(where) is not None or not head.strip() or is_dump(head):
         return False
     if any(sign in decode(head) for sign in SIGNS):
@@ -42,6 +44,11 @@ def is_dump(head: bytes) -> bool:
     """Whether a text is a stack dump, which has the word of a log in it."""
     start = head[:2048].lstrip()
     return bool(re.match(rb"Process \d+: |(?:Current thread|Thread) 0x|Python v\d", start))
+
+
+def may_hold(where: str, head: bytes) -> bool:
+    """Whether a text that nobody knows may be searched: it is this if there is one known line in it."""
+    return rank_of(where) is None and is_evidence(where, head)
 
 
 def parse(member: Member) -> Iterator[Event]:

@@ -10,7 +10,7 @@
 from collections.abc import Iterator
 
 from diagnose import logs
-from diagnose.logs import OTHERS, Reader, is_text, read_log
+from diagnose.logs import OTHERS, Reader, is_evidence, is_mixed, is_text, read_log
 from diagnose.model import Event, Member
 from diagnose.text import rank_of, steps
 
@@ -19,10 +19,15 @@ EVENTS = logs.EVENTS
 
 def recognises(where: str, head: bytes) -> bool:
     names = steps(where)
-    if rank_of(where) is None or not is_text(head) or OTHERS & set(names[:-1]):
+    if rank_of(where) is None or not is_text(head) or is_mixed(head) or OTHERS & set(names[:-1]):
         return False
     is_log = names[-1].endswith((".log", ".out", ".err")) or "logs" in names[:-1]
     return is_log or b"Traceback (most" in head or b"ProcessGroup" in head or b"[rank" in head
+
+
+def may_hold(where: str, head: bytes) -> bool:
+    """Whether a text that nobody knows may be searched: it is this if there is one known line in it."""
+    return rank_of(where) is not None and is_evidence(where, head)
 
 
 def parse(member: Member) -> Iterator[Event]:

@@ -84,6 +84,39 @@ def test_where_nothing_can_be_told_it_says_what_to_fetch(place):
     assert "COLLECT" in shown and shown.count("diagnose run -- COMMAND\n") == 1
 
 
+def test_postmortem_takes_several_places_and_standard_input_together(place, failed):
+    (place.path / "other").mkdir()
+    (place.path / "other" / "rank0.log").write_text("[rank0]: ERROR: who knows what this is\n")
+    piped = subprocess.PIPE
+    process = place.start("postmortem", "left/", "other", "-", "--format", "json", stdin=piped)
+    killed = b"[ 9.5] Memory cgroup out of memory: Killed process 7 (python) total-vm:9kB, anon-rss:8kB\n"
+    verdict = msgspec.json.decode(process.communicate(killed, timeout=60)[0])
+    assert verdict["bundle"] == "left/ other -"
+    found = {one["file"]: one["sources"] for one in verdict["recognised_in"]}
+    assert found == {
+        "left/attempts/1/logs/rank-00001.log": {"rank_log": 2}, "other/rank0.log": {"rank_log": 1},
+        "-": {"kernel_log": 2},
+    }  # fmt: skip
+    line = {"where": "other/rank0.log:1", "text": "[rank0]: ERROR: who knows what this is"}
+    assert verdict["unrecognised_lines"] == {"num": 1, "examples": [line]}
+    shown = place.run("postmortem", "other", "-v").stdout.decode()
+    assert "READ" in shown and "who knows what this is" in shown
+
+
+def test_why_a_failure_was_or_was_not_concluded_is_told_with_its_lines(place, failed):
+    told = place.run("postmortem", "left", "--explain", "rank-exception")
+    text = told.stdout.decode()
+    assert told.returncode == 1 and "`rank_exception` concluded: a cause, likely; rank 1." in text
+    assert "- **yes**: `" in text and "(`logs/rank-00001.log:4`)" in text
+    other = place.run("postmortem", "left", "--explain", "host_oom_kill").stdout.decode()
+    assert "not concluded" in other and "- **unknown**: " in other and "would settle it: " in other
+    found = msgspec.json.decode(
+        place.run("postmortem", "left", "--explain", "host_oom_kill", "--format", "json").stdout
+    )
+    assert found["explained"]["failure"] == "host_oom_kill" and found["causes"]
+    assert place.run("postmortem", "left", "--explain", "nothing_like_it").returncode == 2
+
+
 def test_a_near_miss_of_a_name_is_suggested(place):
     assert b"compile_skew" in place.run("explain", "compile-skwe").stderr
 

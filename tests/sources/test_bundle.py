@@ -1,18 +1,22 @@
 """A bundle gives the same files whether it is a folder or an archive, and nothing from outside it."""
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from diagnose import bundle
-from diagnose.bundle import BundleError, members
+from diagnose.bundle import BundleError, members, several
+from diagnose.coverage import gather
 from diagnose.pipeline import parse
 
 FILES = {
@@ -178,3 +182,68 @@ def test_damaged_archives_are_answered(
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(raw)
     parse(members(str(path)))
+
+
+def test_a_compressed_file_is_read_as_it_was(tmp_path: Path) -> None:
+    data = b"hello\n" * 5000
+    compressed = {
+        "rank0.log.gz": gzip.compress(data), "rank1.log.zst": zstandard.compress(data),
+        "rank2.log.xz": lzma.compress(data), "rank3.log.bz2": bz2.compress(data),
+    }  # fmt: skip
+    for name, packed in compressed.items():
+        (tmp_path / name).write_bytes(packed)
+        assert read(tmp_path / name) == {f"{name}!{name.rpartition('.')[0]}": data}
+    assert set(read(tmp_path)) == {f"{name}!{name.rpartition('.')[0]}" for name in compressed}
+
+
+def test_a_tar_in_zstd_gives_its_members(folder: Path, tmp_path: Path) -> None:
+    plain = tar_of(folder, tmp_path / "a.tar", "w").read_bytes()
+    (tmp_path / "b.tar.zst").write_bytes(zstandard.compress(plain))
+    assert read(tmp_path / "b.tar.zst") == {f"b.tar.zst!{where}": data for where, data in FILES.items()}
+
+
+def test_a_compressed_log_that_is_cut_gives_what_came_before(tmp_path: Path) -> None:
+    trace = FILES["attempts/1/logs/rank-00001.log"]
+    noise = b"".join(b"%d %s\n" % (n, os.urandom(30).hex().encode()) for n in range(40_000))
+    packed = gzip.compress(trace + noise)
+    (tmp_path / "rank0.log.gz").write_bytes(packed[: len(packed) // 2])
+    events, _, _ = parse(members(str(tmp_path)))
+    assert [e.kind for e in events] == ["exception.raised", "source.unreadable"]
+
+
+def test_several_places_are_told_apart_as_they_were_typed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.log").write_bytes(b"hello\n")
+    archived = tar_of(folder, tmp_path / "a.tar.gz", "w:gz")
+    given = [f"{folder}/", str(tmp_path / "one.log"), str(archived)]
+    found = {member.where: member.read() for member in several(given)}
+    assert found == {
+        **{f"{folder}/{where}": data for where, data in FILES.items()},
+        f"{tmp_path}/one.log": b"hello\n",
+        **{f"{archived}!{where}": data for where, data in FILES.items()},
+    }
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_standard_input_is_kept_while_it_is_needed(folder: Path, tmp_path: Path, packed: bool) -> None:
+    data = tar_of(folder, tmp_path / "a.tgz", "w:gz").read_bytes() if packed else b"hello\n"
+    found = list(bundle.piped(io.BytesIO(data)))
+    expected = {f"-!{where}": data for where, data in FILES.items()} if packed else {"-": data}
+    assert {m.where: m.read() for m in found} == {m.where: m.read() for m in found} == expected
+
+
+def test_a_file_is_known_by_its_lines_wherever_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "job-77.txt").write_bytes(b"all is well\n" * 20_000 + FILES["attempts/1/logs/rank-00001.log"])
+    (tmp_path / "notes.txt").write_bytes(b"all is well\n" * 20_000)
+    (tmp_path / "paste.txt").write_bytes(b"here: Out of memory: Killed process 7 (python)\n")
+    (tmp_path / "train.py").write_bytes(b"# free(): invalid pointer\n")
+    events, recognised, unrecognised = parse(members(str(tmp_path)))
+    assert (recognised, unrecognised) == (["job-77.txt", "paste.txt"], ["notes.txt", "train.py"])
+    assert [e.kind for e in events] == ["exception.raised", "log.read", "kernel.oom_killed"]
+    assert gather(events[2:]).read == frozenset()
+
+
+def test_a_console_of_several_ranks_is_no_ranks_log_whatever_its_name(tmp_path: Path) -> None:
+    lines = b"[rank4]: hello\n[rank5]: RuntimeError: Timed out waiting 5ms for recv operation to complete\n"
+    (tmp_path / "node_rank_0.log").write_bytes(lines)
+    events, _, _ = parse(members(str(tmp_path)))
+    assert [(e.source, e.rank) for e in events] == [("launcher_log", 5), ("launcher_log", None)]

@@ -5,9 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from diagnose import coverage, lines, logs
+from diagnose import contents, coverage, lines, logs
 from diagnose.model import Event, Member
 from diagnose.sources import launcher_log, rank_log
+from diagnose.verdict import Found, Line
 
 KILLED = "[ 9.5] Memory cgroup out of memory: Killed process 7 (python) total-vm:9kB, anon-rss:8kB"
 FAILED = "[default0]:E1124 02:22:23.5 7655 api.py:1002] failed (exitcode: -9) local_rank: 1 (pid: 7658) of x"
@@ -71,3 +72,21 @@ def test_a_traceback_behind_a_progress_bar_of_megabytes_is_found() -> None:
 def test_a_colour_within_a_words_letters_does_not_hide_it() -> None:
     [event, _] = read(launcher_log, "launcher.log", "Fatal \x1b[31mPython\x1b[0m error: Aborted")
     assert event.kind == "process.aborted"
+
+
+def test_lines_that_look_like_errors_are_counted_where_nobody_knows_them() -> None:
+    text = "\n".join(
+        ["step 1", *(f"ERROR: disk {n} is on fire" for n in range(300)), "fatal: no", KILLED, *TRACE]
+    )
+    found = read(launcher_log, "launcher.log", text)
+    unknown = contents.unknown(found)
+    assert unknown.num == 301
+    assert unknown.examples == [
+        Line("launcher.log:2", "ERROR: disk 0 is on fire"), Line("launcher.log:302", "fatal: no"),
+    ]  # fmt: skip
+    assert contents.table(found) == [Found("launcher.log", {"kernel_log": 1, "launcher_log": 2})]
+
+
+def test_a_flood_of_a_known_line_is_not_unknown() -> None:
+    line = "[rank0]: RuntimeError: Timed out waiting 5ms for recv operation to complete\n"
+    assert contents.unknown(read(launcher_log, "launcher.log", line * 500)).num == 0
