@@ -14,7 +14,7 @@ from diagnose.rendezvous import said
 
 TIMED_OUT = re.compile(
     r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
-    r"failed to pass monitoredBarrier"
+    r"failed to pass monitoredBarrier|timed out in blocking wait"
 )
 LOST = re.compile(
     r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"

@@ -24,10 +24,16 @@ def by_rank(found: Iterator[Telling]) -> dict[int | None, list[Telling]]:
     """What each rank said; what nobody is known to have said counts only where no rank is."""
     groups: dict[int | None, list[Telling]] = {}
     for each in found:
-        groups.setdefault(each[0].rank, []).append(each)
+        groups.setdefault(rank_of(each), []).append(each)
     if len(groups) > 1:
         groups.pop(None, None)
     return groups
+
+
+def rank_of(told: Telling) -> int | None:
+    """The rank that a line is of; the rank in the group of all ranks where its log does not tell."""
+    mine = told[2].get("group_rank")
+    return told[0].rank if told[0].rank is not None else mine if isinstance(mine, int) else None
 
 
 def since(found: Sequence[Telling]) -> float | None:

@@ -155,7 +155,9 @@ def unwrap(line: str) -> Prefixed:
             wrapper += f"{found['level']} {found['at']}" if found["level"] else found[0]
             if told := found["rank"]:
                 rank, is_local, is_sure = int(told), False, True
-            elif (told := found["mpi"] or found["srun"] or found["told"] or found["worker"] or found["tp"]) and not is_sure:
+            elif (
+                told := found["mpi"] or found["srun"] or found["told"] or found["worker"] or found["tp"]
+            ) and not is_sure:
                 rank, is_local = int(told), False
             elif found["local"] and rank is None:
                 rank, is_local = int(found["local"]), True

@@ -25,7 +25,7 @@ FILES = ours(
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
-    *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
+    *("looks", "endings", "fingerprints", "histories", "scans", "tellings", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places"),
     *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles"),
     *("standing", "leaving", "graphs", "asked"),

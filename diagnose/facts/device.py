@@ -92,7 +92,9 @@ def access(rank: int | None, found: Sequence[Telling]) -> Fact:
     asserts = [each for each in found if each[1] == "cuda.assert_failed"]
     best = (asserts or list(found))[0]
     is_assert = bool(asserts) or any("assert" in str(data.get("text")).lower() for _, _, data in found)
-    what = f"an assertion failed in a kernel of {who(rank)}" if is_assert else f"a kernel of {who(rank)} failed"
+    what = (
+        f"an assertion failed in a kernel of {who(rank)}" if is_assert else f"a kernel of {who(rank)} failed"
+    )
     return Fact(
         kind="device.access_faulted",
         text=f"{what}: {best[2].get('text')}",

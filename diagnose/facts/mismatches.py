@@ -32,7 +32,8 @@ BACK = 256  # how many earlier collectives tell what usually follows what
 def derive(evidence: Evidence) -> Iterable[Fact]:
     well = ended_well(evidence)
     told = by_text(*fingerprints.calls(evidence), well)  # with DETAIL the recorder is full of its checks
-    yield from told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
+    told = told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
+    yield from told or list(shifted(evidence, well)) or desynced(evidence, well)
 
 
 def by_text(
@@ -56,6 +57,54 @@ def by_text(
             events=events,
         )
     ]
+
+
+def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
+    """Ranks that gave up one call under different numbers: one side made another before it.
+
+    Where the calls differ, too, who is at the lower number may only be behind.
+    """
+    _, told = watchdogs.parted(evidence)
+    votes = Counter(report.seq for report in told.values())
+    if len({report.call for report in told.values()}) != 1:
+        return
+    usual, most = votes.most_common(1)[0]
+    majority = 2 * most > len(told)
+    sides = (f"{named([r for r, o in told.items() if o.seq == seq])} at #{seq}" for seq in sorted(votes))
+    yield Fact(
+        kind="collective.skipped",
+        text=f"the ranks wait in one call under different numbers: {', '.join(sides)}",
+        ranks=sorted(rank for rank, report in told.items() if report.seq != usual or not majority),
+        data={"aspect": "op", "majority": majority, "resolved": resolved},
+        since=min((r.event.time for r in told.values() if r.event.time is not None), default=None),
+        events=[report.event for report in told.values()],
+        inferred=True,
+    )
+
+
+def desynced(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
+    """Ranks that are alive and did not join what the others wait in, as torch's own report has it.
+
+    It knows the ranks in the group, and calls late whom an extra call of another left behind.
+    """
+    lagging = {
+        rank: event
+        for event in evidence.of("nccl.desync_told")
+        if "finished" in event.data and isinstance(ranks := event.data.get("ranks"), list)
+        for rank in ranks
+    }
+    failed = {e.rank for e in evidence.of("exception.raised", "rank.died", "launcher.failure_listed")}
+    alive = sorted(rank for rank in lagging if rank not in failed)
+    if alive:
+        yield Fact(
+            kind="collective.skipped",
+            text=f"{named(alive)} finished one collective fewer than the others, says the desync report",
+            ranks=alive,
+            data={"aspect": "op", "majority": False, "resolved": resolved},
+            since=min((e.time for e in lagging.values() if e.time is not None), default=None),
+            events=list({id(e): e for e in lagging.values()}.values()),
+            inferred=True,
+        )
 
 
 def recorded(evidence: Evidence) -> Iterable[Fact]:

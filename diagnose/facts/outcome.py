@@ -28,6 +28,13 @@ KINDS = {
     ),
 }
 
+BROKEN = (
+    "cuda.out_of_memory",
+    "cuda.access_refused",
+    "cuda.assert_failed",
+    "version.refused",
+)  # what ends it
+
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     called = stalls(evidence)
@@ -89,9 +96,14 @@ def visited(evidence: Evidence) -> tuple[str, float | None]:
 
 def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) -> str:
     """will_not_start | crash | hang | slow | none | unknown."""
-    errors = [e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out")]
+    errors = [
+        e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", *BROKEN)
+    ]
     timeouts = [
-        e for e in errors if e.kind != "exception.raised" or TIMED_OUT.search(str(e.data.get("message")))
+        e
+        for e in errors
+        if e.kind not in BROKEN
+        and (e.kind != "exception.raised" or TIMED_OUT.search(str(e.data.get("message"))))
     ]
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
     if ended is not None and ended.data.get("exit_code") == 0 and not deaths:

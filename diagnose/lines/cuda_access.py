@@ -30,8 +30,14 @@ LINES = (
             ("CUDA_ERROR_ASSERT", "CUDA_ERROR_ASSERT"),
             *(
                 (word, rf"(?:CUDA|HIP|Triton|Cuda|hip)\b.{{0,60}}?(?:{ACCESS})")
-                for word in ("illegal memory access", "misaligned address", "invalid program counter",
-                             "illegal instruction was", "shared address space", "unspecified launch")
+                for word in (
+                    "illegal memory access",
+                    "misaligned address",
+                    "invalid program counter",
+                    "illegal instruction was",
+                    "shared address space",
+                    "unspecified launch",
+                )
             ),
             ("ErrorIllegalAddress", r"(?:cuda|hip)ErrorIllegalAddress"),
             ("CUDA_ERROR_ILLEGAL", "CUDA_ERROR_ILLEGAL_(?:ADDRESS|INSTRUCTION)"),

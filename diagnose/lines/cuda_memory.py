@@ -75,7 +75,11 @@ LINES = (
             ("driver", "ErrorMemoryAllocation", r"\b(?:cuda|hip)ErrorMemoryAllocation\b"),
             ("driver", "CUDA_ERROR_OUT_OF_MEMORY", r"CUDA_ERROR_OUT_OF_MEMORY"),
             ("driver", "[CUDA]: out of memory", r"Triton Error \[(?:CUDA|HIP)\]: out of memory"),
-            ("library", "STATUS_ALLOC_FAILED", r"\b(?:CUBLAS|CUDNN|CUSPARSE|CUSOLVER|CUFFT)_STATUS_ALLOC_FAILED"),
+            (
+                "library",
+                "STATUS_ALLOC_FAILED",
+                r"\b(?:CUBLAS|CUDNN|CUSPARSE|CUSOLVER|CUFFT)_STATUS_ALLOC_FAILED",
+            ),
             (
                 "nccl",
                 "failure",
@@ -94,9 +98,17 @@ LINES = (
                 r"(?:.{0,80}allocat\w{1,4} (?P<tried>\d{1,18}) bytes)?",
             ),
             ("server", "for the cache blocks", r"No available memory for the cache blocks"),
-            ("server", "GPU memory utilization", r"Free memory on device .{0,80} on startup is less than desired"),
+            (
+                "server",
+                "GPU memory utilization",
+                r"Free memory on device .{0,80} on startup is less than desired",
+            ),
             ("server", "out of memory occurred when", r"CUDA out of memory occurred when \w"),
-            ("server", "Not enough memory. Please try", r"Not enough memory\. Please try to increase --mem-fraction"),
+            (
+                "server",
+                "Not enough memory. Please try",
+                r"Not enough memory\. Please try to increase --mem-fraction",
+            ),
         )
     ),
 )
