@@ -31,9 +31,12 @@ SECONDHAND = {
     "RendezvousClosedError", "DeadlockDetectedException", "FunctionTimeoutError", "ChildFailedError",
 }  # fmt: skip
 GAVE_UP = re.compile(
-    r"See (?:root cause|stack trace|the stack trace) above|(?:Engine core|WorkerProc|Engine process) (?:initialization )?failed"
-    r"|check the stack trace above|failed with exit code|returned non-zero exit status|exited unexpectedly with code"
-    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device (?:lost|kernel)|nvlink|all CUDA-capable devices)"
+    r"See (?:root cause|stack trace|the stack trace) above"
+    r"|(?:Engine core|WorkerProc|Engine process) (?:initialization )?failed"
+    r"|check the stack trace above|failed with exit code|returned non-zero exit status"
+    r"|exited unexpectedly with code"
+    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device lost|nvlink|"
+    r"all CUDA-capable devices)"
     r"|communication with rank|Socket Timeout|died unexpectedly",
     re.IGNORECASE,
 )
@@ -54,9 +57,11 @@ def kind_of(event: Event) -> str | None:
     short = name.rpartition(".")[2]
     if short in LOSSES:
         return "peer.connection_lost"
+    if "has inconsistent 0 params" in message:
+        return None
     if TIMED_OUT.search(message):
         return "collective.timed_out"
-    if DIFFERS in message:
+    if DIFFERS in message or "DDP expects same model across all ranks" in message:
         return "collective.refused"
     if LOST.search(message):
         return "peer.connection_lost"

@@ -118,17 +118,18 @@ STAMP = re.compile(
 )
 WRAPPER = re.compile(
     r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
-    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[))"  # torch's own: a blank before text, none before a glog stamp
+    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[))"  # torch's own: no blank before a glog stamp
     r"|\[(?:[\w.@-]{1,100}@)?1,(?P<mpi>\d{1,6})\]<std(?:out|err)>: ?"  # mpirun --tag-output
     r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
     r"|\[rank[:=] ?(?P<told>\d{1,6})\] "  # Lightning, Determined
     r"|\(Worker_TP(?P<tp>\d{1,5})(?:_EP\d{1,5})? pid=\d+\) "
-    r"|\([\w./@-]+(?: [\w./@-]+)?(?: rank=(?P<worker>\d{1,6}))? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, verl, vLLM
+    r"|\([\w./@-]+(?: [\w./@-]+)?(?: rank=(?P<worker>\d{1,6}))? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
     r"|std(?:out|err) [FP] "  # a container runtime's
     r"|\[pod/[\w./-]{1,200}\] "  # kubectl logs --prefix
     r"|[a-z][\w.-]{0,60}[-.]\d{1,5} {1,20}\| "  # docker compose
     r"|[a-z][\w.-]{0,60}\d[\w.-]{0,60}: (?=\[rank\d|\[default\d|Traceback \(most|  File \")"  # pdsh
-    r"|(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d (?P<at>\[?[\w./]{1,80}:\d{1,6}\]) ?"  # vLLM
+    r"|(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d "
+    r"(?P<at>\[?[\w./]{1,80}:\d{1,6}\]) ?"  # vLLM's logger
 )
 # sglang and Lightning mark the first line of a traceback, not those that follow: no wrapper, but a rank.
 HINT = re.compile(
@@ -172,8 +173,8 @@ def unwrap(line: str) -> Prefixed:
 def hinted(found: re.Match[str]) -> int | None:
     """The rank in a hint: sglang's `TP3` alone is one, not so beside data or pipeline parallelism.
 
-    >>> hinted(HINT.match("[2026-07-01 10:00:00 TP3] x")), hinted(HINT.match("[2026-07-01 10:00:00 DP1 TP3] x"))
-    (3, None)
+    >>> [hinted(HINT.match(f"[2026-07-01 10:00:00 {at}] x")) for at in ("TP3", "DP1 TP3")]
+    [3, None]
     """
     if found["rank"]:
         return int(found["rank"])

@@ -33,7 +33,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     well = ended_well(evidence)
     told = by_text(*fingerprints.calls(evidence), well)  # with DETAIL the recorder is full of its checks
     told = told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
-    yield from told or list(shifted(evidence, well)) or desynced(evidence, well)
+    told = told or list(shifted(evidence, well)) or list(sized(evidence, well))
+    yield from told or desynced(evidence, well)
 
 
 def by_text(
@@ -80,6 +81,20 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
         events=[report.event for report in told.values()],
         inferred=True,
     )
+
+
+def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
+    """A message that was larger than the room for it, and nothing that tells what the ranks called."""
+    found = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
+    if found and decisive(evidence) is None:
+        yield Fact(
+            kind="collective.mismatched",
+            text="a message was larger than the room for it: sizes or dtypes differ between ranks",
+            data={"aspect": "size", "majority": False, "resolved": resolved},
+            since=min((e.time for e in found if e.time is not None), default=None),
+            events=found[:4],
+            inferred=True,
+        )
 
 
 def desynced(evidence: Evidence, resolved: bool) -> Iterable[Fact]:

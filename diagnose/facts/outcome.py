@@ -206,6 +206,14 @@ def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
         words += f", and {counted[1]} of {counted[2]} came to the rendezvous"
     else:  # of foreign evidence only a part may be at hand
         fits = bool({"rank_hook", "agent"} & evidence.read)
+    if counted and not fits and counted[1] < counted[2]:
+        yield Fact(
+            kind="rank.unseen",
+            text=f"{counted[1]} of {counted[2]} ranks came to the rendezvous; who did not, nobody tells",
+            data={"counted": True},
+            events=[counted[0]],
+            inferred=True,
+        )
     if lost and fits:
         claims = list(evidence.of("rank.claimed", "rank.found"))[:1]
         yield Fact(

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from diagnose.messages import Data, line
 
 EVENTS = {
-    "cuda.out_of_memory": "no room on a device; data: by (allocator, driver, library, nccl, xla, server), device,"
-    " tried, total, free, allocated, reserved, unallocated, own, others (bytes)",
+    "cuda.out_of_memory": "no room on a device; data: by (allocator, driver, library, nccl, xla, server), "
+    "device, tried, total, free, allocated, reserved, unallocated, own, others (bytes)",
 }
 UNITS = {"byte": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 SIZE = r"(\d{1,15}(?:\.\d{1,3})?) ?(bytes?|[KMGT]i?B)\b"

@@ -11,15 +11,18 @@ from diagnose.messages import Data, fields, line, numbers, whole_match
 
 EVENTS = {
     "nccl.watchdog_timed_out": "data: seq, op, numel_in, numel_out, timeout_ms, group_rank, group (its name)",
-    "nccl.frontier_told": "how far a rank came in a group; data: seq (that failed), enqueued, completed,"
-    " group_rank, group, first (the rank whose timeout is passed on)",
+    "nccl.frontier_told": "how far a rank came in a group; data: seq (that failed), enqueued, completed, "
+    "group_rank, group, first (the rank whose timeout is passed on)",
     "nccl.heartbeat_lost": "the watchdog's thread made no progress; data: stuck_s",
-    "nccl.desync_told": "desync debug names ranks of a group; data: ranks, finished, arrived (counted from 1)",
+    "nccl.desync_told": "desync debug names ranks; data: ranks, finished, arrived (counted from 1)",
     "nccl.took_down": "NCCL's watchdog or heartbeat monitor ends its own process; data: text",
 }
 GROUP = re.compile(r"\[PG (?:ID \d{1,9} PG GUID )?(\w{1,100})")
 WRITER = re.compile(r"(?:\[|\bPG .{0,120})Rank (\d{1,7})\]")
-TOLD = r"[Ll]ast enqueued (?:NCCL )?work: (?P<enqueued>-?\d{1,18}), last completed (?:NCCL )?work: (?P<completed>-?\d{1,18})"
+TOLD = (
+    r"[Ll]ast enqueued (?:NCCL )?work: (?P<enqueued>-?\d{1,18}), "
+    r"last completed (?:NCCL )?work: (?P<completed>-?\d{1,18})"
+)
 
 
 def timed_out(found: re.Match[str]) -> Data:
@@ -75,7 +78,8 @@ LINES = (
             ),
             (
                 "Received a dump signal",
-                r"Received a dump signal due to a collective timeout from (?:this local rank| rank (?P<first>\d{1,7}))",
+                r"Received a dump signal due to a collective timeout from "
+                r"(?:this local rank| rank (?P<first>\d{1,7}))",
             ),
         )
     ),

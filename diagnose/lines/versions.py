@@ -3,7 +3,7 @@
 >>> from diagnose.messages import said
 >>> said("RuntimeError: CUDA error: no kernel image is available for execution on the device", LINES)
 ('version.refused', {'what': 'architecture', 'text': 'no kernel image is available for execution on the device'})
-"""
+"""  # noqa: E501
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,11 @@ EVENTS = {
 }
 SITE = r"/(?:site|dist)-packages/"
 REFUSED = (
-    ("driver", "driver version is insufficient", "CUDA driver version is insufficient for CUDA runtime version"),
+    (
+        "driver",
+        "driver version is insufficient",
+        "CUDA driver version is insufficient for CUDA runtime version",
+    ),
     ("driver", "system is too old", r"The NVIDIA driver on your system is too old \(found version \d{1,9}\)"),
     ("driver", "version mismatch", r"[Dd]river/library version mismatch"),
     ("driver", "orward compatibility", "forward compatibility was attempted on non supported HW"),
@@ -29,31 +33,85 @@ REFUSED = (
     ("architecture", "kernel image is invalid", "device kernel image is invalid"),
     ("architecture", "NO_BINARY_FOR_GPU", "CUDA_ERROR_NO_BINARY_FOR_GPU"),
     ("architecture", "Unsupported gpu arch", r"nvcc fatal *: Unsupported gpu architecture '?\w{1,20}"),
-    ("architecture", "is not defined for option", r"ptxas fatal *: Value '\w{1,20}' is not defined for option"),
+    (
+        "architecture",
+        "is not defined for option",
+        r"ptxas fatal *: Value '\w{1,20}' is not defined for option",
+    ),
     ("architecture", "does not support", r"PTX \.version .{1,40} does not support \.target \w{1,20}"),
-    ("architecture", "FlashAttention only", r"FlashAttention(?:-\d)? only supports .{1,60}GPUs?(?: or newer)?"),
-    ("symbol", "undefined symbol", r"(?:\w{2,20}Error|lookup error): .{0,300}?undefined symbol: [\w@.]{1,200}"),
+    (
+        "architecture",
+        "FlashAttention only",
+        r"FlashAttention(?:-\d)? only supports .{1,60}GPUs?(?: or newer)?",
+    ),
+    (
+        "symbol",
+        "undefined symbol",
+        r"(?:\w{2,20}Error|lookup error): .{0,300}?undefined symbol: [\w@.]{1,200}",
+    ),
     ("symbol", "not found (required by", r"version `[\w.]{1,40}' not found \(required by .{1,200}\)"),
     ("symbol", "ELF header", "invalid ELF header"),
-    ("symbol", "module compiled against", r"module compiled against (?:ABI|API) version 0x\w{1,9} but this version of numpy"),
+    (
+        "symbol",
+        "module compiled against",
+        r"module compiled against (?:ABI|API) version 0x\w{1,9} but this version of numpy",
+    ),
     ("symbol", "binary incompatibility", r"\w{1,40} size changed, may indicate binary incompatibility"),
     ("symbol", "cannot be run in", r"compiled using NumPy 1\.x cannot be run in\s*(?:NumPy [\d.]{1,9})?"),
-    ("library", "cannot open shared", r"\w{2,20}Error: .{0,200}?lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file"),
+    (
+        "library",
+        "cannot open shared",
+        r"\w{2,20}Error: .{0,200}?"
+        r"lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
+    ),
     ("library", "cuDNN version incompat", r"cuDNN version incompatibility: .{1,200}"),
-    ("library", "mismatches the version", r"detected CUDA version \(.{1,20}\) mismatches the version that was used"),
+    (
+        "library",
+        "mismatches the version",
+        r"detected CUDA version \(.{1,20}\) mismatches the version that was used",
+    ),
     ("library", "not compiled with", r"Torch not compiled with CUDA enabled"),
-    ("library", "different CUDA", r"PyTorch and \w{1,30} (?:has|were compiled with) different CUDA (?:major )?versions?.{0,80}"),
+    (
+        "library",
+        "different CUDA",
+        r"PyTorch and \w{1,30} (?:has|were compiled with) "
+        r"different CUDA (?:major )?versions?.{0,80}",
+    ),
     ("collective", "Mismatched NCCL", r"Mismatched NCCL version detected.{0,120}"),
     ("collective", "NCCL version mismatch", r"NCCL version mismatch.{0,120}"),
     ("collective", "doesn't have NCCL", r"Distributed package doesn't have NCCL built.{0,3}in"),
-    ("package", "cannot import name", rf"ImportError: cannot import name '[\w.]{{1,80}}' from .{{1,120}}{SITE}.{{1,160}}"),
-    ("package", "is required for", r"[\w.-]{1,40}[<>=!]{1,2}[\w.,<>=!]{1,40} is required for a normal functioning.{0,160}"),
-    ("package", "DistributionNotFound", r"pkg_resources\.(?:DistributionNotFound|VersionConflict|ContextualVersionConflict): .{1,200}"),
-)  # fmt: skip  # noqa: E501
+    (
+        "package",
+        "cannot import name",
+        r"ImportError: cannot import name '[\w.]{1,80}' from "
+        rf".{{1,120}}{SITE}.{{1,160}}",
+    ),
+    (
+        "package",
+        "is required for",
+        r"[\w.-]{1,40}[<>=!]{1,2}[\w.,<>=!]{1,40} is required for a normal "
+        r"functioning.{0,160}",
+    ),
+    (
+        "package",
+        "DistributionNotFound",
+        r"pkg_resources\.(?:DistributionNotFound|(?:Contextual)?"
+        r"VersionConflict): .{1,200}",
+    ),
+)
 WARNED = (
-    ("architecture", "is not compatible with the current", r"CUDA capability sm_\d{1,4}\w? is not compatible with the current PyTorch"),
-    ("driver", "initialization: The NVIDIA", r"CUDA initialization: The NVIDIA driver on your system is too old"),
-)  # fmt: skip  # noqa: E501
+    (
+        "architecture",
+        "is not compatible with the current",
+        r"CUDA capability sm_\d{1,4}\w? is not compatible with "
+        r"the current PyTorch",
+    ),
+    (
+        "driver",
+        "initialization: The NVIDIA",
+        r"CUDA initialization: The NVIDIA driver on your system is too old",
+    ),
+)
 
 
 def what(name: str) -> Callable[[re.Match[str]], Data]:
