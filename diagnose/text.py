@@ -90,6 +90,9 @@ def lines_of(member: Member) -> Iterator[tuple[int, str]]:
         yield from lines(stream)
 
 
+GLUED = re.compile(rb"(?<=\])(?=\[rank\d{1,6}\]:)")
+
+
 def parts(line: bytes) -> list[bytes]:
     """What a line showed one after another: progress bars overwrite themselves with carriage returns.
 
@@ -99,6 +102,8 @@ def parts(line: bytes) -> list[bytes]:
     [b' 10%', b' 20%', b'Traceback']
     """
     found = [part for part in line.split(b"\r") if part.strip()] if b"\r" in line else [line]
+    if b"][rank" in line:  # a bar that another rank's line is glued to
+        found = [piece for part in found for piece in GLUED.split(part)]
     return [part[:LINE_LIMIT] for part in found]
 
 

@@ -148,7 +148,7 @@ def by_counters(evidence: Evidence) -> Iterable[Fact]:
         if late and not lost & {r.rank for r in late}:
             yield Fact(
                 kind="collective.awaited",
-                text=f"{named([r.rank for r in late])} enqueued {late[0].enqueued}, others {most} collectives",
+                text=f"{named([r.rank for r in late])} enqueued {late[0].enqueued} of {most}",
                 ranks=sorted(r.rank for r in late),
                 data={"group": group, "resolved": ended_well(evidence), "compiles": False},
                 since=min((r.event.time for r in late if r.event.time is not None), default=None),
