@@ -120,7 +120,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
         return "hang"
     if stalled:
         return "hang" if first is None or (first > stall_time(evidence)) else "crash"
-    if errors or deaths or ended is not None:
+    if errors or deaths or ended is not None or any(evidence.of("process.aborted")):
         return "crash"
     return "slow" if ever else "unknown"
 
@@ -206,7 +206,9 @@ def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
         words += f", and {counted[1]} of {counted[2]} came to the rendezvous"
     else:  # of foreign evidence only a part may be at hand
         fits = bool({"rank_hook", "agent"} & evidence.read)
-    if counted and not fits and counted[1] < counted[2]:
+    is_foreign = not {"rank_hook", "agent"} & evidence.read
+    unreached = any(kind == "store.unreachable" for _, kind, _ in told)
+    if counted and not fits and is_foreign and not unreached and counted[1] < counted[2]:
         yield Fact(
             kind="rank.unseen",
             text=f"{counted[1]} of {counted[2]} ranks came to the rendezvous; who did not, nobody tells",

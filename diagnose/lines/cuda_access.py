@@ -5,17 +5,28 @@
 ('cuda.assert_failed', {'at': 'Indexing.cu:1289', 'text': 'srcIndex < srcSelectDimSize'})
 """  # noqa: E501
 
-from diagnose.messages import line
+import re
 
+from diagnose.messages import Data, line
+
+# Who writes: a rank of the group of all ranks, where the line names no other group.
+WRITER = re.compile(r"(?:^|\] )\[(?:PG (?:ID \d{1,9} PG GUID )?0\b.{0,60}? )?Rank (\d{1,7})\]")
 EVENTS = {
     "cuda.assert_failed": "an assertion in a kernel; data: at (file:line), text (the condition)",
-    "cuda.access_refused": "a kernel's bad address or instruction; data: text",
+    "cuda.access_refused": "a kernel's bad address or instruction; data: text, group_rank",
 }
 ACCESS = "|".join((
     "an illegal memory access was encountered", "misaligned address", "invalid program counter",
     "an illegal instruction was encountered", "operation not supported on global/shared address space",
     "unspecified launch failure",
 ))  # fmt: skip
+
+
+def refused(found: re.Match[str]) -> Data:
+    writer = WRITER.search(found.string[:400])
+    return {"text": found["text"]} | ({"group_rank": int(writer[1])} if writer else {})
+
+
 LINES = (
     line(
         "cuda.assert_failed",
@@ -24,7 +35,7 @@ LINES = (
         r"thread: \[\d{1,9},\d{1,9},\d{1,9}\] Assertion `(?P<text>.{1,200}?)` failed",
     ),
     *(
-        line("cuda.access_refused", word, rf"(?P<text>{text})")
+        line("cuda.access_refused", word, rf"(?P<text>{text})", data=refused)
         for word, text in (
             ("device-side assert", "device-side assert triggered"),
             ("CUDA_ERROR_ASSERT", "CUDA_ERROR_ASSERT"),
