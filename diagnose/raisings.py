@@ -40,6 +40,7 @@ GAVE_UP = re.compile(
     r"|communication with rank|Socket Timeout|died unexpectedly",
     re.IGNORECASE,
 )
+OLD_CHECK = re.compile(r"Mismatch between collective operation types|verifying shape tensors for collective")
 STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}
 OWN = {"rank_hook", "elastic_error"}  # who only tells of what nobody caught
 
@@ -61,7 +62,11 @@ def kind_of(event: Event) -> str | None:
         return None
     if TIMED_OUT.search(message):
         return "collective.timed_out"
-    if DIFFERS in message or "DDP expects same model across all ranks" in message:
+    if (
+        OLD_CHECK.search(message)
+        or DIFFERS in message
+        or "DDP expects same model across all ranks" in message
+    ):
         return "collective.refused"
     if LOST.search(message):
         return "peer.connection_lost"

@@ -65,7 +65,7 @@ def is_wrapper(event: Event) -> bool:
     """Whether a wait was that of DETAIL's own group, by the store's key or by the stack."""
     said = f"{event.data.get('keys')} {event.data.get('message')}"
     frames = event.data.get("frames")
-    waits = event.kind == "store.key_missing" or "imeout" in said or "imed out" in said
+    waits = event.kind == "store.key_missing" or any(word in said for word in ("imeout", "imed out", "loo"))
     return waits and (
         "pg_wrapper:" in said
         or (isinstance(frames, list) and any("_create_process_group_wrapper" in str(f) for f in frames))

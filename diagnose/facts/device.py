@@ -6,6 +6,7 @@ A kernel's fault is reported by whatever call comes next, often by NCCL's watchd
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from diagnose.endings import alone
 from diagnose.lines import cuda_access, cuda_memory
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -35,9 +36,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         return
     traces = {e.where: e for e in evidence.of("exception.raised")}
     for rank, mine in by_rank(told(evidence, cuda_memory.EVENTS, cuda_memory.LINES)).items():
-        yield memory(rank, mine, traces)
+        yield memory(alone(evidence) if rank is None else rank, mine, traces)
     for rank, mine in by_rank(told(evidence, cuda_access.EVENTS, cuda_access.LINES)).items():
-        yield access(rank, mine)
+        yield access(alone(evidence) if rank is None else rank, mine)
 
 
 def memory(rank: int | None, found: Sequence[Telling], traces: Mapping[str, Event]) -> Fact:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from diagnose.endings import ended
+from diagnose.endings import alone, ended
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import is_end, kinds, nameless, parted
 
@@ -65,7 +65,8 @@ def unnamed(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> Ite
         if not any(one == kind for one, _ in best):
             events.sort(key=lambda e: not e.data.get("frames"))
             since = min((e.time for e in events if e.time is not None), default=None)
-            yield statement(kind, None, events, since, True)
+            owner = alone(evidence) if kind == "exception.raised" else None
+            yield statement(kind, owner, events, since, True)
 
 
 def failures(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> list[tuple[int, float]]:

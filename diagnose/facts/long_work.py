@@ -16,6 +16,7 @@ KINDS = {
         "a long phase outlasted a watchdog's patience; data: by (collective, store, heartbeat), what", NEEDS
     )
 }
+STORE_S = 600.0  # a store's patience where its message does not tell
 SLACK = 0.9  # of the patience: the phase began before the wait, or the bar is drawn now and then
 
 
@@ -43,8 +44,11 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 def patience(evidence: Evidence, kind: str, key: str, by: str) -> Iterable[tuple[Event, str, float]]:
     """Who gave up after how long."""
     for event in evidence.of(kind):
-        if isinstance(ms := event.data.get(key), int) and ms > 0:
+        ms = event.data.get(key)
+        if isinstance(ms, int) and ms > 0:
             yield event, by, ms / 1000
+        elif by == "store":
+            yield event, by, STORE_S
 
 
 def lasts(bar: Event) -> float:

@@ -13,6 +13,7 @@ from diagnose.looks import Look, decisive, looks, steps_made
 from diagnose.losses import AFTER, ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
+from diagnose.raisings import OLD_CHECK
 from diagnose.waitgraph import stuck
 from diagnose.waiting import Member, Waiting, ranks
 
@@ -86,11 +87,16 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
 def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     """A message that was larger than the room for it, and nothing that tells what the ranks called."""
     found = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
+    told = [e for e in evidence.of("exception.raised") if OLD_CHECK.search(str(e.data.get("message")))]
+    is_op = any("operation types" in str(e.data.get("message")) for e in told)
+    found += told
     if found and decisive(evidence) is None:
+        text = "what the ranks called differs, says DETAIL's check"
+        larger = "a message was larger than the room for it: sizes or dtypes differ between ranks"
         yield Fact(
             kind="collective.mismatched",
-            text="a message was larger than the room for it: sizes or dtypes differ between ranks",
-            data={"aspect": "size", "majority": False, "resolved": resolved},
+            text=text if told else larger,
+            data={"aspect": "op" if is_op else "size", "majority": False, "resolved": resolved},
             since=min((e.time for e in found if e.time is not None), default=None),
             events=found[:4],
             inferred=True,

@@ -45,6 +45,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     if serves(evidence):
         yield from unreached(found.get("store.unreachable", []), began(evidence))
     yield from unconnected(found, evidence)
+    yield from untold(found.get("rendezvous.variable_missing", []))
     yield from overfull(found.get("store.clients_missing", []))
     if not works:
         tried = inits(evidence)
@@ -170,6 +171,17 @@ def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[
                 since=began(evidence),
                 events=[event for event, _ in told][:4],
             )
+
+
+def untold(found: list[Saying]) -> Iterable[Fact]:
+    if found:
+        yield Fact(
+            kind="rendezvous.told_differently",
+            text=f"{reporters(found)} was not told where to meet: {found[0][1].get('name')} is not set",
+            data={"how": "unset"},
+            since=first(found),
+            events=[event for event, _ in found][:4],
+        )
 
 
 def overfull(found: list[Saying]) -> Iterable[Fact]:

@@ -39,6 +39,8 @@ LINES = (
         for word, text in (
             ("device-side assert", "device-side assert triggered"),
             ("CUDA_ERROR_ASSERT", "CUDA_ERROR_ASSERT"),
+            ("STATUS_EXECUTION_FAILED", r"CU(?:BLAS|DNN)_STATUS_EXECUTION_FAILED"),
+            ("STATUS_MAPPING_ERROR", r"CU(?:BLAS|DNN)_STATUS_MAPPING_ERROR"),
             *(
                 (word, rf"(?:CUDA|HIP|Triton|Cuda|hip)\b.{{0,60}}?(?:{ACCESS})")
                 for word in (

@@ -72,6 +72,11 @@ LINES = (
         line("cuda.out_of_memory", word, text, data=of(by))
         for by, word, text in (
             ("driver", "error: out of memory", r"\b(?:CUDA|HIP|CUDA driver) error: out of memory"),
+            ("allocator", "CUDA out of memory", r"CUDA out of memory\b"),
+            ("allocator", "llocation on device", r"Allocation on device .{0,20}would exceed allowed memory"),
+            ("driver", "cudaMalloc failed", r"cudaMalloc failed: out of memory"),
+            ("xla", "OOM when allocating", r"OOM when allocating tensor with shape"),
+            ("library", "STATUS_NOT_INITIALIZED", r"CUBLAS_STATUS_NOT_INITIALIZED"),
             ("driver", "ErrorMemoryAllocation", r"\b(?:cuda|hip)ErrorMemoryAllocation\b"),
             ("driver", "CUDA_ERROR_OUT_OF_MEMORY", r"CUDA_ERROR_OUT_OF_MEMORY"),
             ("driver", "[CUDA]: out of memory", r"Triton Error \[(?:CUDA|HIP)\]: out of memory"),

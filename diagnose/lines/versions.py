@@ -17,6 +17,18 @@ EVENTS = {
 }
 SITE = r"/(?:site|dist)-packages/"
 REFUSED = (
+    ("driver", "Found no NVIDIA driver", "Found no NVIDIA driver on your system"),
+    ("architecture", "invalid device function", r"(?:CUDA|HIP) error: invalid device function"),
+    ("architecture", "named symbol not found", r"(?:CUDA|HIP) error: named symbol not found"),
+    ("architecture", "PTX JIT compilation", "a PTX JIT compilation failed"),
+    ("library", "without libuv", r"use_libuv was requested but PyTorch was built? ?without libuv"),
+    ("package", "does not exist", r"operator torchvision::\w{1,40} does not exist"),
+    (
+        "package",
+        "has no attribute",
+        r"AttributeError: (?:partially initialized )?module '(?:torch|numpy|triton|transformers|vllm|xformers|"
+        r"flash_attn|deepspeed|accelerate)[\w.]{0,80}' has no attribute '\w{1,80}'",
+    ),
     (
         "driver",
         "driver version is insufficient",
