@@ -22,7 +22,7 @@ LOST = re.compile(
     r"failed to recv, got 0 bytes|successfully reached monitoredBarrier",
     re.IGNORECASE,
 )
-DIFFERS = "Detected mismatch between collectives"
+DIFFERS = re.compile(r"Detected mismatch between collectives|DDP expects same model across all ranks")
 LOSSES = {"BrokenPipeError", "ConnectionResetError", "ConnectionAbortedError"}
 # What tells of an end elsewhere, or of a library that gave up: its reason stands in other lines.
 SECONDHAND = {
@@ -62,11 +62,7 @@ def kind_of(event: Event) -> str | None:
         return None
     if TIMED_OUT.search(message):
         return "collective.timed_out"
-    if (
-        OLD_CHECK.search(message)
-        or DIFFERS in message
-        or "DDP expects same model across all ranks" in message
-    ):
+    if DIFFERS.search(message) or OLD_CHECK.search(message):
         return "collective.refused"
     if LOST.search(message):
         return "peer.connection_lost"

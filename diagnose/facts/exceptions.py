@@ -23,6 +23,7 @@ KIND_OF_LINE = {
     "gloo.connection_reset": "peer.connection_lost",
 }
 ASKED = (1, 2, 15)  # signals that ask a process to end
+LOGS = {"rank_log", "launcher_log"}  # where an exception's last line may stand alone
 LATER_S = 5.0  # what a rank raises this long after another had failed follows from that
 WORDS = {
     "collective.timed_out": "reports that its collective timed out",
@@ -97,4 +98,6 @@ def statement(kind: str, rank: int | None, found: list[Event], since: float | No
         data={"type": name, "message": message, "frame": frame, "first": is_first},
         since=since,
         events=found[:4],
+        inferred=kind == "exception.raised"
+        and all(e.source in LOGS and not e.data.get("frames") for e in found),
     )

@@ -153,6 +153,8 @@ def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[
         for event, data in [*found.get("gloo.connect_failed", []), *found.get("nccl.connect_failed", [])]
         if any(word in str(data.get("reason")) for word in NO_WAY)
     ]
+    if not {"rank_hook", "agent"} & evidence.read:  # a run of ours tells who was gone before
+        refused += [(e, data) for e, data in found.get("gloo.connect_failed", []) if (e, data) not in refused]
     words = {event.where for told in found.values() for event, _ in told}
     others = [e for e in evidence.of("exception.raised") if e.where not in words]
     others += [e for e in evidence.of("rank.died") if e.data.get("signal")]

@@ -26,8 +26,8 @@ REFUSED = (
     (
         "package",
         "has no attribute",
-        r"AttributeError: (?:partially initialized )?module '(?:torch|numpy|triton|transformers|vllm|xformers|"
-        r"flash_attn|deepspeed|accelerate)[\w.]{0,80}' has no attribute '\w{1,80}'",
+        r"AttributeError: (?:partially initialized )?module '(?:torch|numpy|triton|transformers|vllm|"
+        r"xformers|flash_attn|deepspeed|accelerate)[\w.]{0,80}' has no attribute '\w{1,80}'",
     ),
     (
         "driver",
