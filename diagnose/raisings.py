@@ -35,12 +35,15 @@ GAVE_UP = re.compile(
     r"|(?:Engine core|WorkerProc|Engine process) (?:initialization )?failed"
     r"|check the stack trace above|failed with exit code|returned non-zero exit status"
     r"|exited unexpectedly with code"
-    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device lost|nvlink|"
+    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device lost|nvlink|peer access|unspecified launch"
+    r"|invalid device ordinal|"
     r"all CUDA-capable devices)"
     r"|communication with rank|Socket Timeout|died unexpectedly",
     re.IGNORECASE,
 )
 OLD_CHECK = re.compile(r"Mismatch between collective operation types|verifying shape tensors for collective")
+# Whom a signal ended, or the memory's keeper: somebody else's words tell why.
+SEEN_ELSEWHERE = re.compile(r"is killed by signal: |killed due to the node running low|killed due to memory")
 STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}
 OWN = {"rank_hook", "elastic_error"}  # who only tells of what nobody caught
 
@@ -136,6 +139,7 @@ def nameless(evidence: Evidence) -> list[list[Event]]:
         return []
     found = [e for e in evidence.of("exception.raised") if e.rank is None]
     known = {identity(e) for e in evidence.of("exception.raised") if e.rank is not None}
+    found = [e for e in found if not SEEN_ELSEWHERE.search(str(e.data.get("message")))]
     return merged(chain for chain in chains(found) if identity(chain[-1]) not in known)
 
 

@@ -19,6 +19,7 @@ KINDS = {
 KIND_OF_LINE = {
     "gloo.timed_out": "collective.timed_out",
     "nccl.watchdog_timed_out": "collective.timed_out",
+    "deepep.timed_out": "collective.timed_out",
     "gloo.connection_closed": "peer.connection_lost",
     "gloo.connection_reset": "peer.connection_lost",
 }

@@ -23,7 +23,7 @@ BAR = (
 WORK = (
     *("tokeniz", "Tokeniz", "Map:", "Map (num_proc", "Filter:", "Filter (num_proc", "Generating", "Evaluat"),
     *("evaluat", "Validat", "validat", "checkpoint shards", "reprocess", "Packing", "Caching", "Extracting"),
-    *("Converting", "Saving", "Downloading", "Computing", "Predict", "Inference", "Quantiz"),
+    *("Converting", "Saving", "Downloading", "Computing", "Predict", "Inference", "Quantiz", ".safetensors"),
 )
 
 
@@ -39,7 +39,7 @@ def seconds(clock: str) -> int:
 
 
 def bar(word: str) -> Callable[[re.Match[str]], Data]:
-    what = re.sub(r"\W.*", "", word) or word
+    what = re.sub(r"\W.*", "", word.lstrip(".")) or word
 
     def data(found: re.Match[str]) -> Data:
         left = found["left"]

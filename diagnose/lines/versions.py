@@ -17,6 +17,7 @@ EVENTS = {
 }
 SITE = r"/(?:site|dist)-packages/"
 REFUSED = (
+    ("library", "VERSION_MISMATCH", r"CUDNN_STATUS_(?:SUBLIBRARY_)?VERSION_MISMATCH"),
     ("driver", "Found no NVIDIA driver", "Found no NVIDIA driver on your system"),
     ("architecture", "invalid device function", r"(?:CUDA|HIP) error: invalid device function"),
     ("architecture", "named symbol not found", r"(?:CUDA|HIP) error: named symbol not found"),
