@@ -35,7 +35,8 @@ GAVE_UP = re.compile(
     r"|(?:Engine core|WorkerProc|Engine process) (?:initialization )?failed"
     r"|check the stack trace above|failed with exit code|returned non-zero exit status"
     r"|exited unexpectedly with code"
-    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device lost|nvlink|peer access|unspecified launch"
+    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device lost|nvlink"
+    r"|peer access|unspecified launch"
     r"|invalid device ordinal|"
     r"all CUDA-capable devices)"
     r"|communication with rank|Socket Timeout|died unexpectedly",
