@@ -28,6 +28,7 @@ KINDS = {
     ),
 }
 
+STUCK = ("nccl.heartbeat_lost",)
 BROKEN = (
     "cuda.out_of_memory",
     "cuda.access_refused",
@@ -97,7 +98,8 @@ def visited(evidence: Evidence) -> tuple[str, float | None]:
 def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) -> str:
     """will_not_start | crash | hang | slow | none | unknown."""
     errors = [
-        e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", *BROKEN)
+        e
+        for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", *STUCK, *BROKEN)
     ]
     timeouts = [
         e
@@ -208,14 +210,8 @@ def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
         fits = bool({"rank_hook", "agent"} & evidence.read)
     is_foreign = not {"rank_hook", "agent"} & evidence.read
     unreached = any(kind == "store.unreachable" for _, kind, _ in told)
-    if counted and not fits and is_foreign and not unreached and counted[1] < counted[2]:
-        yield Fact(
-            kind="rank.unseen",
-            text=f"{counted[1]} of {counted[2]} ranks came to the rendezvous; who did not, nobody tells",
-            data={"counted": True},
-            events=[counted[0]],
-            inferred=True,
-        )
+    if not fits and is_foreign and not unreached:
+        yield from nobody_tells(told, counted)
     if lost and fits:
         claims = list(evidence.of("rank.claimed", "rank.found"))[:1]
         yield Fact(
@@ -225,6 +221,26 @@ def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
             data={"counted": counted is not None},
             events=[*([counted[0]] if counted else []), *claims],
         )
+
+
+def nobody_tells(
+    told: list[tuple[Event, str, dict[str, object]]], counted: tuple[Event, int, int] | None
+) -> Iterable[Fact]:
+    """That some did not come, where nothing tells who: by a store's count, or by a launcher's rendezvous."""
+    waited = [event for event, kind, data in told if kind == "store.clients_missing" and "joined" not in data]
+    if counted and counted[1] < counted[2]:
+        text, events = f"{counted[1]} of {counted[2]} ranks came to the rendezvous", [counted[0]]
+    elif waited and not counted:
+        text, events = "not all nodes came to the launcher's rendezvous", waited[:4]
+    else:
+        return
+    yield Fact(
+        kind="rank.unseen",
+        text=f"{text}; who did not, nobody tells",
+        data={"counted": counted is not None},
+        events=events,
+        inferred=True,
+    )
 
 
 def is_joining(evidence: Evidence, stalled: bool) -> bool:
