@@ -148,9 +148,8 @@ class Reader:
             yield from self.told(number, line, patterns)
 
     def told(self, number: int, line: Prefixed, patterns: list[Pattern]) -> Iterator[Event]:
-        writer = self.rank_of(line)
-        if not self.is_inside_of(line.wrapper):
-            yield from self.bare(number, line, writer)
+        writer, num = self.rank_of(line), self.num_known
+        was_inside = self.is_inside_of(line.wrapper)
         yield from self.traced(number, line, writer)
         for pattern in patterns:
             rank = writer if pattern.by_rank else None
@@ -159,6 +158,8 @@ class Reader:
             elif (data := pattern.search(line.text)) is not None:
                 self.num_known += 1
                 yield from self.event(pattern.kind, number, rank, data, line.stamp, pattern.source)
+        if not was_inside and num == self.num_known:
+            yield from self.bare(number, line, writer)
         if found := CHILD.fullmatch(line.text):
             data = {"process": int(found[1]), "exit_code": 1}  # what mp.spawn's wrapper exits with
             yield from self.event("spawn.child_failed", number, self.rank, data, source="launcher_log")
@@ -170,7 +171,7 @@ class Reader:
         return writer is not None and writer.is_open()
 
     def bare(self, number: int, line: Prefixed, rank: int | None) -> Iterator[Event]:
-        """An exception's last line without the lines before it, once for each rank."""
+        """An exception's last line without the lines before it, once for each rank; not one that is known."""
         if found := BARE.fullmatch(line.text):
             raised = Raised(number, found["type"], found["message"], [], True, {})
             if identity(raised, rank) not in self.seen:

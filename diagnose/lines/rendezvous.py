@@ -79,12 +79,6 @@ LINES = tuple(
             "expected, but not set",
             r"env:// rendezvous: environment variable (?P<name>\w{1,40}) expected, but not set",
         ),
-        (
-            "store.address_taken",
-            "has failed to bind to",
-            r"server socket has failed to bind to (?:\[?(?P<host>[\w.:%-]{1,253})\]?:)?(?P<port>\d{1,5}) "
-            r"\(errno: 98 ",
-        ),
         ("store.unreachable", "connect() timed out", r"connect\(\) timed out\. Original timeout was"),
         ("store.unreachable", "C10d store has failed", r"connection to the C10d store has failed"),
         (
@@ -97,8 +91,14 @@ LINES = tuple(
         (
             "store.address_taken",
             "Address already in use",
-            r"(?:(?:ZMQ|Runtime|DistNetwork)Error|OSError: \[Errno 98\]):? Address already in use"
+            r"(?:ZMQ|Runtime|DistNetwork)Error: Address already in use"
             r"(?: \(addr='tcp://(?P<host>[\w.:\[\]*-]{1,100}):(?P<port>\d{1,5})'\)|$)",
+        ),
+        (
+            "store.address_taken",
+            "has failed to bind to",
+            r"server socket has failed to bind to (?:\[?(?P<host>[\w.:%-]{1,253})\]?:)?(?P<port>\d{1,5}) "
+            r"\(errno: 98 ",
         ),
         (
             "gloo.address_missing",
