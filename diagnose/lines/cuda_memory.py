@@ -87,7 +87,7 @@ LINES = (
             ),
             (
                 "nccl",
-                "failure",
+                "Cuda failure",
                 r"^(?:.{0,120}?\[(?P<device>\d{1,3})\] )?.{0,120}?Cuda failure (?:\d{1,4} )?'out of memory'",
             ),
             (

@@ -17,7 +17,7 @@ EVENTS = {
     "compile.noted": "a compiler or an autotuner says what it does; data: text",
 }
 BAR = (
-    r".{0,120}?\d{1,3}%\|.{0,200}?\| *(?P<done>[\d.]{1,14}[kKMG]?)/(?P<total>[\d.]{1,14}[kKMG]?)"
+    r"[^|]{0,120}?\d{1,3}%\|[^|]{0,300}\| *(?P<done>[\d.]{1,14}[kKMG]?)/(?P<total>[\d.]{1,14}[kKMG]?)"
     r" \[(?P<elapsed>\d{1,3}:\d\d:\d\d|(?:[5-9]|\d\d):\d\d)<(?P<left>(?:\d{1,3}:)?\d{1,3}:\d\d|\?)"
 )
 WORK = (
