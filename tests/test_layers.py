@@ -25,10 +25,10 @@ FILES = ours(
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
-    *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
+    *("looks", "endings", "fingerprints", "histories", "scans", "tellings", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places"),
     *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles", "certifying"),
-    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "strangers"),
+    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "strangers", "gpu_words"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -46,6 +46,7 @@ MAY: dict[str, set[str]] = {
         f"diagnose.{name}": {
             "diagnose.model",
             "diagnose.certificate",
+            "diagnose.xids",
             *WORDS,
             *(f"diagnose.{one}" for one in READINGS[:num]),
         }

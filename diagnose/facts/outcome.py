@@ -45,6 +45,14 @@ FEW = 2  # waits of an engine since its last sign of work
 # What others say of ends of which no agent tells.
 ENDS = ("launcher.rank_failed", "kernel.oom_killed", "platform.oom_told", "scheduler.oom_told")
 
+STUCK = ("nccl.heartbeat_lost",)
+BROKEN = (
+    "cuda.out_of_memory",
+    "cuda.access_refused",
+    "cuda.assert_failed",
+    "version.refused",
+)  # what ends it
+
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     called = stalls(evidence)
@@ -110,9 +118,15 @@ def visited(evidence: Evidence) -> tuple[str, float | None]:
 
 def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) -> str:
     """will_not_start | crash | hang | slow | none | unknown."""
-    errors = [e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out")]
+    errors = [
+        e
+        for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", *STUCK, *BROKEN)
+    ]
     timeouts = [
-        e for e in errors if e.kind != "exception.raised" or TIMED_OUT.search(str(e.data.get("message")))
+        e
+        for e in errors
+        if e.kind not in BROKEN
+        and (e.kind != "exception.raised" or TIMED_OUT.search(str(e.data.get("message"))))
     ]
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
     if ended is not None and ended.data.get("exit_code") == 0 and not deaths:
@@ -129,7 +143,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
         return "hang"
     if stalled:
         return "hang" if first is None or (first > stall_time(evidence)) else "crash"
-    if errors or deaths or ended is not None or any(evidence.of(*ENDS)):
+    if errors or deaths or ended is not None or any(evidence.of("process.aborted", *ENDS)):
         return "crash"
     return "slow" if ever else "unknown"
 
@@ -265,6 +279,10 @@ def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
         words += f", and {counted[1]} of {counted[2]} came to the rendezvous"
     else:  # of foreign evidence only a part may be at hand
         fits = bool({"rank_hook", "agent"} & evidence.read)
+    is_foreign = not {"rank_hook", "agent"} & evidence.read
+    unreached = any(kind == "store.unreachable" for _, kind, _ in told)
+    if not fits and is_foreign and not unreached:
+        yield from nobody_tells(told, counted)
     if lost and fits:
         claims = list(evidence.of("rank.claimed", "rank.found"))[:1]
         yield Fact(
@@ -274,6 +292,26 @@ def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
             data={"counted": counted is not None},
             events=[*([counted[0]] if counted else []), *claims],
         )
+
+
+def nobody_tells(
+    told: list[tuple[Event, str, dict[str, object]]], counted: tuple[Event, int, int] | None
+) -> Iterable[Fact]:
+    """That some did not come, where nothing tells who: by a store's count, or by a launcher's rendezvous."""
+    waited = [event for event, kind, data in told if kind == "store.clients_missing" and "joined" not in data]
+    if counted and counted[1] < counted[2]:
+        text, events = f"{counted[1]} of {counted[2]} ranks came to the rendezvous", [counted[0]]
+    elif waited and not counted:
+        text, events = "not all nodes came to the launcher's rendezvous", waited[:4]
+    else:
+        return
+    yield Fact(
+        kind="rank.unseen",
+        text=f"{text}; who did not, nobody tells",
+        data={"counted": counted is not None},
+        events=events,
+        inferred=True,
+    )
 
 
 def is_joining(evidence: Evidence, stalled: bool) -> bool:

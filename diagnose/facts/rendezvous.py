@@ -48,6 +48,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     if serves(evidence):
         yield from unreached(found.get("store.unreachable", []), began(evidence))
     yield from unconnected(found, evidence)
+    yield from untold(found.get("rendezvous.variable_missing", []))
     yield from overfull(found.get("store.clients_missing", []))
     yield from miscounted(found.get("nccl.ranks_differ", []))
     if not works:
@@ -156,6 +157,8 @@ def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[
         for event, data in [*found.get("gloo.connect_failed", []), *found.get("nccl.connect_failed", [])]
         if any(word in str(data.get("reason")) for word in NO_WAY)
     ]
+    if not {"rank_hook", "agent"} & evidence.read:  # a run of ours tells who was gone before
+        refused += [(e, data) for e, data in found.get("gloo.connect_failed", []) if (e, data) not in refused]
     words = {event.where for told in found.values() for event, _ in told}
     told_of = [e for e in evidence.of("exception.raised") if e.where not in words]
     others = [e for e in told_of if kind_of(e) == "exception.raised"]
@@ -175,6 +178,17 @@ def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[
                 since=began(evidence),
                 events=[event for event, _ in told][:4],
             )
+
+
+def untold(found: list[Saying]) -> Iterable[Fact]:
+    if found:
+        yield Fact(
+            kind="rendezvous.told_differently",
+            text=f"{reporters(found)} was not told where to meet: {found[0][1].get('name')} is not set",
+            data={"how": "unset"},
+            since=first(found),
+            events=[event for event, _ in found][:4],
+        )
 
 
 def overfull(found: list[Saying]) -> Iterable[Fact]:
