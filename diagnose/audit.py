@@ -30,8 +30,8 @@ def audit(links: Iterable[Link], ranks: Iterable[int], dumps: Dumps) -> list[Cla
     found = [claim for link in links for claim in of_link(link, dumps)]
     recorded = [link for link in links if link.says != "told"]
     about = {rank for link in recorded for front in link.fronts for rank in front.ranks}
-    if recorded and ranks and not about & set(ranks):
-        found.append(Claim(WRONG, f"it is about {named(sorted(ranks))}", "", f"about {named(sorted(about))}"))
+    if recorded and (left := sorted(set(ranks) - about)):
+        found.append(Claim(WRONG, f"it is about {named(left)}", "", f"about {named(sorted(about))}"))
     settled = {rank for link in recorded for rank in link.ranks("free", "waits", "behind", "begun", "silent")}
     late = {rank for link in recorded for rank in link.ranks(*LATE)}
     if late:
