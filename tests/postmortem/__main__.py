@@ -2,8 +2,8 @@
 
     python -m tests.postmortem [--half odd|even|all] [--details] [--rewrite-open]
 
-The real ones are reported by halves; then the written ones, then the captured ones. The even half is held out:
-`--details`, what was said of each case, is never printed of it.
+The real ones are reported by halves, then the written ones, then the captured ones. The even half is held
+out: `--details`, what was said of each case, is never printed of it.
 """
 
 import argparse
@@ -30,9 +30,8 @@ def table(title: str, scored: list[tuple[Case, Score]], details: bool) -> None:
         print(f"{name:31}" + "".join(f"{cell:>12}" for cell in cells))
     for case, got in scored if details else []:
         if got.outcome != "right" or got.ranks in ("wrong", "none"):
-            print(
-                f"  {case.name}: class {case.truth.class_}, {got.outcome}, ranks {got.ranks or '-'}: {got.told}"
-            )
+            ranks = got.ranks or "not asked"
+            print(f"  {case.name}: class {case.truth.class_}, {got.outcome}, ranks {ranks}: {got.told}")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
-"""`open.toml`: the written cases that are not right yet, each with what is said of it. It can only shrink by hand
-or by `python -m tests.postmortem --rewrite-open`; a case in it that has become right fails the tests.
+"""`open.toml`: the written cases that are not right yet, each with what is said of it.
+
+A case in it that has become right fails the tests; `--rewrite-open` writes it anew.
 """
 
 import json
@@ -9,7 +10,11 @@ from pathlib import Path
 from tests.postmortem.scoring import Case, Score
 
 PATH = Path(__file__).parent / "open.toml"
-HEAD = "# Written cases that are not right yet: what is said of them. `python -m tests.postmortem --rewrite-open`.\n\n"
+HEAD = """\
+# Written cases that are not right yet: what is said of them.
+# Written by `python -m tests.postmortem --rewrite-open`.
+
+"""
 
 
 def is_good(got: Score) -> bool:
@@ -21,9 +26,10 @@ def load() -> dict[str, str]:
 
 
 def rewrite(scored: list[tuple[Case, Score]]) -> None:
-    lines = [
-        f"{case.name} = {json.dumps(f'{got.outcome}, ranks {got.ranks or chr(45)}: {got.told}')}\n"
-        for case, got in scored
-        if not is_good(got)
-    ]
+    lines = [f"{case.name} = {json.dumps(said(got))}\n" for case, got in scored if not is_good(got)]
     PATH.write_text(HEAD + "".join(lines))
+
+
+def said(got: Score) -> str:
+    ranks = f", ranks {got.ranks}" if got.ranks else ""
+    return f"{got.outcome}{ranks}: {got.told}"

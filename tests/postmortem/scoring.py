@@ -65,7 +65,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Score:
-    """`outcome`: right | abstained | wrong. `ranks`: exact | none | wrong, "" where the truth names nobody."""
+    """`outcome`: right | abstained | wrong. `ranks`: exact | none | wrong; "" where the truth names none."""
 
     outcome: str
     ranks: str
@@ -117,7 +117,7 @@ def verdict(case: Case, of: Iterable[Member] | None = None) -> Verdict:
 
 
 def score(told: Verdict, truth: Truth) -> Score:
-    """A cause counts by its class. One class that is not the truth's, or one innocent rank, is wrong blame."""
+    """A cause counts by its class. One class that is not the truth's, or an innocent rank, is wrong blame."""
     blamed = {number for cause in told.causes for number in classes_of(cause.failure)}
     ranks = sorted({rank for cause in told.causes for rank in cause.ranks})
     fits = [bool(classes_of(cause.failure) & truth.classes()) for cause in told.causes]
@@ -125,11 +125,11 @@ def score(told: Verdict, truth: Truth) -> Score:
     forbidden = set(truth.must_not_blame.classes) & blamed - truth.classes()
     innocent = set(truth.must_not_blame.ranks) & set(ranks)
     named = truth.ranks()
+    may_abstain = truth.abstain_ok or truth.class_ == CANNOT_TELL
+    may_abstain |= HEALTHY in truth.classes() and not told.causes and calm(told)
     if strange or forbidden or innocent:
         outcome = "wrong"
-    elif any(fits) or (HEALTHY in truth.classes() and not told.causes and calm(told)):
-        outcome = "right"
-    elif truth.class_ == CANNOT_TELL or truth.abstain_ok:
+    elif any(fits) or may_abstain:
         outcome = "right"
     else:
         outcome = "abstained"

@@ -1,7 +1,7 @@
 """The written cases: right by class and by ranks, whatever is taken away or spoilt.
 
-A case is a folder `tests/postmortem/written/<name>/`: the files as somebody would post them, and `truth.toml`.
-Those in `open.toml` are not right yet; one that has become right must leave it.
+A case is a folder `written/<name>/`: the files as somebody would post them, and `truth.toml`. Those in
+`open.toml` are not right yet; one that has become right must leave it.
 """
 
 import io
