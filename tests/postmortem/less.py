@@ -1,15 +1,15 @@
 """The same case with less evidence: without a source, without a file, or with the files' ends cut off.
 
-Less evidence may say less, never something else.
+Less evidence may say less, or what the true failure explains; never something else.
 """
 
 import io
 from collections.abc import Iterator
 
-from diagnose import coverage, pipeline
+from diagnose import coverage, judge, pipeline
 from diagnose.model import Member
 from diagnose.verdict import Verdict
-from tests.postmortem.scoring import BOOK, Case, classes_of, said, score, verdict
+from tests.postmortem.scoring import BOOK, GENERAL, Case, classes_of, said, verdict
 
 MAX_BYTES = 1 << 20
 SHARES = (0.3, 0.6, 0.9)  # of the lines of every file that are left
@@ -37,11 +37,20 @@ def verdicts(case: Case) -> Iterator[tuple[str, Verdict]]:
         yield f"{share:.0%} of the lines", verdict(case, [cut(m, share) for m in files])
 
 
+def chain(case: Case) -> set[str]:
+    """The failures of the truth's classes, and all that they explain."""
+    fits = {name for name in BOOK.failures if classes_of(name) & case.truth.classes()}
+    return fits.union(*(judge.effects(name, BOOK) for name in fits))
+
+
 def something_else(case: Case) -> str:
     """The first thing said with less evidence that the truth does not bear out; "" for none."""
     culprits = {rank for ranks in case.truth.ranks() for rank in ranks}
+    innocent = set(case.truth.must_not_blame.ranks)
+    fits = chain(case) | GENERAL
     for what, told in verdicts(case):
-        named = {rank for cause in told.causes if classes_of(cause.failure) for rank in cause.ranks}
-        if score(told, case.truth).outcome == "wrong" or (culprits and named - culprits):
+        named = {rank for cause in told.causes for rank in cause.ranks}
+        is_strange = any(classes_of(c.failure) and c.failure not in fits for c in told.causes)
+        if is_strange or named & innocent or (culprits and named - culprits):
             return f"{what}: {said(told)}"
     return ""

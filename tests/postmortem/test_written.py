@@ -30,10 +30,15 @@ OPEN = open_cases.load()
 
 def cases(table):
     """Every case as a parameter; those open in this table are expected to fail."""
-    for case in CASES:
-        reason = OPEN[table].get(case.name)
-        marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-        yield pytest.param(case, id=case.name, marks=marks)
+    reasons = OPEN[table]
+    return [
+        pytest.param(
+            case,
+            id=case.name,
+            marks=pytest.mark.xfail(reason=reasons[case.name], strict=True) if case.name in reasons else [],
+        )
+        for case in CASES
+    ]
 
 
 @pytest.mark.parametrize("case", cases("cases"))
