@@ -1,4 +1,4 @@
-"""The same case as other tools hand it over: with stamps or prefixes before each line, coloured, fenced, packed.
+"""The same case as other tools hand it over: stamps or prefixes before each line, coloured, fenced, packed.
 
 What is said must not depend on it.
 """

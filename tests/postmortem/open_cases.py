@@ -1,7 +1,7 @@
 """`open.toml`: the written cases that are not right yet, each with what is said of it.
 
 `cases`: with all of the evidence. `less`: right or silent with all of it, wrong with less. `dressed`: judged
-otherwise in some dress. An entry that has become right fails the tests; `--rewrite-open` writes the file anew.
+otherwise in some dress. An entry that has become right fails the tests; `--rewrite-open` writes it anew.
 """
 
 import json
