@@ -6,7 +6,7 @@ stack. Who holds up one operation of a group holds up its later ones too, so lev
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from diagnose.waiting import Group, Key, Member, Waiting
 
@@ -21,6 +21,9 @@ def edges(waits: Sequence[Waiting]) -> dict[Node, list[Node]]:
     heads = {(rank, w.group.key, w.seq) for w in waits for rank in w.heads}
     found: dict[Node, list[Node]] = {}
     levels: dict[int, Levels] = {}
+    awaited = defaultdict[Key, set[int]](set)
+    for w in waits:
+        awaited[w.group.key].update(m.rank for m in w.awaited)
     free = -1 - len(waits)
     for num, w in enumerate(waits):
         node = -1 - num
@@ -31,7 +34,7 @@ def edges(waits: Sequence[Waiting]) -> dict[Node, list[Node]]:
             continue
         chain = levels.get(id(w.group))
         if chain is None:
-            chain = levels[id(w.group)] = Levels(w.group, free)
+            chain = levels[id(w.group)] = Levels(w.group, free, awaited[w.group.key])
             free -= len(chain.known)
         here = chain.members.get(w.seq - 1, [])
         lacking = [m for m in here if not w.group.in_order or (m.rank, w.group.key, w.seq) not in heads]
@@ -52,12 +55,12 @@ def holds_up(member: Member, w: Waiting, heads: set[tuple[int, Key, int]]) -> bo
 class Levels:
     """Members of a group by how far they have come, lowest first; the lowest is the node `first`."""
 
-    def __init__(self, group: Group, first: Node) -> None:
+    def __init__(self, group: Group, first: Node, awaited: Container[int]) -> None:
         self.first = first
         self.members: defaultdict[int, list[Member]] = defaultdict(list)
         for member in group.members:
-            if member.launched < 0:
-                continue  # it left no dump: a circle without it is one all the same
+            if member.launched < 0 or not (member.known or member.rank in awaited):
+                continue  # no dump shows it: a circle without it is one all the same
             self.members[member.completed if group.in_order else member.launched].append(member)
         self.known = sorted(self.members)
 
@@ -86,6 +89,20 @@ def circles(waits: Sequence[Waiting]) -> list[list[int]]:
         if len(members) > 1 and num not in leaving:
             found.append(sorted(members))
     return found
+
+
+def waiters(waits: Sequence[Waiting], ranks: Iterable[int]) -> set[int]:
+    """Ranks that wait for one of these, over any number of others."""
+    back = defaultdict[Node, list[Node]](list)
+    for node, targets in edges(waits).items():
+        for target in targets:
+            back[target].append(node)
+    todo, found = [*ranks], set[Node]()
+    while todo:
+        new = set(back[todo.pop()]) - found
+        found |= new
+        todo += new
+    return {node for node in found if node >= 0}
 
 
 def components(graph: dict[Node, list[Node]]) -> list[list[Node]]:

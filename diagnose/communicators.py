@@ -16,6 +16,7 @@ from diagnose.model import Event, Evidence
 from diagnose.waiting import ROOTED, Group, Key, Member
 
 Mine = dict[int, Event]  # rank -> what it recorded of one group
+Created = Mapping[object, Mapping[tuple[int, ...], Event]]  # how groups were made, by their ranks
 COUNTS = ("launched", "completed", "status_launched", "status_completed", "num_entries", "num_transfers")
 
 
@@ -68,8 +69,8 @@ def state(events: Iterable[Event]) -> tuple[object, ...]:
     return tuple((name, *(e.data.get(key) for key in COUNTS)) for name, _, e in rows)
 
 
-def parts(dumps: Mapping[int, list[Event]]) -> dict[Key, Mine]:
-    """Which of the ranks' groups are the same."""
+def parts(dumps: Mapping[int, list[Event]], created: Created) -> dict[Key, Mine]:
+    """Which of the ranks' groups are the same. Disjoint ones of one name are told apart by the hooks."""
     alike: dict[Key, dict[int, list[Event]]] = {}
     numbers: dict[tuple[int, ...], int] = {}  # of each set of ranks: a large one is compared once
     known: dict[int, int] = {}
@@ -81,6 +82,8 @@ def parts(dumps: Mapping[int, list[Event]]) -> dict[Key, Mine]:
                 if id(told) not in known:
                     known[id(told)] = numbers.setdefault(tuple(told), len(numbers))
                 kind = (known[id(told)], desc)
+            elif len(made := makings(event, created)) > 1:
+                kind = (named(event), next((mine for mine in made if rank in mine), None))
             alike.setdefault(kind, {}).setdefault(rank, []).append(event)
     found: dict[Key, Mine] = {}
     for kind, by_rank in alike.items():
@@ -92,7 +95,7 @@ def parts(dumps: Mapping[int, list[Event]]) -> dict[Key, Mine]:
             nth: Counter[str] = Counter()
             for event in sorted(events, key=place):
                 name = named(event) if have_names else ""
-                nth[name] += len(kind) > 1
+                nth[name] += isinstance(kind[0], int)
                 found.setdefault((*kind, name, nth[name]), {})[rank] = event
     return found
 
@@ -114,15 +117,25 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
     name; the default group has every rank.
     """
     dumps = newest(look)
-    found = parts(dumps.groups)
     created = creations(evidence)
+    found = parts(dumps.groups, created)
     lost = failed(look, evidence, found)
     in_order = not retires(evidence)
     if in_order:
         dumps = dumps._replace(moved=dumps.moved | overtaken(found.values()))
     names = {named(event) for mine in found.values() for event in mine.values()}
     return [
-        group(key, mine, dumps, creation(mine, created), lost, look, evidence, in_order, len(names) == 1)
+        group(
+            key,
+            mine,
+            dumps,
+            making(*next(iter(mine.items())), created),
+            lost,
+            look,
+            evidence,
+            in_order,
+            len(names) == 1,
+        )
         for key, mine in sorted(found.items(), key=lambda pair: named(next(iter(pair[1].values()))))
     ]
 
@@ -202,25 +215,32 @@ def failed(look: Look, evidence: Evidence, found: Mapping[Key, Mine]) -> set[tup
     return {(key, rank) for rank, (_, key) in last.items()}
 
 
-def creations(evidence: Evidence) -> dict[object, Event]:
-    """`group.created` by name and desc, by name, and by its place in the order of creation."""
-    found: dict[object, Event] = {}
+def creations(evidence: Evidence) -> Created:
+    """`group.created` of each set of ranks: by name and desc, by name, and by its place in a process."""
+    found: dict[object, dict[tuple[int, ...], Event]] = {}
     for event in evidence.of("group.created"):
-        name, desc = str(event.data.get("group", "")), str(event.data.get("desc", ""))
-        found[(name, desc)] = event
-        found.setdefault(name, event)
-        found.setdefault(event.data.get("index"), event)
+        name, desc, told = str(event.data.get("group", "")), event.data.get("desc"), event.data.get("ranks")
+        mine = tuple(rank for rank in told if isinstance(rank, int)) if isinstance(told, list) else ()
+        for key in ((name, str(desc or "")), name, event.data.get("index")):
+            found.setdefault(key, {}).setdefault(mine, event)
     return found
 
 
-def creation(mine: Mine, created: dict[object, Event]) -> Event | None:
-    """How a recorded group was made. One without a name is known by its number: DETAIL makes two of each."""
-    event = next(iter(mine.values()))
-    name = named(event)
+def makings(event: Event, created: Created) -> Mapping[tuple[int, ...], Event]:
+    """How the groups of a name were made, by their ranks.
+
+    One without a name is known by its number: DETAIL makes two of each.
+    """
+    name, number = named(event), event.data.get("pg_id")
     if name.startswith("pg:"):
-        number = event.data.get("pg_id")
-        return created.get(number // 2) if isinstance(number, int) else None
-    return created.get((name, str(event.data.get("desc", "")))) or created.get(name)
+        return created.get(number // 2, {}) if isinstance(number, int) else {}
+    return created.get((name, str(event.data.get("desc", "")))) or created.get(name, {})
+
+
+def making(rank: int, event: Event, created: Created) -> Event | None:
+    """How a group that a rank recorded was made."""
+    told = makings(event, created)
+    return next((one for mine, one in told.items() if len(told) < 2 or rank in mine), None)
 
 
 def membership(

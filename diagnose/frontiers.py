@@ -17,6 +17,7 @@ from diagnose.values import integer, number, string
 KEEP = 32  # entries of one group at its open end, and at its newest
 HISTORY = 256  # signatures of one group
 MAX_PAIRS = 128  # peers of one group's transfers
+NEWEST = 8  # transfers with one peer: when they were launched
 NOT_THE_USERS = re.compile(r"/(?:torch|site-packages|dist-packages)/|^<")
 TRANSFER = re.compile(r"(send|recv) (\d{1,7})(?:->|<-)(\d{1,7})")
 COLLECTIVE, TRANSFERRED = "collective_seq_id", "p2p_seq_id"
@@ -129,7 +130,7 @@ def block(same: list[Row], is_last: bool) -> Row:
 
 
 def transfers(dump: Dump, group: Group, kinds: Signatures) -> list[dict[str, object]]:
-    """Sends and receives by peer, as ranks inside the group: [launched, open] counts, the first open one."""
+    """Sends and receives by peer, as ranks inside the group: [launched, open] counts, the first open one, the newest."""
     rows, numbers = blocks(group.transfers, TRANSFERRED)
     done = {n: dump.is_done(row) for n, row in zip(numbers, rows, strict=True)}
     found: dict[tuple[str, int, int], list[Row]] = {}
@@ -150,6 +151,7 @@ def transfers(dump: Dump, group: Group, kinds: Signatures) -> list[dict[str, obj
                 "launched": len(rows),
                 "open": len(waits),
                 "first": first,
+                "created_s": [created_s(row) for row in rows[-NEWEST:]],
             }
         )
     return sorted(pairs, key=lambda pair: not pair["open"])[:MAX_PAIRS]

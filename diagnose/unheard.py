@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from diagnose import histories
-from diagnose.circles import circles, holds_up
+from diagnose.circles import circles, holds_up, waiters
 from diagnose.waiting import Group, Key, Member, Waiting, ranks
 
 MEETS = {"send": "recv", "recv": "send"}
 MAX_PEERS = 64
 Head = tuple[int, Key, int]  # a rank, a group and the number of its oldest open operation
+Launch = tuple[Member, float]  # a rank that runs the same program, and when it launched an operation
 Counts = Mapping[tuple[str, int, int], int]  # ("send" | "recv", source, target inside the group) -> launched
 
 
@@ -26,6 +27,7 @@ class Known(NamedTuple):
     of_rank: Mapping[int, list[Group]]
     of_kind: Mapping[str, list[Group]]
     stuck: set[int]
+    waits: Sequence[Waiting]
 
 
 def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
@@ -33,7 +35,7 @@ def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
     silent = {m.rank for w in waits for m in w.awaited if m.launched < 0}
     if not silent:
         return set()
-    known = Known(defaultdict(list), defaultdict(list), held(waits, silent))
+    known = Known(defaultdict(list), defaultdict(list), held(waits, silent), waits)
     for group in groups:
         known.of_kind[group.desc].append(group)
         for member in group.members:
@@ -52,22 +54,13 @@ def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
 def held(waits: Sequence[Waiting], silent: set[int]) -> set[int]:
     """Ranks that were heard and are at fault, or are held up by such a one over any number of others."""
     waiting = {rank for w in waits for rank in w.heads}
-    waiters = defaultdict[int, set[int]](set)  # who waits for a rank
-    heads = heads_of(waits)
     found = set[int]().union(*circles(waits))
     for w in waits:
         found.update(ranks(w.behind))
         if len(w.calls()) > 1 or (w.is_all_there() and len(w.heads) == len(w.waiting)):
             found.update(ranks(w.waiting))
         found.update(m.rank for m in w.awaited if m.rank not in waiting | silent and not m.moved)
-        for rank in holders(w, heads):
-            waiters[rank] |= w.heads
-    todo = [*found]
-    while todo:
-        new = waiters[todo.pop()] - found
-        found |= new
-        todo += new
-    return found
+    return found | waiters(waits, found)
 
 
 def heads_of(waits: Iterable[Waiting]) -> set[Head]:
@@ -80,7 +73,8 @@ def holders(w: Waiting, heads: set[Head]) -> Iterator[int]:
         if w.group.is_pair:
             is_holder = holds_up(m, w, heads)
         elif w.group.in_order:
-            is_holder = m.completed < w.seq and (m.rank, w.group.key, w.seq) not in heads
+            is_told = m.known or m in w.awaited
+            is_holder = is_told and m.completed < w.seq and (m.rank, w.group.key, w.seq) not in heads
         else:
             is_holder = m.launched < w.seq
         if is_holder:
@@ -101,19 +95,47 @@ def is_held(rank: int, w: Waiting, known: Known) -> bool:
         return sum(group.key in keys for group in known.of_rank[member.rank])
 
     peer = max(w.waiting[:MAX_PEERS], key=nearness)
+    alike = [*(in_its_place(rank, w, known) if w.group.is_pair else ()), *late_too(rank, w, known.waits)]
+    peers = alike if w.group.is_pair and alike else [(peer, created(peer, w.seq)), *alike]
     return any(
-        is_unmet(group, peer, w, known) or is_unfed(rank, group, peer, known)
+        is_unfed(rank, group, peer, known) or any(is_unmet(group, *one, known) for one in peers)
         for group in mine
         if group.key != w.group.key
     )
 
 
-def is_unmet(group: Group, peer: Member, w: Waiting, known: Known) -> bool:
-    """Whether a member that is held up has not done what the peer, in such a group, launched before `w`."""
+def late_too(rank: int, w: Waiting, waits: Iterable[Waiting]) -> Iterator[Launch]:
+    """Ranks that were heard, and that lack in a group of the same kind just as this one does."""
+    place = ranks(w.group.members).index(rank)
+    for other in waits:
+        if other is not w and (other.seq, other.group.desc) == (w.seq, w.group.desc):
+            near = ranks(other.group.members)
+            yield from ((m, math.inf) for m in other.awaited if m.event and near.index(m.rank) == place)
+
+
+def in_its_place(rank: int, w: Waiting, known: Known) -> Iterator[Launch]:
+    """Ranks in the same place of another pipeline, with when they launched the transfer that this one owes."""
+    side = w.waiting[0].event.data.get("side") if w.waiting[0].event else None
+    own = next((one for one in known.of_rank[rank] if one.key == w.group.key[:-1]), None)
+    if own is None or not isinstance(side, dict):
+        return
+    pair = MEETS.get(str(side.get("op")), ""), side.get("src", -1), side.get("dst", -1)
+    num_done = side.get("launched", 0) - side.get("open", 0)
+    place = ranks(own.members).index(rank)
+    for group in known.of_kind[own.desc]:
+        if group is not own and len(group.members) == len(own.members):
+            member = group.members[place]
+            for op, source, target, launched, times in sides(member):
+                if (op, source, target) == pair:
+                    at = times[num_done - launched] if -len(times) <= num_done - launched < 0 else math.inf
+                    yield member, at if num_done < launched else math.inf
+
+
+def is_unmet(group: Group, peer: Member, before: float, known: Known) -> bool:
+    """Whether a member that is held up lacks what the peer, in such a group, launched before a time."""
     low = min((m.completed for m in group.members if m.rank in known.stuck and m.known), default=-1)
     alike = [one for one in known.of_rank[peer.rank] if one.desc == group.desc]
     mine = [m for one in alike for m in one.members if m.rank == peer.rank]
-    before = created(peer, w.seq)
     times = [created(m, low + 1) for m in mine]
     return low >= 0 and any(
         m.launched > low if math.isinf(at) else at < before for m, at in zip(mine, times, strict=True)
@@ -149,8 +171,13 @@ def is_unfed(rank: int, group: Group, peer: Member, known: Known) -> bool:
 
 
 def transfers(member: Member) -> Counts:
+    return {(op, source, target): launched for op, source, target, launched, _ in sides(member)}
+
+
+def sides(member: Member) -> Iterator[tuple[str, int, int, int, list[float]]]:
+    """A rank's side of each pair: what it does, source, target, how many, and when it launched the newest."""
     told = member.event.data.get("transfers") if member.event else None
-    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
-    return {
-        (str(row.get("op")), row.get("src", -1), row.get("dst", -1)): row.get("launched", 0) for row in rows
-    }
+    for row in told if isinstance(told, list) else ():
+        if isinstance(row, dict):
+            times = [time or math.inf for time in row.get("created_s") or []]
+            yield str(row.get("op")), row.get("src", -1), row.get("dst", -1), row.get("launched", 0), times

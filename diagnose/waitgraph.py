@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from diagnose.activity import may_be_work, of_rank
+from diagnose.circles import waiters
 from diagnose.communicators import groups, newest
 from diagnose.joining import joining
 from diagnose.looks import Look
@@ -64,12 +65,13 @@ def ordered(waits: Sequence[Waiting]) -> list[Waiting]:
             if member.rank not in oldest or own[0] < oldest[member.rank][0]:
                 oldest[member.rank] = own
     found = []
+    timed = {m.rank for w in waits for m in w.waiting if m.has_started(0)}
     for w in waits:
         heads = {
             m.rank for m in w.waiting if not w.group.in_order or oldest[m.rank][1:] == (w.group.key, w.seq)
         }
-        found.append(not_begun(msgspec.structs.replace(w, heads=frozenset(heads))))
-    return found
+        found.append(not_begun(msgspec.structs.replace(w, heads=frozenset(heads)), timed))
+    return [untold(w, found) for w in found]
 
 
 def created(member: Member, seq: int) -> float:
@@ -77,14 +79,29 @@ def created(member: Member, seq: int) -> float:
     return float(row[2]) if row and len(row) > 2 and isinstance(row[2], int | float) else math.inf
 
 
-def not_begun(w: Waiting) -> Waiting:
-    """Where all that were heard are there and some devices have begun it, the others are behind."""
+def not_begun(w: Waiting, timed: set[int]) -> Waiting:
+    """Where all that were heard are there, those are behind whose device has not begun it, though it is next.
+
+    Only ranks that record starts, `timed`, tell that.
+    """
     heard = [m for m in w.group.members if m.launched >= 0]
-    begun = {m.rank for m in w.waiting if m.has_started(w.seq)}
-    if not (w.group.in_order and begun) or len(heard) != len(w.waiting) or len(w.calls()) > 1:
+    if not w.group.in_order or w.group.is_pair or len(heard) != len(w.waiting) or len(w.calls()) > 1:
         return w
-    late = [m for m in w.waiting if m.rank not in begun and m.rank in w.heads]
+    late = [m for m in w.waiting if m.rank in timed & w.heads and not m.has_started(w.seq)]
     return msgspec.structs.replace(w, behind=late, awaited=[]) if late else w
+
+
+def untold(w: Waiting, waits: Sequence[Waiting]) -> Waiting:
+    """Where no dump of the others shows an operation, and all of them wait for those in it, these are behind.
+
+    Either the others have completed it, or these alone have called it.
+    """
+    others = {m.rank for m in w.group.members} - w.heads
+    unknown = [m for m in w.group.members if not m.known]
+    if not (w.group.in_order and w.heads and unknown) or w.awaited or w.behind:
+        return w
+    late = [m for m in w.waiting if m.rank in w.heads]
+    return msgspec.structs.replace(w, behind=late) if others <= waiters(waits, w.heads) else w
 
 
 def by_stacks(look: Look, evidence: Evidence) -> list[Waiting]:

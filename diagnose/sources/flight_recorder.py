@@ -33,7 +33,8 @@ EVENTS = {
     "status_completed, num_entries, num_transfers, first_seq, "
     "entries ([seq, signature, created_s, retired, timeout_s, state, site, is_root]: open and newest, oldest "
     "first; is_root: of a gather or a scatter), history (the newest collectives, read by `histories`), "
-    "transfers ({op, src, dst, launched, open, first}: ranks inside the group, first is an entry)",
+    "transfers ({op, src, dst, launched, open, first, created_s}: ranks inside the group, first is an entry, "
+    "created_s when the newest were launched)",
     "flight.read": "one dump; data: version, num_entries, library, library_version, only_active (completed "
     "entries were left out), history_lost (older entries were overwritten), world_size",
     "source.unreadable": "data: reason",
