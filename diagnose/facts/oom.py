@@ -52,7 +52,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             text = f"oom_kill of the memory cgroup of {named([end.rank])} rose at its death"
             found.append(statement(end, counted[::-1], f"{text} to {count(counted[1])}{room(counted[1])}"))
     yield from found
-    if not found and not ended_well(evidence):
+    if not found and not ended_well(evidence) and not any(evidence.of("rank.died")):
         yield from of_nobody(reports, ends, [end for end in killed if end.rank not in closed], evidence)
 
 
