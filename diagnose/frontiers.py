@@ -130,7 +130,7 @@ def block(same: list[Row], is_last: bool) -> Row:
 
 
 def transfers(dump: Dump, group: Group, kinds: Signatures) -> list[dict[str, object]]:
-    """Sends and receives by peer, as ranks inside the group: [launched, open] counts, the first open one, the newest."""
+    """Sends and receives by peer, as ranks inside the group: how many are launched and open, and when."""
     rows, numbers = blocks(group.transfers, TRANSFERRED)
     done = {n: dump.is_done(row) for n, row in zip(numbers, rows, strict=True)}
     found: dict[tuple[str, int, int], list[Row]] = {}

@@ -114,7 +114,7 @@ def late_too(rank: int, w: Waiting, waits: Iterable[Waiting]) -> Iterator[Launch
 
 
 def in_its_place(rank: int, w: Waiting, known: Known) -> Iterator[Launch]:
-    """Ranks in the same place of another pipeline, with when they launched the transfer that this one owes."""
+    """Ranks in its place of another pipeline, with when they launched the transfer that this one owes."""
     side = w.waiting[0].event.data.get("side") if w.waiting[0].event else None
     own = next((one for one in known.of_rank[rank] if one.key == w.group.key[:-1]), None)
     if own is None or not isinstance(side, dict):
@@ -125,7 +125,7 @@ def in_its_place(rank: int, w: Waiting, known: Known) -> Iterator[Launch]:
     for group in known.of_kind[own.desc]:
         if group is not own and len(group.members) == len(own.members):
             member = group.members[place]
-            for op, source, target, launched, times in sides(member):
+            for op, source, target, launched, _, times in sides(member):
                 if (op, source, target) == pair:
                     at = times[num_done - launched] if -len(times) <= num_done - launched < 0 else math.inf
                     yield member, at if num_done < launched else math.inf
@@ -152,10 +152,10 @@ def is_unfed(rank: int, group: Group, peer: Member, known: Known) -> bool:
     """Whether a neighbour of a pipeline, itself held up, owes a rank a transfer that its peers had."""
     place = ranks(group.members).index(rank)
     owed = {
-        (MEETS[op], source, target): launched
+        (MEETS[op], source, target): launched - num_open
         for m in group.members
         if m.rank in known.stuck
-        for (op, source, target), launched in transfers(m).items()
+        for op, source, target, launched, num_open, _ in sides(m)
         if op in MEETS and place == (target if op == "send" else source)
     }
     if not owed:
@@ -171,13 +171,14 @@ def is_unfed(rank: int, group: Group, peer: Member, known: Known) -> bool:
 
 
 def transfers(member: Member) -> Counts:
-    return {(op, source, target): launched for op, source, target, launched, _ in sides(member)}
+    return {(op, source, target): launched for op, source, target, launched, *_ in sides(member)}
 
 
-def sides(member: Member) -> Iterator[tuple[str, int, int, int, list[float]]]:
-    """A rank's side of each pair: what it does, source, target, how many, and when it launched the newest."""
+def sides(member: Member) -> Iterator[tuple[str, int, int, int, int, list[float]]]:
+    """Of each pair: what the rank does, source, target, how many launched and open, when the newest."""
     told = member.event.data.get("transfers") if member.event else None
     for row in told if isinstance(told, list) else ():
         if isinstance(row, dict):
             times = [time or math.inf for time in row.get("created_s") or []]
-            yield str(row.get("op")), row.get("src", -1), row.get("dst", -1), row.get("launched", 0), times
+            numbers = (row.get(key, 0) for key in ("src", "dst", "launched", "open"))
+            yield str(row.get("op")), *numbers, times

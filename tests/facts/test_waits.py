@@ -343,3 +343,29 @@ def test_a_rank_that_had_no_group_yet_at_the_first_scan_has_moved():
     late = [msgspec.structs.replace(e, where=f"flight/103/rank-{e.rank:05d}.json") for e in late]
     early = msgspec.structs.replace(late[1], where="flight/100/rank-00001.json")
     assert seen(first, early, *late, second, num_ranks=2) == set()
+
+
+def test_an_operation_that_is_next_and_has_not_begun_is_held_up_by_its_own_device():
+    """Rank 1 left no dump; where starts are not recorded it may be the late one."""
+    assert told(nccl(0, 5, 4, started=4)) == {("collective.behind", (0,))}
+    assert told(nccl(0, 5, 4, started=5)) == told(nccl(0, 5, 4)) == {("collective.awaited", (1,))}
+
+
+def test_who_alone_shows_an_operation_and_is_waited_for_by_all_others_is_behind():
+    """Rank 1 waits for 0 in the pair, and shows nothing of the group that 0 waits in: no order is crossed."""
+    events = [nccl(0, 5, 4, made=1.0), nccl(0, 3, 2, "pair", made=2.0), nccl(1, 3, 2, "pair", made=1.0)]
+    events.append(nccl(1, 0, 0, basis="none", mixed=True, launched=None, completed=None))
+    assert told(*events, only_active=True) == {("collective.behind", (0,))}
+
+
+def test_groups_that_share_a_name_and_no_rank_are_told_apart_by_the_hooks():
+    """Rank 3 never joins its pair; gloo's dumps do not tell that 0 and 1 are another."""
+    events = [
+        dump(r, 5 if r == 2 else 4 if r == 3 else 3, 4 if r > 1 else 3, "0:split:1", "TP") for r in range(4)
+    ]
+    made = [
+        say("group.created", r, group="0:split:1", desc="TP", ranks=two, index=1)
+        for two in ([0, 1], [2, 3])
+        for r in two
+    ]
+    assert seen(*events, *made) == {("collective.awaited", (3,))}
