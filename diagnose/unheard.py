@@ -98,7 +98,7 @@ def is_held(rank: int, w: Waiting, known: Known) -> bool:
     alike = [*(in_its_place(rank, w, known) if w.group.is_pair else ()), *late_too(rank, w, known.waits)]
     peers = alike if w.group.is_pair and alike else [(peer, created(peer, w.seq)), *alike]
     return any(
-        is_unfed(rank, group, peer, known) or any(is_unmet(group, *one, known) for one in peers)
+        is_unfed(rank, group, peer, known) or any(is_unmet(group, one, at, known) for one, at in peers)
         for group in mine
         if group.key != w.group.key
     )
