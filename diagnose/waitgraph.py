@@ -82,12 +82,14 @@ def created(member: Member, seq: int) -> float:
 def not_begun(w: Waiting, timed: set[int]) -> Waiting:
     """Where all that were heard are there, those are behind whose device has not begun it, though it is next.
 
-    Only ranks that record starts, `timed`, tell that.
+    Only ranks that record starts tell that: all, where some have begun it, else those of `timed`.
     """
     heard = [m for m in w.group.members if m.launched >= 0]
     if not w.group.in_order or w.group.is_pair or len(heard) != len(w.waiting) or len(w.calls()) > 1:
         return w
-    late = [m for m in w.waiting if m.rank in timed & w.heads and not m.has_started(w.seq)]
+    begun = any(m.has_started(w.seq) for m in w.waiting)
+    told = w.heads if begun else timed & w.heads
+    late = [m for m in w.waiting if m.rank in told and not m.has_started(w.seq)]
     return msgspec.structs.replace(w, behind=late, awaited=[]) if late else w
 
 
