@@ -14,7 +14,7 @@ from diagnose.activity import (
 )
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
-from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import is_stop, parted
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
@@ -41,6 +41,8 @@ LOST = re.compile(
     r"(?:is killed by signal: (?P<signal>[A-Z][\w ]{2,30})|exited unexpectedly)|"
     r"DataLoader timed out after [\d.]+ seconds"
 )
+# What its main process meets instead, if a worker goes just as it hands over a batch.
+CUT = {"ConnectionResetError", "ConnectionRefusedError", "BrokenPipeError", "EOFError", "FileNotFoundError"}
 TIDY = {"Terminated", "Interrupt"}  # how launchers and people end workers
 WORDS = {
     "compile": "is compiling",
@@ -194,13 +196,15 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
     survived = {e.rank for e in evidence.of("rank.died") if e.data.get("exit_code") == 0}
     for event in evidence.of("exception.raised"):
         found = LOST.search(str(event.data.get("message")))
-        if found is None or event.rank in survived or found["signal"] in TIDY:
+        signal = found["signal"] if found else None
+        if not (found or is_cut(event)) or event.rank in survived or signal in TIDY:
             continue
-        if event.rank is None and found["signal"] == "Killed":
+        if event.rank is None and signal == "Killed":
             continue  # who did that is the question, and no rank's end or kernel's line can be joined to it
+        said = found[0] if found else event.data.get("message")
         yield Fact(
             kind="rank.activity",
-            text=f"{named([] if event.rank is None else [event.rank])} lost a data loader: {found[0]}",
+            text=f"{named([] if event.rank is None else [event.rank])} lost a data loader: {said}",
             ranks=[] if event.rank is None else [event.rank],
             data={
                 "is": "loader",
@@ -212,10 +216,21 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
                 "resolved": False,
                 "state": "",
                 "file": "",
-                "worker": int(found["pid"]) if found["pid"] else None,
+                "worker": int(found["pid"]) if found and found["pid"] else None,
             },
             events=[event],
         )
+
+
+def is_cut(event: Event) -> bool:
+    """Whether a loader's connection to a worker broke while a batch came over it."""
+    told = event.data.get("frames")
+    frames = [str(frame) for frame in told] if isinstance(told, list) else []
+    return (
+        str(event.data.get("type")).rpartition(".")[2] in CUT
+        and any("torch/utils/data/dataloader.py" in frame for frame in frames)
+        and any("multiprocessing/" in frame for frame in frames[-4:])
+    )
 
 
 def leaving(look: Look, evidence: Evidence) -> set[int | None]:
