@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: demo test drill bench clean
+.PHONY: demo test drill bench cases clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## a real hang on real ranks: what was injected, seen and concluded
@@ -18,6 +18,9 @@ drill: $(READY)  ## every drill three times, attached to once; 200 kills of our 
 
 bench: $(READY)  ## the figures of README, measured anew
 	@$(RUN) tests/bench/all.sh
+
+cases: $(READY)  ## how many incidents postmortem gets right, class by class: real, written, captured
+	@$(RUN) python -m tests.postmortem
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

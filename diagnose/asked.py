@@ -8,7 +8,7 @@ from diagnose.endings import End, status
 from diagnose.leaving import closings
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence
-from diagnose.raisings import kinds, parted
+from diagnose.raisings import kinds, nameless, parted
 
 ENDINGS = {1, 2, 3, 15}
 AS_ONE_S = 0.25  # ranks that a signal to all of them ends are gone within this of each other
@@ -48,7 +48,7 @@ def failed_before(signal: Event, ends: list[End], evidence: Evidence) -> bool:
 
     Where a log's line has no time, an exception of a rank's own counts: a scheduler ends what has failed.
     """
-    chains = [chain for mine in parted(evidence)[0].values() for chain in mine]
+    chains = [chain for mine in parted(evidence)[0].values() for chain in mine] + nameless(evidence)
     raised = [event for chain in chains for kind, event in kinds(chain) if kind == "exception.raised"]
     if signal.time is None:
         return bool(raised)

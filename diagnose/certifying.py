@@ -15,6 +15,7 @@ from diagnose.rendezvous import INIT
 from diagnose.waiting import Member, Waiting, ranks
 
 MAX_LINKS = 16  # of one chain
+MAX_CHAINS = 16  # of a look that are told outward: each may list most ranks of the job
 MAX_LOOKED_AT = 256  # waits that are looked at for one chain
 MAX_DONE = 8  # one that completed it is enough
 
@@ -25,6 +26,7 @@ class Certifier:
     def __init__(self, waits: Sequence[Waiting], look: Look) -> None:
         self.waits, self.look = waits, look
         self.heads = {(rank, w.group.key, w.seq) for w in waits for rank in w.heads}
+        self.num_chains = 0
         self.held_up_by: dict[int, list[int]] = {}  # rank -> places of the waits that it holds up
         for num, w in enumerate(waits):
             for member in self.holders(w) if is_recorded(w) else ():
@@ -36,7 +38,7 @@ class Certifier:
             return []
         heard = [m for m in roots if self.dumps(m.rank)]
         free = [self.link("free", None, [*self.fronts(None, "free", heard)])] if heard else []
-        return [self.wait(w, roots, w.waiting), *free, *self.outward(w, roots, w.waiting)]
+        return self.told(self.wait(w, roots, w.waiting), free, w, [*roots, *w.waiting])
 
     def behind(self, w: Waiting, roots: Sequence[Member]) -> list[Link]:
         """The chain that begins at ranks which did not complete, or begin, what the others did."""
@@ -46,7 +48,7 @@ class Certifier:
         begun = [] if done else [m for m in w.waiting if m.has_started(w.seq)]
         parts = [*self.fronts(w, "behind", roots, not done), *self.fronts(w, "done", done)]
         parts += self.fronts(w, "begun", begun, True)
-        return [self.link("behind", w, parts), *self.outward(w, roots, begun)]
+        return self.told(self.link("behind", w, parts), [], w, [*roots, *begun])
 
     def arrived(self, w: Waiting) -> list[Link]:
         return [self.link("arrived", w, [*self.fronts(w, "waits", w.waiting)])] if is_recorded(w) else []
@@ -80,10 +82,20 @@ class Certifier:
                 found.append(self.wait(w, late, here, with_site=True))
         return found[:MAX_LINKS]
 
-    def outward(self, first: Waiting, roots: Sequence[Member], waiting: Sequence[Member]) -> list[Link]:
+    def told(self, first: Link, free: list[Link], w: Waiting, members: Sequence[Member]) -> list[Link]:
+        """A chain: its first link, and who waits for those; of one past the limit only that they do."""
+        known = set(ranks(members))
+        if self.num_chains < MAX_CHAINS:
+            outward = self.outward(w, known)
+            self.num_chains += bool(outward)
+            return [first, *free, *outward]
+        others = {num for rank in known for num in self.held_up_by.get(rank, ())[:MAX_LOOKED_AT]}
+        goes_on = any(m.rank not in known for num in others for m in self.waits[num].waiting)
+        return [continued(first) if goes_on else first, *free]
+
+    def outward(self, first: Waiting, known: set[int]) -> list[Link]:
         """Who waits for those, and for these in turn, nearest first, until nobody new is reached."""
         links: list[Link] = []
-        known = {*ranks(roots), *ranks(waiting)}
         todo, seen = deque(sorted(known)), {id(first)}
         while todo:
             for num in self.held_up_by.get(todo.popleft(), ()):

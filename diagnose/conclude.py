@@ -99,6 +99,17 @@ def suspects(symptom: str, book: Playbook) -> set[str]:
     return set().union(*(named_by(tree) for tree in trees))
 
 
+def stronger(causes: Sequence[Cause], book: Playbook) -> set[str]:
+    """Failures that would account for a cause by another statement on the same subject."""
+    subjects = {cause.failure: {c.fact.partition(".")[0] for c in cause.evidence} for cause in causes}
+    return {
+        name
+        for name, failure in book.failures.items()
+        for cause, told in subjects.items()
+        if cause in effects(name, book) and {clause.fact.partition(".")[0] for clause in failure.when} & told
+    }
+
+
 def symptom(causes: Sequence[Cause], facts: Sequence[Fact], book: Playbook) -> str:
     """What a person sees first: the outcome, unless the first cause is never seen that way."""
     seen = next((str(f.data["symptom"]) for f in facts if f.kind == "job.outcome"), "unknown")
@@ -222,7 +233,7 @@ def decide(
     causes = [cause for cause in left if cause.role == "root"]
     seen = symptom(causes or [c for c in left if c.role == "context"], facts, book)
     tree = book.trees.get(seen)
-    blind = set() if causes else suspects(seen, book)
+    blind = stronger(causes, book) if causes else suspects(seen, book)
     unknown = [
         f
         for f in findings

@@ -6,6 +6,7 @@ import re
 from diagnose.model import Event, Evidence, Record
 
 SHELL_SIGNALS = {4, 6, 7, 8, 9, 11, 15}
+ABORTS = {4, 6, 7, 8, 11}
 WORKER = re.compile(r"DataLoader worker \(pid (\d{1,10})\) is killed by signal: Killed")
 
 
@@ -51,6 +52,12 @@ def ended(evidence: Evidence) -> dict[int, End]:
         found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us, pid=pid)
     found.update(whole(evidence, found))
     return found
+
+
+def alone(evidence: Evidence) -> int | None:
+    """The one rank that failed by itself, where all others were ended or are not known to have failed."""
+    failed = {end.rank for end in ended(evidence).values() if end.code or end.sig in ABORTS}
+    return failed.pop() if len(failed) == 1 else None
 
 
 def stopped_at(evidence: Evidence) -> float:

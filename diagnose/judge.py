@@ -58,7 +58,7 @@ def units(failure: Failure, found: Sequence[Sequence[Fact]], evidence: Evidence)
     facts = [fact for group in found for fact in group]
     if failure.scope == "node":
         return [*sorted({node for f in facts for node in f.nodes} | set(evidence.nodes.values()))] or [None]
-    return [*sorted({rank for f in facts for rank in f.ranks})]
+    return [*sorted({rank for f in facts for rank in f.ranks})] or [None]
 
 
 def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence, needs: Needs) -> Finding:
@@ -115,6 +115,11 @@ def match(name: str, failure: Failure, facts: Sequence[Fact], evidence: Evidence
         nodes=sorted(
             {u for u in chosen if isinstance(u, str)}
             | {evidence.nodes[r] for r in ranks if r in evidence.nodes}
+            | (
+                {node for fact in used for node in fact.nodes}
+                if chosen == [None] and failure.scope == "rank"
+                else set()
+            )
         ),
         grade="" if not present else "proven" if proven and heard(ranks, evidence) else "likely",
         since=min((fact.since for fact in used if fact.since is not None), default=None),
@@ -156,6 +161,10 @@ def reach(cause: Finding, effect: Finding, playbook: Playbook, evidence: Evidenc
         return set(cause.ranks) if failure.role == "root" and failure.scope == "rank" else set()
     scope = playbook.failures[cause.failure].scope
     if failure.role != "root" or failure.scope == "job" or scope == "job":
+        return None
+    if scope == failure.scope == "rank" and not (cause.ranks and effect.ranks):
+        return None  # nobody says of which rank: nothing tells that it is another one
+    if scope == "node" and not (effect.ranks or effect.nodes):
         return None
     if scope == "node":
         near = {rank for rank in effect.ranks if evidence.nodes.get(rank) in cause.nodes}

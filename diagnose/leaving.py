@@ -39,6 +39,11 @@ class Leaving:
     def swept(self) -> set[int]:
         return closings(self.evidence)
 
+    def was_swept_beside(self, end: End) -> bool:
+        """Whether the launcher ended other processes, whichever ranks they were."""
+        pids = {e.data.get("pid") for e in self.evidence.of("launcher.closing_sent")}
+        return end.pid is not None and bool(pids) and end.pid not in pids
+
     @cached_property
     def awaited(self) -> set[int] | None:
         """Whom the others wait for, as the decisive look has it; None where it shows no wait."""
@@ -57,7 +62,8 @@ class Leaving:
         """
         if end.time is None:  # a launcher's table alone: who lost nobody, while others did
             losers = self.victims | self.swept
-            return bool(end.code and losers - {end.rank}) and end.rank not in losers
+            others = losers - {end.rank} or self.was_swept_beside(end)
+            return bool(end.code and others) and end.rank not in losers
         gone = {e.rank for e in self.ends if e.time is not None and e.time <= end.time}
         still = set(self.evidence.ranks) - gone - {end.rank}
         since = end.time - ENDING_S

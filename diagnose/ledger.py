@@ -48,11 +48,11 @@ class Group(msgspec.Struct):
 
 
 class Ledger(msgspec.Struct):
-    """A dump. `is_all`: it lacks no operation since the process began."""
+    """A dump. `has_all_open`: it was written without what is completed, and so has all that is not."""
 
     rank: int | None
     groups: list[Group]
-    is_all: bool
+    has_all_open: bool
 
 
 def parse(member: Member) -> Iterator[Event]:
@@ -87,14 +87,21 @@ def ledger(told: Mapping[str, object], named: int | None) -> Ledger:
         own, other = (integer(last.get(key)) or 0 for key in ("collective_seq_id", "op_id"))
         extra = bool(integer(last.get("p2p_seq_id"))) or (by_retired and other > own)
         group.counts_transfers = bool(transfers) or extra
-    first = integer(rows[0].get("record_id")) if rows else None
-    is_done = any(row.get("state") == "completed" for row in rows)
-    is_whole = by_retired or is_done or (first == 0 and integer(rows[-1].get("record_id")) == len(rows) - 1)
     sets = [set(group.ranks) for group, _ in made if group.ranks]
     owners = set.intersection(*sets) if sets else set()
     rank = named if named is not None and all(named in ranks for ranks in sets) else None
     rank = owners.pop() if rank is None and len(owners) == 1 else rank if rank is not None else named
-    return Ledger(rank, [group for group, _ in made], bool(is_whole) and not first)
+    has_list = listed is not None or "nccl_comm_state" in told  # JSON has no empty list
+    return Ledger(rank, [group for group, _ in made], has_list and not by_retired and lacks_done(rows))
+
+
+def lacks_done(rows: list[Row]) -> bool:
+    """Whether records are missing, and none of those that are there is completed.
+
+    A ring that has come round misses its oldest, but not all of a full one is open.
+    """
+    is_done = any(row.get("state") == "completed" for row in rows)
+    return not is_done and (not rows or integer(rows[-1].get("record_id", 0)) != len(rows) - 1)
 
 
 def library_of(row: Row) -> str:

@@ -15,7 +15,18 @@ from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member
 from diagnose.suspects import Suspects
-from diagnose.text import MAX_RANK, Prefixed, chunks, has_zone, parts, seconds, steps, unwrap
+from diagnose.text import (
+    MAX_RANK,
+    Prefixed,
+    chunks,
+    decode,
+    has_zone,
+    parts,
+    process_of,
+    seconds,
+    steps,
+    unwrap,
+)
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
@@ -33,6 +44,11 @@ MAX_LOOKED = 50_000  # lines with one word: whose flood drowns all else has said
 HORIZON = 10_000  # lines after which nobody goes on with a traceback or a table
 LAUNCHERS_OWN = {"ChildFailedError", "ProcessExitedException", "ProcessRaisedException"}
 TRACE_WORDS = ("Traceback (most", "Exception in thread", "Exception ignored in", "Process-")
+# An exception whose traceback is not there: people quote the last line alone.
+BARE = re.compile(
+    r"(?P<type>(?:[A-Za-z_]\w{0,40}\.){0,6}[A-Z]\w{0,60}(?:Error|Exception)): (?P<message>\S.{0,4000})"
+)
+BARE_WORDS = ("Error: ", "Exception: ")
 PROGRAM = re.compile(r"(?i)\.(?:py|pyi|c|cc|cpp|cu|cuh|h|hpp|rs|go|sh|js|ts)$")
 MARKED = re.compile(rb"(?m)^\[(?:rank|default)\d{1,6}\]:")
 STEADY = {
@@ -41,6 +57,14 @@ STEADY = {
     "-- Process ",
 }  # words that are looked for to the end, however often they come
 CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
+# What marks a text as a log of ranks or of their launcher.
+SIGNS = (
+    "torch.distributed", "torch/distributed", "torch/multiprocessing", "[rank", "[default", "ProcessGroup",
+    "Traceback (most recent call last)", "gloo/transport", "torchrun", "[c10d]", "terminate called after",
+    "NCCL WARN", "NCCL INFO", "DeepGEMM", "AUTOTUNE ", "torch._dynamo", "torch.compile takes",
+    "shm_broadcast.py", "checkpoint shards", "straggler_det",
+)  # fmt: skip
+NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
 # Folders of a run directory that hold other evidence.
 OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "claims"}
 
@@ -52,6 +76,14 @@ def is_text(head: bytes) -> bool:
         return False
     strange = sum(byte < 32 and byte not in (0, 8, 9, 10, 12, 13, 27) for byte in start)
     return strange * 20 <= len(start)
+
+
+def is_of_ranks(name: str, head: bytes) -> bool:
+    """Whether a text shows, or its name says, that ranks or their launcher wrote it."""
+    text = decode(head)
+    if any(sign in text for sign in SIGNS):
+        return True
+    return name.endswith((".log", ".out", ".err")) and bool(NAMES.search(name))
 
 
 def is_evidence(where: str, head: bytes) -> bool:
@@ -76,7 +108,7 @@ def anchors() -> tuple[Anchors, tuple[tuple[int, ...], ...]]:
     Words that only make a line suspect are the last ones, and have no numbers.
     """
     patterns = lines.patterns()
-    known = dict.fromkeys([*(p.word for p in patterns), *sorted(STEADY)])
+    known = dict.fromkeys([*(p.word for p in patterns), *BARE_WORDS, *sorted(STEADY)])
     numbers = tuple(tuple(n for n, p in enumerate(patterns) if p.word == word) for word in known)
     return Anchors([*known, *suspects.WORDS]), numbers
 
@@ -162,7 +194,8 @@ class Reader:
             yield from self.told(number, line, patterns)
 
     def told(self, number: int, line: Prefixed, patterns: list[Pattern]) -> Iterator[Event]:
-        writer = self.rank_of(line)
+        writer, num = self.rank_of(line), self.num_known
+        was_inside = self.is_inside_of(line.wrapper)
         yield from self.traced(number, line, writer)
         for pattern in patterns:
             rank = writer if pattern.by_rank else None
@@ -170,11 +203,26 @@ class Reader:
                 self.num_known += 1  # most likely: it is not looked at any more
             elif (data := pattern.search(line.text)) is not None:
                 self.num_known += 1
+                data = process_of(line.text) | data if pattern.by_rank else data
                 yield from self.event(pattern.kind, number, rank, data, line.stamp, pattern.source)
+        if not was_inside and num == self.num_known:
+            yield from self.bare(number, line, writer)
         if found := CHILD.fullmatch(line.text):
             data = {"process": int(found[1]), "exit_code": 1}  # what mp.spawn's wrapper exits with
             yield from self.event("spawn.child_failed", number, self.rank, data, source="launcher_log")
             self.child = int(found[1]) if self.rank is None else None
+
+    def is_inside_of(self, wrapper: str) -> bool:
+        """Whether a writer is inside a traceback of its own."""
+        writer = self.writers.get(wrapper)
+        return writer is not None and writer.is_open()
+
+    def bare(self, number: int, line: Prefixed, rank: int | None) -> Iterator[Event]:
+        """An exception's last line without the lines before it, once for each rank; not one that is known."""
+        if found := BARE.fullmatch(line.text):
+            raised = Raised(number, found["type"], found["message"], [], True, {})
+            if identity(raised, rank) not in self.seen:
+                yield from self.raised(raised, rank)
 
     def rank_of(self, line: Prefixed) -> int | None:
         """Torch's own prefix is surest, then the file's name, then a launcher's prefix."""

@@ -212,8 +212,8 @@ def decisive(evidence: Evidence) -> Look | None:
     """
     found = [look for look in looks(evidence) if look.cause in (*DECISIVE, "foreign") and look.scans]
     found = [look for look in found if look.resolved_after_s is None] or found
-    failures = [e.time for e in evidence.of("rank.died", "exception.raised") if e.time is not None]
-    first = min(failures, default=None)
+    ends = evidence.of("rank.died", "exception.raised", "command.stopped")  # the last: by us, at a stall
+    first = min((e.time for e in ends if e.time is not None), default=None)
     before = [k for k in found if first is None or k.time is None or k.time <= first]
     stalls = [k for k in before if k.cause in STALLS]
     if stalls:

@@ -56,6 +56,11 @@ def line(
     return Pattern(kind, word, text, data or named(*numbers), source, by_rank)
 
 
+def nccl_line(kind: str, word: str, text: str, *numbers: str) -> Pattern:
+    """A line of NCCL_DEBUG. It is the process's own, wherever it stands."""
+    return line(kind, word, text, *numbers, source="nccl_log")
+
+
 def named(*numbers: str) -> Callable[[re.Match[str]], Data]:
     """Named groups that were found, some of them as whole numbers."""
 

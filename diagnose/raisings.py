@@ -8,13 +8,14 @@ main thread is still inside its program.
 import re
 from collections.abc import Iterable
 
+from diagnose import nccl
 from diagnose.endings import ended
 from diagnose.model import Event, Evidence
 from diagnose.rendezvous import said
 
 TIMED_OUT = re.compile(
     r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
-    r"failed to pass monitoredBarrier"
+    r"failed to pass monitoredBarrier|timed out in blocking wait"
 )
 LOST = re.compile(
     r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
@@ -22,7 +23,29 @@ LOST = re.compile(
     r"failed to recv, got 0 bytes|successfully reached monitoredBarrier",
     re.IGNORECASE,
 )
-DIFFERS = "Detected mismatch between collectives"
+DIFFERS = re.compile(r"Detected mismatch between collectives|DDP expects same model across all ranks")
+LOSSES = {"BrokenPipeError", "ConnectionResetError", "ConnectionAbortedError"}
+# What tells of an end elsewhere, or of a library that gave up: its reason stands in other lines.
+SECONDHAND = {
+    "CalledProcessError", "RayActorError", "ActorDiedError", "ActorUnavailableError", "WorkerCrashedError",
+    "LocalRayletDiedError", "NodeDiedError", "EngineDeadError", "AsyncEngineDeadError", "RemoteError",
+    "RendezvousClosedError", "DeadlockDetectedException", "FunctionTimeoutError", "ChildFailedError",
+}  # fmt: skip
+GAVE_UP = re.compile(
+    r"See (?:root cause|stack trace|the stack trace) above"
+    r"|(?:Engine core|WorkerProc|Engine process) (?:initialization )?failed"
+    r"|check the stack trace above|failed with exit code|returned non-zero exit status"
+    r"|exited unexpectedly with code"
+    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device lost|nvlink"
+    r"|peer access|unspecified launch"
+    r"|invalid device ordinal|"
+    r"all CUDA-capable devices)"
+    r"|communication with rank|Socket Timeout|died unexpectedly",
+    re.IGNORECASE,
+)
+OLD_CHECK = re.compile(r"Mismatch between collective operation types|verifying shape tensors for collective")
+# Whom a signal ended, or the memory's keeper: somebody else's words tell why.
+SEEN_ELSEWHERE = re.compile(r"is killed by signal: |killed due to the node running low|killed due to memory")
 STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}
 OWN = {"rank_hook", "elastic_error"}  # who only tells of what nobody caught
 
@@ -37,11 +60,22 @@ def kind_of(event: Event) -> str | None:
     name, message = str(event.data.get("type", "")), str(event.data.get("message", ""))
     if is_stop(event) or said(f"{name}: {message}"):
         return None
+    if told := nccl.said(message):
+        return "peer.connection_lost" if told[0] == "nccl.connection_lost" else None  # its own facts tell
+    short = name.rpartition(".")[2]
+    if short in LOSSES:
+        return "peer.connection_lost"
+    if "has inconsistent 0 params" in message:
+        return None
     if TIMED_OUT.search(message):
         return "collective.timed_out"
-    if DIFFERS in message:
+    if DIFFERS.search(message) or OLD_CHECK.search(message):
         return "collective.refused"
-    return "peer.connection_lost" if LOST.search(message) else "exception.raised"
+    if LOST.search(message):
+        return "peer.connection_lost"
+    if nccl.ERROR.search(message):
+        return "nccl.failed"
+    return None if short in SECONDHAND or GAVE_UP.search(message) else "exception.raised"
 
 
 def identity(event: Event) -> tuple[str, str]:
@@ -100,6 +134,19 @@ def outlived(event: Event, evidence: Evidence) -> bool:
     ]
     steps = [n for e in told if isinstance(n := e.data.get("num_steps"), int)]
     return bool(steps) and max(steps) > min(steps)
+
+
+def nameless(evidence: Evidence) -> list[list[Event]]:
+    """Chains of exceptions in logs that do not tell whose they are, unless the ranks tell of them too.
+
+    Where ranks left words of their own, what a launcher prints without a name is its own or a copy.
+    """
+    if any(evidence.of("rank.claimed")) or OWN & evidence.read:
+        return []
+    found = [e for e in evidence.of("exception.raised") if e.rank is None]
+    known = {identity(e) for e in evidence.of("exception.raised") if e.rank is not None}
+    found = [e for e in found if not SEEN_ELSEWHERE.search(str(e.data.get("message")))]
+    return merged(chain for chain in chains(found) if identity(chain[-1]) not in known)
 
 
 def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, list[list[Event]]]]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from diagnose import bundle, pool
-from diagnose.audit import Claim, Dumps, audit
+from diagnose.audit import Claim, audit
+from diagnose.audit_fronts import Dumps
 from diagnose.certificate import Link
 from diagnose.ledger import KIND, Ledger
 from diagnose.model import Member

@@ -90,6 +90,9 @@ def lines_of(member: Member) -> Iterator[tuple[int, str]]:
         yield from lines(stream)
 
 
+GLUED = re.compile(rb"(?<=\])(?=\[rank\d{1,6}\]:)")
+
+
 def parts(line: bytes) -> list[bytes]:
     """What a line showed one after another: progress bars overwrite themselves with carriage returns.
 
@@ -99,6 +102,8 @@ def parts(line: bytes) -> list[bytes]:
     [b' 10%', b' 20%', b'Traceback']
     """
     found = [part for part in line.split(b"\r") if part.strip()] if b"\r" in line else [line]
+    if b"][rank" in line:  # a bar that another rank's line is glued to
+        found = [piece for part in found for piece in GLUED.split(part)]
     return [part[:LINE_LIMIT] for part in found]
 
 
@@ -118,10 +123,23 @@ STAMP = re.compile(
 )
 WRAPPER = re.compile(
     r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
-    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[))"  # torch's own: a blank before text, none before a glog stamp
-    r"|\[1,(?P<mpi>\d{1,6})\]<std(?:out|err)>:"  # mpirun --tag-output
+    r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[|[IWEVDF]\d{4} ))"  # torch's own: none before a stamp
+    r"|\[(?:[\w.@-]{1,100}@)?1,(?P<mpi>\d{1,6})\]<std(?:out|err)>: ?"  # mpirun --tag-output
     r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
-    r"|\([\w./@-]+(?: [\w./@-]+)? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, verl, vLLM
+    r"|\[rank[:=] ?(?P<told>\d{1,6})\] "  # Lightning, Determined
+    r"|\(Worker_TP(?P<tp>\d{1,5})(?:_EP\d{1,5})? pid=\d+\) "
+    r"|\([\w./@-]+(?: [\w./@-]+)?(?: rank=(?P<worker>\d{1,6}))? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
+    r"|std(?:out|err) [FP] "  # a container runtime's
+    r"|\[pod/[\w./-]{1,200}\] "  # kubectl logs --prefix
+    r"|[a-z][\w.-]{0,60}[-.]\d{1,5} {1,20}\| "  # docker compose
+    r"|[a-z][\w.-]{0,60}\d[\w.-]{0,60}: (?=\[rank\d|\[default\d|Traceback \(most|  File \")"  # pdsh
+    r"|(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d "
+    r"(?P<at>\[?[\w./]{1,80}:\d{1,6}\]) ?"  # vLLM's logger
+)
+# sglang and Lightning mark the first line of a traceback, not those that follow: no wrapper, but a rank.
+HINT = re.compile(
+    r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?P<groups>(?: [A-Z]{2}\d{1,5}){1,6})\] "
+    r"|\[rank: (?P<rank>\d{1,6})\] (?=Traceback \(most)"
 )
 
 
@@ -137,11 +155,15 @@ def unwrap(line: str) -> Prefixed:
     """
     rank, is_local, is_sure, stamp, wrapper = None, False, False, "", ""
     for _ in range(MAX_WRAPPERS):
-        if found := WRAPPER.match(line):
-            wrapper += found[0]
+        if found := HINT.match(line):
+            rank = hinted(found) if rank is None else rank
+        elif found := WRAPPER.match(line):
+            wrapper += f"{found['level']} {found['at']}" if found["level"] else found[0]
             if told := found["rank"]:
                 rank, is_local, is_sure = int(told), False, True
-            elif (told := found["mpi"] or found["srun"]) and not is_sure:
+            elif (
+                told := found["mpi"] or found["srun"] or found["told"] or found["worker"] or found["tp"]
+            ) and not is_sure:
                 rank, is_local = int(told), False
             elif found["local"] and rank is None:
                 rank, is_local = int(found["local"]), True
@@ -153,10 +175,40 @@ def unwrap(line: str) -> Prefixed:
     return Prefixed(rank, is_local, is_sure, stamp, wrapper, line)
 
 
+def hinted(found: re.Match[str]) -> int | None:
+    """The rank in a hint: sglang's `TP3` alone is one, not so beside data or pipeline parallelism.
+
+    >>> [hinted(HINT.match(f"[2026-07-01 10:00:00 {at}] x")) for at in ("TP3", "DP1 TP3")]
+    [3, None]
+    """
+    if found["rank"]:
+        return int(found["rank"])
+    told = {part[:2]: int(part[2:]) for part in found["groups"].split()}
+    return told.get("TP") if not told.get("DP") and not told.get("PP") else None
+
+
 GLOG = re.compile(
     r"[IWEF](?P<month>\d{1,2}?)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d)(?P<part>\.\d{1,9})?(?: |$)"
 )
 ZONE = re.compile(r"(?P<at>.*?) ?(?P<zone>Z|UTC|[+-]\d\d:?\d\d)?")
+
+
+# `host:pid:tid [device] `, before what NCCL says; 2.27 and later leave out the thread.
+NCCL = re.compile(
+    r"(?<![\w.-])(?P<host>\w[\w.-]{0,100}):(?P<pid>\d{1,10})(?::\d{1,10})? \[(?P<device>\d{1,4})\] "
+)
+
+
+def process_of(line: str) -> dict[str, object]:
+    """The process that NCCL's prefix tells, the last one of a line; empty without such a prefix.
+
+    >>> process_of("n1:70:91 [1] init.cc:795 NCCL WARN Duplicate GPU detected")
+    {'host': 'n1', 'pid': 70, 'device': 1}
+    """
+    told = list(NCCL.finditer(line)) if "NCCL" in line else []
+    if not told:
+        return {}
+    return {"host": told[-1]["host"], "pid": int(told[-1]["pid"]), "device": int(told[-1]["device"])}
 
 
 def seconds(stamp: str, year: int | None = None) -> float | None:

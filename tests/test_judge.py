@@ -152,3 +152,15 @@ def test_folded_ranks_unfold_to_themselves(ranks):
     text = fold(list(ranks))
     parts = [p.split("-") for p in text.split(",") if p]
     assert {r for p in parts for r in range(int(p[0]), int(p[-1]) + 1)} == ranks
+
+
+def test_a_failure_of_a_rank_that_nobody_names_is_a_finding_without_ranks():
+    found = match("x", failure(when=("a",)), [fact("a")], evidence(), NEEDS)
+    assert (found.status, found.ranks) == (Status.PRESENT, [])
+
+
+def test_an_effect_on_a_rank_that_nobody_names_may_be_of_any_rank():
+    playbook = book(x=failure(explains=("y",)), y=failure())
+    for cause, effect in (([], [2]), ([1], []), ([], [])):
+        left = unexplained([finding("x", *cause), finding("y", *effect)], playbook, evidence())
+        assert [f.failure for f in left] == ["x"]

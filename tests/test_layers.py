@@ -19,16 +19,16 @@ def ours(names: str) -> set[str]:
 
 
 LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
-WORDS = {*LINES, *ours("rendezvous")}  # what messages say, for logs and for exceptions
+WORDS = {*LINES, *ours("rendezvous nccl")}  # what messages say, for logs and for exceptions
 FILES = ours(
     "anchors dumps failure_table frontiers logs ras_json ras_text signatures suspects text tracebacks values"
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
-    *("looks", "endings", "fingerprints", "histories", "scans", "watchdogs"),
+    *("looks", "endings", "fingerprints", "histories", "scans", "tellings", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places"),
-    *("waiting", "communicators", "transfers", "waitgraph", "calls", "circles", "certifying"),
-    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts"),
+    *("waiting", "circles", "communicators", "transfers", "waitgraph", "calls", "certifying"),
+    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "strangers", "gpu_words"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -40,20 +40,23 @@ MAY: dict[str, set[str]] = {
     "diagnose.verdict": ours("model certificate"),
     "diagnose.messages": set(),
     "diagnose.lines": {"diagnose.lines", *ours("messages")},
-    "diagnose.rendezvous": {"diagnose.model", *LINES},
+    **{name: {"diagnose.model", *LINES} for name in ours("rendezvous nccl")},
     **{name: {"diagnose.model", *FILES, *WORDS} for name in (*FILES, "diagnose.sources")},
     **{
         f"diagnose.{name}": {
             "diagnose.model",
             "diagnose.certificate",
+            "diagnose.xids",
             *WORDS,
             *(f"diagnose.{one}" for one in READINGS[:num]),
         }
         for num, name in enumerate(READINGS)
     },
+    "diagnose.xids": ours("model playbook"),  # a table of the playbook that facts read
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
+        "diagnose.xids",
         *WORDS,
         *(f"diagnose.{name}" for name in READINGS),
     },
@@ -61,6 +64,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.contents": ours("model verdict"),
     "diagnose.merged": ours("model looks activity"),
     "diagnose.clocks": ours("model values"),
+    "diagnose.processes": ours("model"),
     "diagnose.judge": READER,
     "diagnose.conclude": {*READER, *ours("certificate judge merged")},
     "diagnose.drilling": ours("model ground needs scoring story"),

@@ -26,7 +26,7 @@ class Vocabulary:
     """Words by number, kept fresh by a thread of its own."""
 
     def __init__(self, load_s: float) -> None:
-        self.lock = threading.Lock()
+        self.lock, self.begun = threading.Lock(), threading.Event()
         self.words: dict[int, int] = {}
         self.load_s = load_s
         threading.Thread(target=self.refresh, daemon=True, name="vocabulary").start()
@@ -34,6 +34,7 @@ class Vocabulary:
     def refresh(self) -> None:
         for version in range(10**9):
             with self.lock:
+                self.begun.set()
                 time.sleep(self.load_s)  # the download
                 self.words = {i: i + version for i in range(1000)}
             time.sleep(0.05)
@@ -56,13 +57,13 @@ class Rows(Dataset[training.Batch]):
 
 def main(rank: int) -> None:
     training.join(rank, timeout_s=12)
-    vocabulary = Vocabulary(1.0 if rank == 1 else 0.0)
+    vocabulary = Vocabulary(3.0 if rank == 1 else 0.0)
     model = training.network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for num, batch in enumerate(training.batches(rank, num=5)):
         training.report(rank, num, training.step(model, optimizer, batch))
-    while rank == 1 and not vocabulary.lock.locked():
-        time.sleep(0.001)
+    vocabulary.begun.clear()
+    vocabulary.begun.wait()
     for num, (rows, wanted) in enumerate(DataLoader(Rows(rank, vocabulary), batch_size=None, num_workers=2)):
         training.report(rank, num, training.step(model, optimizer, (rows, wanted)))
 

@@ -12,7 +12,7 @@ DRILL = {
     "ends": "ok",
     "num_ranks": 3,
     "launcher": "torchrun",
-    "stall_after_s": 6,
+    "stall_after_s": 20,
     "timeout_s": 240,
     "needs": ["torch"],
 }

@@ -12,7 +12,7 @@ DRILL = {
     "ends": "ok",
     "num_ranks": 2,
     "launcher": "torchrun",
-    "stall_after_s": 4,
+    "stall_after_s": 20,
     "timeout_s": 240,
     "needs": ["torch"],
 }

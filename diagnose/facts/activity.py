@@ -14,10 +14,11 @@ from diagnose.activity import (
 )
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
-from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import is_stop, parted
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
+from diagnose.strangers import strangers
 from diagnose.waiting import ranks
 
 KINDS = {
@@ -26,7 +27,7 @@ KINDS = {
         "(no move was seen; a foreign dump may be the only one), awaited (others wait for this rank, or the "
         "whole job stands still), alone (nobody waits), resolved, state (the kernel's letter), file, "
         "worker (its pid)",
-        ("stack_dump", "agent"),
+        ("stack_dump", "native_stack", "agent"),
     ),
     "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
 }
@@ -40,6 +41,8 @@ LOST = re.compile(
     r"(?:is killed by signal: (?P<signal>[A-Z][\w ]{2,30})|exited unexpectedly)|"
     r"DataLoader timed out after [\d.]+ seconds"
 )
+# What its main process meets instead, if a worker goes just as it hands over a batch.
+CUT = {"ConnectionResetError", "ConnectionRefusedError", "BrokenPipeError", "EOFError", "FileNotFoundError"}
 TIDY = {"Terminated", "Interrupt"}  # how launchers and people end workers
 WORDS = {
     "compile": "is compiling",
@@ -63,6 +66,7 @@ WORDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from lost_workers(evidence)
+    yield from of_strangers(evidence)
     look = decisive(evidence)
     if look is None:
         return
@@ -93,13 +97,50 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             is_stopped = one.is_ == "stopped" and one.worker is None
             yield Fact(
                 kind="process.stopped" if is_stopped else "rank.activity",
-                text=describe(rank, one),
+                text=describe(named([rank]), one),
                 ranks=[rank],
                 data=data,
                 events=[one.event, *one.proofs],
                 inferred=inferred and not is_stopped,
                 open=rank in coming and not is_stopped,
             )
+
+
+def of_strangers(evidence: Evidence) -> Iterable[Fact]:
+    """What processes of no known rank do outside the collective that most of them wait in.
+
+    Where none waits in one, only what is a wait by itself counts: stacks are taken of jobs that hang.
+    """
+    found = strangers(evidence)
+    callers = [one for one in found if one.waits]
+    outside = [one for one in found if not one.waits]
+    if callers and len(outside) >= len(callers):
+        return
+    for one in outside:
+        doing = one.doing
+        if one.is_bare:
+            continue
+        if not callers and doing.is_ not in STUCK:
+            continue
+        yield Fact(
+            kind="rank.activity",
+            text=describe(one.who, doing) + (f", and {len(callers)} wait in a collective" if callers else ""),
+            ranks=[] if one.event.rank is None else [one.event.rank],
+            data={
+                "is": doing.is_,
+                "frame": doing.frame,
+                "moving": None,
+                "still": True,
+                "awaited": True,
+                "alone": not callers,
+                "resolved": False,
+                "state": doing.state,
+                "file": "",
+                "worker": None,
+            },
+            events=[one.event, *(other.event for other in callers[:2])],
+            inferred=True,
+        )
 
 
 def held_up(look: Look, rank: int, main: Activity) -> list[Activity]:
@@ -135,8 +176,8 @@ def is_stuck(one: Activity) -> bool:
     return one.is_ in STUCK and not is_bare(one)
 
 
-def describe(rank: int, doing: Activity) -> str:
-    who = named([rank]) if doing.worker is None else f"worker {doing.worker} of {named([rank])}"
+def describe(who: str, doing: Activity) -> str:
+    who = who if doing.worker is None else f"worker {doing.worker} of {who}"
     place = doing.caller or doing.frame
     is_active = doing.moving is True and doing.is_ in {"busy", "native"}  # maybe at one line all the time
     moves = "using its CPU" if is_active else {True: "moving", False: "not moving", None: ""}[doing.moving]
@@ -155,12 +196,16 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
     survived = {e.rank for e in evidence.of("rank.died") if e.data.get("exit_code") == 0}
     for event in evidence.of("exception.raised"):
         found = LOST.search(str(event.data.get("message")))
-        if found is None or event.rank is None or event.rank in survived or found["signal"] in TIDY:
+        signal = found["signal"] if found else None
+        if not (found or is_cut(event)) or event.rank in survived or signal in TIDY:
             continue
+        if event.rank is None and signal == "Killed":
+            continue  # who did that is the question, and no rank's end or kernel's line can be joined to it
+        said = found[0] if found else event.data.get("message")
         yield Fact(
             kind="rank.activity",
-            text=f"{named([event.rank])} lost its data loader: {found[0]}",
-            ranks=[event.rank],
+            text=f"{named([] if event.rank is None else [event.rank])} lost a data loader: {said}",
+            ranks=[] if event.rank is None else [event.rank],
             data={
                 "is": "loader",
                 "frame": "",
@@ -171,10 +216,21 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
                 "resolved": False,
                 "state": "",
                 "file": "",
-                "worker": int(found["pid"]) if found["pid"] else None,
+                "worker": int(found["pid"]) if found and found["pid"] else None,
             },
             events=[event],
         )
+
+
+def is_cut(event: Event) -> bool:
+    """Whether a loader's connection to a worker broke while a batch came over it."""
+    told = event.data.get("frames")
+    frames = [str(frame) for frame in told] if isinstance(told, list) else []
+    return (
+        str(event.data.get("type")).rpartition(".")[2] in CUT
+        and any("torch/utils/data/dataloader.py" in frame for frame in frames)
+        and any("multiprocessing/" in frame for frame in frames[-4:])
+    )
 
 
 def leaving(look: Look, evidence: Evidence) -> set[int | None]:

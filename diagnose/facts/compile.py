@@ -23,7 +23,7 @@ KINDS = {
     "compile.diverged": FactKind(
         "ranks still compiled when the others' timeout fired, or compiled other collectives; data: how "
         "(timeout or graph), resolved",
-        NEEDS,
+        (*NEEDS, "rank_log", "launcher_log"),
     ),
     "compile.everywhere": FactKind("every rank compiles, none waits for another", NEEDS),
     "compile.cache_behind": FactKind("a compiling rank has fewer cache entries than the others", ("agent",)),
@@ -47,6 +47,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             if late:
                 best = alone(late, wait, look, compiling, phases, evidence)
     yield from parted(evidence)
+    if best is None:
+        yield from still_compiling(evidence)
     if best:
         yield best
         if best.data["timed_out"]:
@@ -54,6 +56,25 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             yield msgspec.structs.replace(best, kind="compile.diverged", data=data)
         yield from behind(best, evidence)
         yield from children(best, evidence)
+
+
+def still_compiling(evidence: Evidence) -> Iterable[Fact]:
+    """By the logs alone: who compiled reports no timeout, and those that do did not compile."""
+    told = {e.rank: e for e in evidence.of("compile.told", "compile.noted") if e.rank is not None}
+    fired = {e.rank: e for e in evidence.events if e.rank is not None and is_timeout(e)}
+    failed = {e.rank for e in evidence.of("exception.raised", "rank.died") if not is_timeout(e)}
+    late = sorted(told.keys() - fired.keys() - failed)
+    is_known = late and late != [0]  # many programs let rank 0 alone log
+    if is_known and fired and not failed and not told.keys() & fired.keys():
+        yield Fact(
+            kind="compile.diverged",
+            text=f"{named(late)} compiled, and {named(sorted(fired))} did not, whose timeout fired",
+            ranks=late,
+            data={"how": "timeout", "resolved": False},
+            since=min((told[rank].time or 0.0 for rank in late if told[rank].time is not None), default=None),
+            events=[*(told[rank] for rank in late), *fired.values()][:4],
+            inferred=True,
+        )
 
 
 def parted(evidence: Evidence) -> Iterable[Fact]:

@@ -6,11 +6,13 @@ check waits for all members although the call itself (`async_op=True`) would not
 
 from collections.abc import Iterable, Sequence
 
+from diagnose import fingerprints
 from diagnose.activity import of_rank, own_frame
 from diagnose.calls import differing
 from diagnose.certifying import Certifier
 from diagnose.circles import circles
 from diagnose.looks import Look, decisive
+from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import call, site
 from diagnose.waitgraph import stuck
@@ -30,6 +32,7 @@ KINDS = {
 def derive(evidence: Evidence) -> Iterable[Fact]:
     look = decisive(evidence)
     if look is None:
+        yield from by_text(evidence)
         return
     waits = stuck(look, evidence)
     explained = {m.rank for w in waits for m in w.behind} | {m.rank for m in differing(waits)}
@@ -38,6 +41,36 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             yield fact(circle, waits, look)
     if not any(w.seq for w in waits):
         yield from crossed(look, evidence)
+
+
+def by_text(evidence: Evidence) -> Iterable[Fact]:
+    """What ranks say of DETAIL's checks: only its own number differs, or its own group did not come up."""
+    alone = [e for e in evidence.of("store.key_missing", "exception.raised") if is_wrapper(e)]
+    told = fingerprints.miscounted(evidence)
+    if told or alone:
+        text = "equal calls differ in the number that DETAIL's checks count" if told else WRAPPER
+        yield Fact(
+            kind="collective.checks_crossed",
+            text=text,
+            data={"resolved": ended_well(evidence)},
+            since=min((e.time for e in told or alone if e.time is not None), default=None),
+            events=(told or alone)[:4],
+            inferred=True,
+        )
+
+
+WRAPPER = "the group that DETAIL makes for its checks waits for ranks that do not make it"
+
+
+def is_wrapper(event: Event) -> bool:
+    """Whether a wait was that of DETAIL's own group, by the store's key or by the stack."""
+    said = f"{event.data.get('keys')} {event.data.get('message')}"
+    frames = event.data.get("frames")
+    waits = event.kind == "store.key_missing" or any(word in said for word in ("imeout", "imed out", "loo"))
+    return waits and (
+        "pg_wrapper:" in said
+        or (isinstance(frames, list) and any("_create_process_group_wrapper" in str(f) for f in frames))
+    )
 
 
 def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:

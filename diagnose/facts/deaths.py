@@ -31,6 +31,7 @@ KINDS = {
     ),
 }
 LIBRARY = re.compile(r"'(?:gloo::\w+|c10::Dist\w*Error|c10d::\w+)'")
+FAULT = re.compile(r"Segmentation fault|Segfault|Bus error|Illegal instruction|Caught signal (?:4|7|8|11)\b")
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
 SENT = {"command.ended": "the command was ended by", "rank.died": "all ranks were ended at once by"}
 AT_ONCE_S = 0.05  # ends within this of each other have no order
@@ -60,9 +61,28 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     first = min((e.time for e in own if e.time is not None), default=None)
     for end in ends:
         yield from fact(end, evidence, first, end.rank in closed, signals, leaving)
+    yield from told(ends, evidence)
     for end in workers_killed(evidence):
         words = f"a loader worker of {named([end.rank])} was ended by SIGKILL"
         yield statement("process.killed", words, end, {"by": "unknown", "worker": True, "first": False})
+
+
+def told(ends: list[End], evidence: Evidence) -> Iterable[Fact]:
+    """Crashes in a process's own words, where nothing tells how any rank ended."""
+    found = [e for e in evidence.of("process.aborted") if FAULT.search(str(e.data.get("text")))]
+    if not ends and found and not ended_well(evidence):
+        for rank in {e.rank: e for e in found}:
+            mine = [e for e in found if e.rank == rank]
+            who = "a rank" if rank is None else named([rank])
+            yield Fact(
+                kind="process.crashed",
+                text=f"{who} crashed: {mine[0].data.get('text')}",
+                ranks=[] if rank is None else [rank],
+                data={"first": True, "in_collective": False, "exit_code": None},
+                since=min((e.time for e in mine if e.time is not None), default=None),
+                events=mine[:4],
+                inferred=True,
+            )
 
 
 def fact(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from diagnose.endings import ended
+from diagnose.endings import alone, ended
 from diagnose.model import Event, Evidence, Fact, FactKind, named
-from diagnose.raisings import is_end, kinds, parted
+from diagnose.raisings import is_end, kinds, nameless, parted
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
 KINDS = {
@@ -15,19 +15,24 @@ KINDS = {
     "collective.timed_out": FactKind("a rank reports that its collective timed out", NEEDS),
     "peer.connection_lost": FactKind("a rank reports that a peer's connection is gone", NEEDS),
     "collective.refused": FactKind("a rank reports that the ranks' calls differ", NEEDS),
+    "nccl.failed": FactKind("a rank reports that NCCL failed, without saying of what", NEEDS),
 }
 KIND_OF_LINE = {
     "gloo.timed_out": "collective.timed_out",
     "nccl.watchdog_timed_out": "collective.timed_out",
+    "deepep.timed_out": "collective.timed_out",
     "gloo.connection_closed": "peer.connection_lost",
     "gloo.connection_reset": "peer.connection_lost",
+    "nccl.connection_lost": "peer.connection_lost",
 }
 ASKED = (1, 2, 15)  # signals that ask a process to end
+LOGS = {"rank_log", "launcher_log"}  # where an exception's last line may stand alone
 LATER_S = 5.0  # what a rank raises this long after another had failed follows from that
 WORDS = {
     "collective.timed_out": "reports that its collective timed out",
     "peer.connection_lost": "reports a lost connection to a peer",
     "collective.refused": "reports that the ranks' calls differ",
+    "nccl.failed": "reports that NCCL failed",
 }
 
 
@@ -42,6 +47,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     for event in evidence.of(*KIND_OF_LINE):
         if event.rank is not None:
             best.setdefault((KIND_OF_LINE[event.kind], event.rank), []).append(event)
+    yield from unnamed(best, evidence)
     begun = failures(best, evidence)
     for (kind, rank), found in sorted(best.items()):
         found.sort(key=lambda e: (not is_end(e), not e.data.get("frames"), e.time is None, e.time or 0.0))
@@ -50,6 +56,22 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             time for other, time in begun if other != rank and since is not None and time < since - LATER_S
         ]
         yield statement(kind, rank, found, since, not before)
+
+
+def unnamed(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> Iterable[Fact]:
+    """What somebody raised or reports, where no log tells who; a rank that raised for itself comes first."""
+    found: dict[str, list[Event]] = {}
+    for kind, event in (pair for chain in nameless(evidence) for pair in kinds(chain)):
+        found.setdefault(kind, []).append(event)
+    for event in evidence.of(*KIND_OF_LINE):
+        if event.rank is None:
+            found.setdefault(KIND_OF_LINE[event.kind], []).append(event)
+    for kind, events in sorted(found.items()):
+        if not any(one == kind for one, _ in best):
+            events.sort(key=lambda e: not e.data.get("frames"))
+            since = min((e.time for e in events if e.time is not None), default=None)
+            owner = alone(evidence) if kind == "exception.raised" else None
+            yield statement(kind, owner, events, since, True)
 
 
 def failures(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> list[tuple[int, float]]:
@@ -63,20 +85,23 @@ def failures(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> li
     return [(rank, time) for rank, time in [*raised, *ends] if time is not None]
 
 
-def statement(kind: str, rank: int, found: list[Event], since: float | None, is_first: bool) -> Fact:
+def statement(kind: str, rank: int | None, found: list[Event], since: float | None, is_first: bool) -> Fact:
     """One statement on all that a rank said of this kind, the best of it first."""
     first = found[0]
     frames = first.data.get("frames")
     frame = str(frames[-1]) if isinstance(frames, list) and frames else ""
     name, message = str(first.data.get("type", "")), str(first.data.get("message", "")).split("\n")[0][:200]
-    text = f"{named([rank])} {WORDS[kind]}" if kind in WORDS else f"{named([rank])} raised {name}: {message}"
+    who = "a rank" if rank is None else named([rank])
+    text = f"{who} {WORDS[kind]}" if kind in WORDS else f"{who} raised {name}: {message}"
     if frame and kind not in WORDS:
         text += f" ({frame})"
     return Fact(
         kind=kind,
         text=text,
-        ranks=[rank],
+        ranks=[] if rank is None else [rank],
         data={"type": name, "message": message, "frame": frame, "first": is_first},
         since=since,
         events=found[:4],
+        inferred=kind == "exception.raised"
+        and all(e.source in LOGS and not e.data.get("frames") for e in found),
     )

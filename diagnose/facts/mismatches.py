@@ -14,6 +14,7 @@ from diagnose.looks import Look, decisive, left, looks, steps_made
 from diagnose.losses import AFTER, ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
+from diagnose.raisings import OLD_CHECK
 from diagnose.waitgraph import stuck
 from diagnose.waiting import Member, Waiting, ranks
 
@@ -33,7 +34,9 @@ BACK = 256  # how many earlier collectives tell what usually follows what
 def derive(evidence: Evidence) -> Iterable[Fact]:
     well = ended_well(evidence)
     told = by_text(*fingerprints.calls(evidence), well)  # with DETAIL the recorder is full of its checks
-    yield from told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
+    told = told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
+    told = told or list(shifted(evidence, well)) or list(sized(evidence, well))
+    yield from told or desynced(evidence, well)
 
 
 def by_text(
@@ -57,6 +60,73 @@ def by_text(
             events=events,
         )
     ]
+
+
+def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
+    """Ranks that gave up one call under different numbers: one side made another before it.
+
+    Where the calls differ, too, who is at the lower number may only be behind.
+    """
+    _, told = watchdogs.parted(evidence)
+    votes = Counter(report.seq for report in told.values())
+    if len({report.call for report in told.values()}) != 1:
+        return
+    usual, most = votes.most_common(1)[0]
+    majority = 2 * most > len(told)
+    sides = (f"{named([r for r, o in told.items() if o.seq == seq])} at #{seq}" for seq in sorted(votes))
+    yield Fact(
+        kind="collective.skipped",
+        text=f"the ranks wait in one call under different numbers: {', '.join(sides)}",
+        ranks=sorted(rank for rank, report in told.items() if report.seq != usual or not majority),
+        data={"aspect": "op", "majority": majority, "resolved": resolved},
+        since=min((r.event.time for r in told.values() if r.event.time is not None), default=None),
+        events=[report.event for report in told.values()],
+        inferred=True,
+    )
+
+
+def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
+    """A message that was larger than the room for it, and nothing that tells what the ranks called."""
+    found = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
+    told = [e for e in evidence.of("exception.raised") if OLD_CHECK.search(str(e.data.get("message")))]
+    is_op = any("operation types" in str(e.data.get("message")) for e in told)
+    found += told
+    if found and decisive(evidence) is None:
+        text = "what the ranks called differs, says DETAIL's check"
+        larger = "a message was larger than the room for it: sizes or dtypes differ between ranks"
+        yield Fact(
+            kind="collective.mismatched",
+            text=text if told else larger,
+            data={"aspect": "op" if is_op else "size", "majority": False, "resolved": resolved},
+            since=min((e.time for e in found if e.time is not None), default=None),
+            events=found[:4],
+            inferred=True,
+        )
+
+
+def desynced(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
+    """Ranks that are alive and did not join what the others wait in, as torch's own report has it.
+
+    It knows the ranks in the group, and calls late whom an extra call of another left behind.
+    """
+    lagging = {
+        rank: event
+        for event in evidence.of("nccl.desync_told")
+        if "finished" in event.data and isinstance(ranks := event.data.get("ranks"), list)
+        for rank in ranks
+    }
+    failed = {e.rank for e in evidence.of("exception.raised", "rank.died", "launcher.failure_listed")}
+    alive = sorted(rank for rank in lagging if rank not in failed)
+    if alive:
+        yield Fact(
+            kind="collective.skipped",
+            text=f"{named(alive)} finished one collective fewer than the others, says the desync report",
+            ranks=alive,
+            data={"aspect": "op", "majority": False, "resolved": resolved},
+            since=min((e.time for e in lagging.values() if e.time is not None), default=None),
+            events=list({id(e): e for e in lagging.values()}.values()),
+            inferred=True,
+        )
 
 
 def recorded(evidence: Evidence) -> Iterable[Fact]:

@@ -1,21 +1,34 @@
 """Connections between ranks on which nothing is acknowledged any more: a link or a host went away.
 
+Seen by the agent, or told by NCCL: an adapter that gave a transfer up, a port that went down, sockets that
+both ends saw reset although no process had failed.
+
 A rank that is stuck, stopped or slow still acknowledges what reaches its host. Data that are sent again and
 again, at both scans of a look, reach nobody.
 """
 
 from collections.abc import Iterable
 
+from diagnose import nccl
+from diagnose.endings import ended
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, Record
+from diagnose.raisings import kinds, parted
 
 KINDS = {
     "network.unanswered": FactKind(
         "what ranks send to another host is not acknowledged; data: attempts (sends again and probes of the "
         "worst connection), no_route (a host has lost its way to a peer), peers, resolved",
-        ("agent",),
+        ("agent", "nccl_log"),
     ),
 }
+
+
+UNANSWERED = {12, 13}  # IBV_WC_RETRY_EXC_ERR, IBV_WC_RNR_RETRY_EXC_ERR
+WITNESSES = {"rank_log", "launcher_log", "agent"}  # who would have told of a process that failed
+GAVE_UP = 7  # how often an adapter tries by default before it says so
+KILLED = {4, 7, 8, 9, 11}  # SIGABRT is what the watchdog of a waiting rank ends in
+KILLED_SHELL = 137
 
 
 class Dead(Record, frozen=True):
@@ -30,6 +43,7 @@ class Dead(Record, frozen=True):
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
+    yield from given_up(evidence)
     look = decisive(evidence)
     dead = unanswered(look, evidence) if look else []
     if look is None or not dead:
@@ -49,6 +63,52 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         since=silence(evidence),
         events=[*lost.values(), *events][:4],
     )
+
+
+def given_up(evidence: Evidence) -> Iterable[Fact]:
+    """What NCCL says of it. A peer whose process failed looks the same from here."""
+    if is_failed(evidence):
+        return
+    heard = nccl.sayings(evidence, "nccl.completion_failed", "nccl.port_failed", "nccl.connection_lost")
+    told = [(event, kind, data) for event, kind, data in heard]
+    lost = [
+        e for e, kind, data in told if kind == "nccl.completion_failed" and data.get("status") in UNANSWERED
+    ]
+    down = [e for e, kind, _ in told if kind == "nccl.port_failed"]
+    cut = [
+        e for e, kind, data in told if kind == "nccl.connection_lost" and "reset" in str(data.get("reason"))
+    ]
+    if len({e.data.get("host") for e in cut} - {None}) < 2:
+        cut = []  # one end alone: the other one closed it
+    if not (down or lost or cut):
+        return
+    hosts = sorted({host for e in down or lost or cut if isinstance(host := e.data.get("host"), str)})
+    words = (
+        f"an adapter of {' and '.join(hosts) or 'a host'} reports that its port went down"
+        if down
+        else f"an adapter of {', '.join(hosts[:3]) or 'a host'} got no answer over the fabric and gave up"
+        if lost
+        else f"{', '.join(hosts[:3])} each saw their connection reset, and no process had failed"
+    )
+    yield Fact(
+        kind="network.unanswered",
+        text=words,
+        nodes=hosts if down else [],
+        data={"attempts": GAVE_UP, "no_route": bool(down), "peers": [], "resolved": False},
+        since=min((e.time for e in [*down, *lost, *cut] if e.time is not None), default=None),
+        events=[*down, *lost, *cut][:4],
+        inferred=not down,
+        open=not down and not evidence.read & WITNESSES,
+    )
+
+
+def is_failed(evidence: Evidence) -> bool:
+    """Whether a rank failed for a reason of its own."""
+    uncaught, _ = parted(evidence)
+    raised = any(
+        kind == "exception.raised" for mine in uncaught.values() for c in mine for kind, _ in kinds(c)
+    )
+    return raised or any(end.sig in KILLED or end.code == KILLED_SHELL for end in ended(evidence).values())
 
 
 def silence(evidence: Evidence) -> float | None:

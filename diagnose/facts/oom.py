@@ -1,53 +1,110 @@
 """Ranks that the kernel killed for memory. Exit code 137 proves nothing; the kernel's own word does.
 
 Two witnesses: the kernel's log names the process, and the `oom_kill` count of the rank's memory cgroup rises.
-A scheduler passes its word on.
+A scheduler or a platform passes its word on, and may not say of whom.
 The log's pids are the host's. In a container they differ from ours: then time and number have to do.
 """
 
+import re
 import signal
 from collections.abc import Iterable, Sequence
 
-from diagnose.endings import End, ended, number, workers_killed
+from diagnose.endings import WORKER, End, ended, number, workers_killed
+from diagnose.leaving import closings
+from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 
-NEEDS = ("cgroup", "kernel_log")
+NEEDS = ("cgroup", "kernel_log", "platform_log")
 KINDS = {
     "process.oom_killed": FactKind(
-        "the kernel killed the rank for memory; data: by (kernel_log, cgroup), limited (cgroup, host)",
+        "the kernel killed the rank for memory; data: by (kernel_log, cgroup, platform_log), "
+        "limited (cgroup, host)",
         NEEDS,
     )
 }
 NEAR_S = 5.0  # the kernel's word and the death; its clock and ours are of one machine
 WORKER_S = 15.0  # a loader notices the death of a worker this late
+OURS = re.compile(r"^(?:python|pt_|ray::|torchrun|accelerate|deepspeed|vllm|sglang|VLLM|.{0,20}train)")
 REUSE_S = 600.0  # a pid names the same process for this long, where only one of the two has a time zone
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
+    closed = closings(evidence)
     ends = [*ended(evidence).values(), *workers_killed(evidence)]
-    killed = [end for end in ends if end.sig in (signal.SIGKILL, None) and not end.code]
+    killed = [end for end in ends if end.sig in (signal.SIGKILL, None) and not end.code and not end.by_us]
     ours = {end.pid for end in ends} | {e.data.get("pid") for e in evidence.of("rank.claimed", "rank.found")}
     reports = list(evidence.of("kernel.oom_killed"))
     strange = [report for report in reports if report.data.get("pid") not in ours]
-    scheduled = list(evidence.of("scheduler.oom_told"))
-    if sum(number(e.data.get("num_kills")) or 0 for e in scheduled) < sum(
-        end.sig is not None for end in killed
-    ):
-        scheduled = []  # whom of them it means, it does not say
+    scheduled = passed_on(killed, evidence)
+    found: list[Fact] = []
     for end in killed:
         named_it = [r for r in reports if end.pid is not None and r.data.get("pid") == end.pid]
         told = [r for r in named_it if near(r, end, REUSE_S)] or alone(end, killed, strange)
-        counted = risen(end, killed, evidence)
+        counted = risen(end, killed, evidence) if end.rank not in closed else []
         if told:
             where = str(told[0].data.get("limited", "cgroup"))
             text = f"the kernel says that it killed {named([end.rank])} for memory, {WORDS[where]}"
-            yield statement(end, told[:1], text + room(told[0]))
-        if not told and not counted and scheduled and end.sig:
+            found.append(statement(end, told[:1], text + room(told[0])))
+        if not told and not counted and scheduled and end.sig and end.rank not in closed:
             text = f"the scheduler says that the kernel killed for memory; SIGKILL ended {named([end.rank])}"
-            yield statement(end, scheduled, text)
+            found.append(statement(end, scheduled, text))
         if counted:
             text = f"oom_kill of the memory cgroup of {named([end.rank])} rose at its death"
-            yield statement(end, counted[::-1], f"{text} to {count(counted[1])}{room(counted[1])}")
+            found.append(statement(end, counted[::-1], f"{text} to {count(counted[1])}{room(counted[1])}"))
+    yield from found
+    if not found and not ended_well(evidence) and not any(evidence.of("rank.died")):
+        yield from of_nobody(reports, ends, [end for end in killed if end.rank not in closed], evidence)
+
+
+def passed_on(killed: Sequence[End], evidence: Evidence) -> list[Event]:
+    """A platform's word, unless it counts fewer kills than there were: of whom, it does not say."""
+    platform = list(evidence.of("platform.oom_told"))
+    scheduled = [e for e in evidence.of("scheduler.oom_told") if e.data.get("num_kills") is not None]
+    num_kills = sum(number(e.data.get("num_kills")) or 0 for e in scheduled)
+    return platform or (scheduled if num_kills >= sum(end.sig is not None for end in killed) else [])
+
+
+def of_nobody(
+    reports: Sequence[Event], ends: Sequence[End], killed: Sequence[End], evidence: Evidence
+) -> Iterable[Fact]:
+    """Kills of which nothing says whose process it was; those of a bystander are none of ours."""
+    workers = {
+        int(found[1])
+        for e in evidence.of("exception.raised")
+        if (found := WORKER.search(str(e.data.get("message", ""))))
+    }
+    sure = [r for r in reports if r.data.get("pid") in workers]
+    likely = [r for r in reports if OURS.match(str(r.data.get("comm")))]
+    ended_by_it = [end for end in killed if end.sig]
+    if sure or (likely and (ended_by_it or not ends)):
+        told = sure or likely
+        pids = {report.data.get("pid") for report in told}
+        ranks = (
+            sorted({end.rank for end in ended_by_it}) if not sure and len(pids) >= len(ended_by_it) else []
+        )
+        yield rankless(f"the kernel killed {told[0].data.get('comm')} for memory{room(told[0])}", told, ranks)
+    tasks = [e for e in evidence.of("scheduler.oom_told") if number(e.data.get("task")) is not None]
+    if tasks and not any(
+        evidence.of("launcher.rank_failed", "launcher.closing_sent", "launcher.interrupted")
+    ):
+        names = sorted({number(e.data.get("task")) or 0 for e in tasks})  # one task a rank
+        yield rankless("the scheduler says that the kernel killed a task for memory", tasks, names)
+    elif told := [*evidence.of("platform.oom_told"), *evidence.of("scheduler.oom_told")]:
+        yield rankless("the platform says that the kernel killed for memory", told, [])
+
+
+def rankless(text: str, events: list[Event], ranks: list[int]) -> Fact:
+    data: dict[str, object] = {"by": events[0].source, "limited": events[0].data.get("limited", "cgroup")}
+    since = min((e.time for e in events if e.time is not None), default=None)
+    return Fact(
+        kind="process.oom_killed",
+        text=text,
+        ranks=ranks,
+        data=data,
+        since=since,
+        events=events[:3],
+        inferred=bool(ranks) and events[0].source == "kernel_log",
+    )
 
 
 def statement(end: End, events: list[Event], text: str) -> Fact:

@@ -21,9 +21,9 @@ KINDS = {
         "no step, collective or phase for longer than allowed; data: resolved", ("agent",)
     ),
     "job.slowed": FactKind(
-        "it was slow and moved all along; data: how (resumed, compiling, working, busy, advanced), "
+        "it was slow and moved all along; data: how (resumed, compiling, working, busy, advanced, told), "
         "moving_share (CPU of the idlest rank; 1 = it went on)",
-        ("agent", "flight_recorder"),
+        ("agent", "flight_recorder", "launcher_log", "rank_log"),
     ),
     "rank.unseen": FactKind(
         "ranks of the world size that left no sign of themselves", ("rank_hook", "agent")
@@ -31,6 +31,27 @@ KINDS = {
 }
 SOON_S = 60.0  # between two dumps of a job that was looked at once
 FAILED = ("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", "rank.died")
+# Lines of a job that goes on, whatever it waits for.
+QUIET = {
+    "log.read",
+    "compile.told",
+    "compile.noted",
+    "phase.bar_told",
+    "nccl.version_told",
+    "nccl.comm_inited",
+}
+QUIET |= {"nccl.network_chosen", "nccl.proxy_named", "engine.waited"}
+FEW = 2  # waits of an engine since its last sign of work
+# What others say of ends of which no agent tells.
+ENDS = ("launcher.rank_failed", "kernel.oom_killed", "platform.oom_told", "scheduler.oom_told")
+
+STUCK = ("nccl.heartbeat_lost",)
+BROKEN = (
+    "cuda.out_of_memory",
+    "cuda.access_refused",
+    "cuda.assert_failed",
+    "version.refused",
+)  # what ends it
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -62,6 +83,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             yield from slowed(last, resolved, evidence)
     if not called:
         yield from advanced(evidence)
+        if ended is None:
+            yield from told_at_work(evidence)
     yield from unseen(evidence, bool(called))
     seen, silent_s = visited(evidence)
     yield Fact(
@@ -95,9 +118,15 @@ def visited(evidence: Evidence) -> tuple[str, float | None]:
 
 def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) -> str:
     """will_not_start | crash | hang | slow | none | unknown."""
-    errors = [e for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out")]
+    errors = [
+        e
+        for e in evidence.of("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", *STUCK, *BROKEN)
+    ]
     timeouts = [
-        e for e in errors if e.kind != "exception.raised" or TIMED_OUT.search(str(e.data.get("message")))
+        e
+        for e in errors
+        if e.kind not in BROKEN
+        and (e.kind != "exception.raised" or TIMED_OUT.search(str(e.data.get("message"))))
     ]
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
     if ended is not None and ended.data.get("exit_code") == 0 and not deaths:
@@ -114,7 +143,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
         return "hang"
     if stalled:
         return "hang" if first is None or (first > stall_time(evidence)) else "crash"
-    if errors or deaths or ended is not None:
+    if errors or deaths or ended is not None or any(evidence.of("process.aborted", *ENDS)):
         return "crash"
     return "slow" if ever else "unknown"
 
@@ -197,6 +226,25 @@ def advanced(evidence: Evidence) -> Iterable[Fact]:
         yield slow(read[min(read)], "advanced", text, 1.0)
 
 
+def told_at_work(evidence: Evidence) -> Iterable[Fact]:
+    """Logs that tell of long work and of nothing that failed, not even of a wait that ended in vain."""
+    told = list(evidence.of("compile.told", "compile.noted", "phase.bar_told"))
+    quiet = [e for e in evidence.events if e.kind not in QUIET]
+    waits = [e for e in evidence.of("engine.waited") if told and is_below(e, told[-1])]
+    if told and not quiet and len(waits) <= FEW:
+        last = told[-1]
+        what = last.data.get("text") or last.data.get("what")
+        data: dict[str, object] = {"how": "told", "moving_share": 1.0}
+        text = f"nothing failed, and it was at work: {str(what)[:100]}"
+        yield Fact(kind="job.slowed", text=text, data=data, since=last.time, events=[last], inferred=True)
+
+
+def is_below(event: Event, other: Event) -> bool:
+    """Whether a line stands below another one in the same file."""
+    (file, _, at), (of, _, line) = event.where.rpartition(":"), other.where.rpartition(":")
+    return file == of and at.isdecimal() and line.isdecimal() and int(at) > int(line)
+
+
 def all_compile(evidence: Evidence) -> bool:
     """Whether every rank compiled at the look, and was at it: the CPU is that of its compilers."""
     look = decisive(evidence)
@@ -231,6 +279,10 @@ def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
         words += f", and {counted[1]} of {counted[2]} came to the rendezvous"
     else:  # of foreign evidence only a part may be at hand
         fits = bool({"rank_hook", "agent"} & evidence.read)
+    is_foreign = not {"rank_hook", "agent"} & evidence.read
+    unreached = any(kind == "store.unreachable" for _, kind, _ in told)
+    if not fits and is_foreign and not unreached:
+        yield from nobody_tells(told, counted)
     if lost and fits:
         claims = list(evidence.of("rank.claimed", "rank.found"))[:1]
         yield Fact(
@@ -240,6 +292,26 @@ def unseen(evidence: Evidence, stalled: bool) -> Iterable[Fact]:
             data={"counted": counted is not None},
             events=[*([counted[0]] if counted else []), *claims],
         )
+
+
+def nobody_tells(
+    told: list[tuple[Event, str, dict[str, object]]], counted: tuple[Event, int, int] | None
+) -> Iterable[Fact]:
+    """That some did not come, where nothing tells who: by a store's count, or by a launcher's rendezvous."""
+    waited = [event for event, kind, data in told if kind == "store.clients_missing" and "joined" not in data]
+    if counted and counted[1] < counted[2]:
+        text, events = f"{counted[1]} of {counted[2]} ranks came to the rendezvous", [counted[0]]
+    elif waited and not counted:
+        text, events = "not all nodes came to the launcher's rendezvous", waited[:4]
+    else:
+        return
+    yield Fact(
+        kind="rank.unseen",
+        text=f"{text}; who did not, nobody tells",
+        data={"counted": counted is not None},
+        events=events,
+        inferred=True,
+    )
 
 
 def is_joining(evidence: Evidence, stalled: bool) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.raisings import kind_of
 from diagnose.rendezvous import INIT, Init, came_together, inits, sayings
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
@@ -26,7 +27,7 @@ KINDS = {
     ),
 }
 LATER = ("gloo.timed_out", "nccl.watchdog_timed_out", "flight.group_read")
-NO_WAY = ("refused", "No route", "unreachable", "abort", "same subnet")
+NO_WAY = ("refused", "No route", "unreachable", "abort", "same subnet", "Connection timed out")
 WAITED = {"store.clients_missing", "store.key_missing", "gloo.connect_failed"}
 Saying = tuple[Event, dict[str, object]]
 
@@ -36,7 +37,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     works, past = trained(evidence), is_past(evidence)
     for event, kind, data in sayings(evidence):
         is_fatal = event.source in {"rank_hook", "elastic_error"}  # who tell of what nobody caught
-        over = past if event.kind != "exception.raised" else works and not is_fatal
+        is_later = kind.startswith("nccl.")  # communicators are made at the first call, not when ranks meet
+        over = past and not is_later if event.kind != "exception.raised" else works and not is_fatal
+        over = over or (is_later and works)
         if not over:  # else it is of a try that was made again
             found.setdefault(kind, []).append((event, data))
     yield from waited([each for kind in sorted(WAITED) for each in found.get(kind, [])])
@@ -45,7 +48,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     if serves(evidence):
         yield from unreached(found.get("store.unreachable", []), began(evidence))
     yield from unconnected(found, evidence)
+    yield from untold(found.get("rendezvous.variable_missing", []))
     yield from overfull(found.get("store.clients_missing", []))
+    yield from miscounted(found.get("nccl.ranks_differ", []))
     if not works:
         tried = inits(evidence)
         yield from apart(tried, evidence)
@@ -152,8 +157,11 @@ def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[
         for event, data in [*found.get("gloo.connect_failed", []), *found.get("nccl.connect_failed", [])]
         if any(word in str(data.get("reason")) for word in NO_WAY)
     ]
+    if not {"rank_hook", "agent"} & evidence.read:  # a run of ours tells who was gone before
+        refused += [(e, data) for e, data in found.get("gloo.connect_failed", []) if (e, data) not in refused]
     words = {event.where for told in found.values() for event, _ in told}
-    others = [e for e in evidence.of("exception.raised") if e.where not in words]
+    told_of = [e for e in evidence.of("exception.raised") if e.where not in words]
+    others = [e for e in told_of if kind_of(e) == "exception.raised"]
     others += [e for e in evidence.of("rank.died") if e.data.get("signal")]
     for told, how in ((missing, "no_interface"), ([] if others else refused, "peer_refused")):
         if told:
@@ -172,6 +180,17 @@ def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[
             )
 
 
+def untold(found: list[Saying]) -> Iterable[Fact]:
+    if found:
+        yield Fact(
+            kind="rendezvous.told_differently",
+            text=f"{reporters(found)} was not told where to meet: {found[0][1].get('name')} is not set",
+            data={"how": "unset"},
+            since=first(found),
+            events=[event for event, _ in found][:4],
+        )
+
+
 def overfull(found: list[Saying]) -> Iterable[Fact]:
     for event, data in found:
         joined, expected = data.get("joined"), data.get("expected")
@@ -184,6 +203,17 @@ def overfull(found: list[Saying]) -> Iterable[Fact]:
                 events=[event],
             )
             return
+
+
+def miscounted(found: list[Saying]) -> Iterable[Fact]:
+    if found:
+        yield Fact(
+            kind="rendezvous.told_differently",
+            text=f"{reporters(found)} found ranks that were told different things: {found[0][1].get('text')}",
+            data={"how": "nccl"},
+            since=first(found),
+            events=[event for event, _ in found][:4],
+        )
 
 
 def told_differently(tried: list[Init]) -> Iterable[Fact]:

@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from diagnose import nccl
 from diagnose.endings import ended, number
+from diagnose.leaving import closings
+from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import kinds, parted
 
-NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
+NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log", "platform_log", "nccl_log")
 KINDS = {
     "resource.exhausted": FactKind(
         "a rank failed: there was no more; data: kind (disk, shm, fds, memlock, memory), path, free, cached",
@@ -49,7 +52,9 @@ WRITE_FAILED = re.compile(
     r"inline_container\.cc|PytorchStreamWriter failed|basic_ios::clear|iostream error"
     r"|[Ww]rite failed|[Ss]hort write"
 )
-SIGBUS = 7
+SIGBUS, SIGKILL = 7, 9
+FULL_PERCENT = 90.0  # of the host's memory
+MUCH_BYTES = 16 << 30  # what a rank may well hold without harm
 NEAR_S = 30.0  # a look at the disks and the failure
 WORDS = {
     "disk": "found no space left on a disk",
@@ -85,6 +90,7 @@ PATH = re.compile(r"['\"](/[^'\"\n]{1,500})['\"]|(?:\s|^)(/[^\s:'\"]{1,500})(?=:
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     caches = [str(e.data[key]) for e in evidence.of("phase.started") for key in CACHE_KEYS if e.data.get(key)]
+    of_ranks: set[str] = set()
     for rank, events in sorted(failures(evidence).items()):
         told: dict[str, Fact] = {}
         for event in sorted(events, key=lambda e: e.time is None):
@@ -93,6 +99,70 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         yield from (counted(found, rank, evidence) for found in told.values())
         if not told:
             yield from witnessed(rank, events[0], evidence)
+        of_ranks |= {str(found.data.get("kind")) for found in told.values()}
+    yield from nobodys(evidence, of_ranks, caches)
+    yield from outgrown(evidence)
+    yield from refused(evidence)
+
+
+OF_NCCL = {"nccl.shm_refused": "shm", "nccl.memlock_refused": "memlock"}
+
+
+def refused(evidence: Evidence) -> Iterator[Fact]:
+    """What NCCL was refused: it says so itself, also where nobody tells how the rank ended."""
+    for event, name, said in nccl.sayings(evidence, *OF_NCCL):
+        kind, host = OF_NCCL[name], event.data.get("host")
+        who = named([event.rank]) if event.rank is not None else f"NCCL on {host or 'some rank'}"
+        yield Fact(
+            kind="resource.exhausted",
+            text=f"{who} {WORDS[kind]}: {said.get('text')}",
+            ranks=[] if event.rank is None else [event.rank],
+            nodes=[host] if isinstance(host, str) else [],
+            data={"kind": kind, "path": "", "free": 0, "cached": False},
+            since=event.time,
+            events=[event],
+        )
+
+
+def nobodys(evidence: Evidence, of_ranks: set[str], caches: list[str]) -> Iterator[Fact]:
+    """What logs tell of ranks that they do not name; what was no exception may have been survived."""
+    if ended_well(evidence):
+        return
+    told: dict[str, Fact] = {}
+    of_nccl = {event.where for event, _, _ in nccl.sayings(evidence, *OF_NCCL)}  # it tells of what
+    words = evidence.of("exception.raised", "resource.refused")
+    for event in (e for e in words if e.rank is None and e.where not in of_nccl):
+        for found in facts(-1, event, caches):
+            if found.kind == "resource.exhausted" and found.data["kind"] not in of_ranks:
+                text = found.text.replace(named([-1]), "a rank")
+                sure = event.kind == "exception.raised"
+                told.setdefault(
+                    str(found.data["kind"]),
+                    msgspec.structs.replace(found, ranks=[], text=text, inferred=not sure),
+                )
+    yield from told.values()
+    for event in list(evidence.of("memory.guard_killed"))[:1]:
+        text = f"{event.data.get('by')} ended a process for memory: {event.data.get('text')}"
+        memory: dict[str, object] = {"kind": "memory", "path": "", "free": 0, "cached": False}
+        yield Fact(kind="resource.exhausted", text=text, data=memory, since=event.time, events=[event])
+
+
+def outgrown(evidence: Evidence) -> Iterator[Fact]:
+    """Memory that a program's own figures show at its end, where SIGKILL ended ranks and nobody says why."""
+    closed = closings(evidence)
+    killed = sorted(e.rank for e in ended(evidence).values() if e.sig == SIGKILL and e.rank not in closed)
+    told = list(evidence.of("memory.reported"))
+    shares = [share for e in told if (share := e.data.get("percent")) is not None]
+    used = [n for e in told if isinstance(n := e.data.get("used"), int)]
+    is_full = bool(shares) and isinstance(shares[-1], int | float) and shares[-1] >= FULL_PERCENT
+    rises = len(used) >= 3 and used == sorted(used) and used[0] < used[-1] and used[-1] >= MUCH_BYTES
+    if killed and (is_full or rises):
+        figure = f"{shares[-1]} % of it" if is_full else f"{used[-1] / 2**30:.1f} GiB, more each time"
+        text = f"host memory was used up to {figure} when SIGKILL ended {named(killed)}"
+        data: dict[str, object] = {"kind": "memory", "path": "", "free": None, "cached": False}
+        yield Fact(
+            kind="resource.exhausted", text=text, ranks=killed, data=data, events=told[-2:], inferred=True
+        )
 
 
 def counted(fact: Fact, rank: int, evidence: Evidence) -> Fact:

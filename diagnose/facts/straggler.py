@@ -1,6 +1,7 @@
 """A straggler: the one rank that is late at the collectives, time after time.
 
-Source: flight recorder dumps, taken while the job ran well. Between two collectives of a group each rank does
+Sources: what the ranks log of their own steps, what a detector reports, and
+flight recorder dumps, taken while the job ran well. Between two collectives of a group each rank does
 its own work; the rank whose work takes longest makes the others wait. Times are each rank's clock: the work
 is measured from the moment the last member arrived at the collective before.
 """
@@ -18,11 +19,14 @@ KINDS = {
     "rank.straggled": FactKind(
         "one rank makes the others wait; data: late_s (mean), share (of the waits it caused), "
         "fraction (of the wall time), spread (share of ten windows in which it was late), num_waits",
-        ("flight_recorder",),
+        ("flight_recorder", "rank_log", "launcher_log"),
     ),
 }
 WARM_UP = 5  # collectives at the start that are not counted: step 0 is contaminated
 NOTABLE_S = 0.005  # shorter waits are the scheduler's
+ALIKE = 0.85  # the score of ranks that differ by chance alone is above
+FEWEST = 3  # steps that are told
+OF_A_REPORT = 100  # steps that a detector's report is made of, at least
 Arrivals = dict[int, dict[int, float]]  # collective -> rank -> time
 
 
@@ -44,8 +48,67 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     odd = unequal(newest, evidence)
     found = (late(g, list(mine.values())) for g, mine in sorted(newest.items()) if g not in odd)
     facts = [fact for fact in found if fact is not None]
+    if not facts and not well:
+        yield from list(by_own_times(evidence)) or by_score(evidence)
     if facts:
         yield max(facts, key=lambda f: float(str(f.data["fraction"])))
+
+
+def by_own_times(evidence: Evidence) -> Iterable[Fact]:
+    """What the ranks say of their steps: one whose work takes longest while the others wait, in each step."""
+    steps: dict[int, dict[int, Event]] = {}
+    for event in evidence.of("step.timed"):
+        rank, step = of(event), event.data.get("step")
+        if rank is not None and isinstance(step, int):
+            steps.setdefault(step, {})[rank] = event
+    whole = [told for told in steps.values() if len(told) > 1 and len(told) == max(map(len, steps.values()))]
+    worst = [most(told, "work_s") for told in whole]
+    if len(worst) < FEWEST:
+        return
+    slow = statistics.mode(worst)
+    theirs = [[seconds(e, "work_s") for r, e in told.items() if r != slow] for told in whole]
+    pairs = [(seconds(told[slow], "work_s"), max(other)) for told, other in zip(whole, theirs, strict=True)]
+    late = statistics.fmean(own - other for own, other in pairs)
+    total = statistics.fmean(sum(seconds(told[slow], key) for key in ("work_s", "wait_s")) for told in whole)
+    waits_least = all(most(told, "wait_s", -1.0) == slow for told in whole)
+    if waits_least:
+        share, num = worst.count(slow) / len(worst), max(steps) - min(steps) + 1  # logged now and then
+        yield told_slow(slow, late, share, late / (total or 1.0), num, [told[slow] for told in whole])
+
+
+def most(told: dict[int, Event], key: str, sign: float = 1.0) -> int:
+    """The rank with the largest value of one step; with `sign` -1 the smallest."""
+    return max(told, key=lambda rank: sign * seconds(told[rank], key))
+
+
+def by_score(evidence: Evidence) -> Iterable[Fact]:
+    """What a detector in the job reports: its score is of many steps, 1 is as fast as the fastest."""
+    scores = {rank: e for e in evidence.of("rank.scored") if (rank := of(e)) is not None}
+    lowest = sorted(scores, key=lambda rank: seconds(scores[rank], "score"))
+    if len(lowest) > 2 and seconds(scores[lowest[1]], "score") >= ALIKE > seconds(scores[lowest[0]], "score"):
+        rest = 1.0 - seconds(scores[lowest[0]], "score")
+        yield told_slow(lowest[0], rest, 1.0, rest, OF_A_REPORT, [scores[lowest[0]]])
+
+
+def told_slow(rank: int, late: float, share: float, fraction: float, num: int, events: list[Event]) -> Fact:
+    return Fact(
+        kind="rank.straggled",
+        text=f"{named([rank])} takes longest by its own times, {fraction:.0%} of a step more than the next",
+        ranks=[rank],
+        data={"late_s": late, "share": share, "fraction": fraction, "spread": share, "num_waits": num},
+        events=events[:4],
+        inferred=True,
+    )
+
+
+def of(event: Event) -> int | None:
+    told = event.data.get("of")
+    return told if isinstance(told, int) else event.rank
+
+
+def seconds(event: Event, key: str) -> float:
+    value = event.data.get(key)
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def unequal(newest: dict[str, dict[int, Event]], evidence: Evidence) -> set[str]:

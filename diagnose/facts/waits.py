@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
+from diagnose import watchdogs
 from diagnose.activity import of_rank
 from diagnose.certificate import Link
 from diagnose.certifying import Certifier
@@ -43,7 +44,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     facts = list(of_look(look, waits, evidence)) if look else []
     yield from facts
     if not any(fact.kind == "collective.awaited" for fact in facts):
-        yield from list(by_text(evidence)) or (by_ras(evidence) if not facts else ())
+        told = list(by_text(evidence)) or (list(by_ras(evidence)) if not facts else [])
+        yield from told or ([] if look else by_counters(evidence))
 
 
 def by_ras(evidence: Evidence) -> Iterable[Fact]:
@@ -174,6 +176,27 @@ def by_text(evidence: Evidence) -> Iterable[Fact]:
                 },
                 since=event.time,
                 events=[event],
+            )
+            return
+
+
+def by_counters(evidence: Evidence) -> Iterable[Fact]:
+    """Ranks whose watchdogs say that they enqueued less of a group than others: they did not call it, or
+    stand inside the call.
+    """
+    for group, told in sorted(watchdogs.reaches(evidence).items()):
+        most = max(reach.enqueued for reach in told.values())
+        late = [r for r in told.values() if r.enqueued < most and r.completed == r.enqueued]
+        lost = {e.rank for e in evidence.events if is_loss(e)}
+        if late and not lost & {r.rank for r in late}:
+            yield Fact(
+                kind="collective.awaited",
+                text=f"{named([r.rank for r in late])} enqueued {late[0].enqueued} of {most}",
+                ranks=sorted(r.rank for r in late),
+                data={"group": group, "resolved": ended_well(evidence), "compiles": False},
+                since=min((r.event.time for r in late if r.event.time is not None), default=None),
+                events=[r.event for r in (*late, *told.values())][:4],
+                inferred=True,
             )
             return
 

@@ -14,6 +14,7 @@ from diagnose.messages import line as any_line
 EVENTS = {
     "kernel.oom_killed": "data: pid, comm, rss, limit (bytes), limited (cgroup, host), group",
     "kernel.crashed": "a process's fault, as the kernel saw it; data: pid, comm, text",
+    "kernel.task_blocked": "a task was in state D for long; data: pid, comm, blocked_s",
 }
 line = partial(any_line, source="kernel_log", by_rank=False)
 
@@ -32,9 +33,16 @@ LINES = (
         "kernel.oom_killed",
         "ut of memory",
         r"(?P<whose>Memory cgroup out of memory|Out of memory(?: \(oom_kill_allocating_task\))?): "
-        r"Kill(?:ed)? process (?P<pid>\d{1,10}) \((?P<comm>.{0,64}?)\)"
+        r"Kill(?:ed)? process (?P<pid>\d{1,10}),? \((?P<comm>.{0,64}?)\)"
         r"(?:.{0,200}?anon-rss:(?P<rss>\d{1,15})kB)?",
         data=killed,
+    ),
+    line(
+        "kernel.task_blocked",
+        "blocked for more than",
+        r"\btask (?P<comm>.{1,64}?):(?P<pid>\d{1,10}) blocked for more than (?P<blocked_s>\d{1,9}) seconds",
+        "pid",
+        "blocked_s",
     ),
     *(
         line(

@@ -5,31 +5,47 @@
 ('nccl.connect_failed', {'peer': '10.0.0.2', 'port': 4711, 'reason': 'No route to host'})
 """  # noqa: E501
 
-from diagnose.messages import line
+from diagnose.messages import nccl_line
 
 EVENTS = {
     "nccl.interface_missing": "NCCL found no network interface that it may use; data: interface",
     "nccl.connect_failed": "NCCL could not connect to a peer's address; data: peer, port, reason",
+    "nccl.ranks_differ": "processes disagree on a communicator's size, or two are one rank; data: text",
 }
+PEER = r"(?P<peer>[\w.:%-]{1,80})<(?P<port>\d{1,5})>"
 LINES = tuple(
-    line(kind, word, text, "port")
+    nccl_line(kind, word, text, "port")
     for kind, word, text in (
         (
             "nccl.connect_failed",
             "onnect to ",
-            r"NCCL WARN .{0,80}\b[Cc]onnect to (?P<peer>[\w.:%-]{1,80})<(?P<port>\d{1,5})> "
-            r"(?:failed : |returned \d{1,5}\()(?P<reason>[A-Z][\w ]{1,60})",
+            rf"(?:NCCL WARN|[Ss]ocket\w{{2,20}}:|Call to) .{{0,80}}?\b[Cc]onnect to {PEER} "
+            r"(?:failed ?: |returned (?:\d{1,5}\()?)(?P<reason>[A-Z][\w ]{1,60})",
+        ),
+        (
+            "nccl.connect_failed",
+            "Call to connect ",
+            r"Call to connect (?:timeout|failed|returned|timed out) ?:? ?(?P<reason>[A-Z][\w ]{1,60})",
         ),
         (
             "nccl.connect_failed",
             "same subnet as remote",
-            r"NCCL WARN .{0,80}(?P<reason>No interface found in the same subnet) as remote address "
-            r"(?P<peer>[\w.:%-]{0,80})",
+            r"(?P<reason>No interface found in the same subnet) as remote address (?P<peer>[\w.:%-]{0,80})",
         ),
         (
             "nccl.interface_missing",
             "interface found",
-            r"NCCL WARN .{0,40}: (?P<interface>no (?:socket )?interface found)",
+            r"(?:NCCL WARN|Bootstrap|NET/Socket).{0,40}: (?P<interface>no (?:socket )?interface found)",
+        ),
+        (
+            "nccl.ranks_differ",
+            "mismatch in rank count",
+            r"(?P<text>mismatch in rank count from procs \d{1,7} : \d{1,7})",
+        ),
+        (
+            "nccl.ranks_differ",
+            "has already checked in",
+            r"(?P<text>rank \d{1,7} of \d{1,7} ranks has already checked in)",
         ),
     )
 )

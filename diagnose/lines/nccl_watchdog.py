@@ -7,13 +7,22 @@
 
 import re
 
-from diagnose.messages import Data, fields, line, whole_match
+from diagnose.messages import Data, fields, line, numbers, whole_match
 
 EVENTS = {
     "nccl.watchdog_timed_out": "data: seq, op, numel_in, numel_out, timeout_ms, group_rank, group (its name)",
+    "nccl.frontier_told": "how far a rank came in a group; data: seq (that failed), enqueued, completed, "
+    "group_rank, group, first (the rank whose timeout is passed on)",
+    "nccl.heartbeat_lost": "the watchdog's thread made no progress; data: stuck_s",
+    "nccl.desync_told": "desync debug names ranks; data: ranks, finished, arrived (counted from 1)",
     "nccl.took_down": "NCCL's watchdog or heartbeat monitor ends its own process; data: text",
 }
 GROUP = re.compile(r"\[PG (?:ID \d{1,9} PG GUID )?(\w{1,100})")
+WRITER = re.compile(r"(?:\[|\bPG .{0,120})Rank (\d{1,7})\]")
+TOLD = (
+    r"[Ll]ast enqueued (?:NCCL )?work: (?P<enqueued>-?\d{1,18}), "
+    r"last completed (?:NCCL )?work: (?P<completed>-?\d{1,18})"
+)
 
 
 def timed_out(found: re.Match[str]) -> Data:
@@ -29,11 +38,67 @@ def timed_out(found: re.Match[str]) -> Data:
         "numel_out": number("numelout"),
         "timeout_ms": number("timeout"),
         "group_rank": int(found["group_rank"]),
-        **({"group": group[1]} if (group := GROUP.search(found[0])) else {}),
+        **({"group": group[1]} if (group := GROUP.search(found.string[:600])) else {}),
     }
 
 
+def frontier(found: re.Match[str]) -> Data:
+    told = found.groupdict()
+    data: Data = {
+        name: int(told[name]) for name in ("seq", "enqueued", "completed", "first") if told.get(name)
+    }
+    if writer := WRITER.search(found.string[:600]):
+        data["group_rank"] = int(writer[1])
+    if group := GROUP.search(found.string[:600]):
+        data["group"] = group[1]
+    return data
+
+
+def desync(found: re.Match[str]) -> Data:
+    """Ranks that lag behind have `finished`, those that wait `arrived`."""
+    told = found.groupdict()
+    data: Data = {"ranks": numbers(found["ranks"])}
+    return data | {name: int(told[name]) for name in ("finished", "arrived") if told.get(name)}
+
+
 LINES = (
+    line(
+        "nccl.watchdog_timed_out",
+        "timed out in blocking wait",
+        r"Rank (?P<group_rank>\d{1,7})\]\s+Work WorkNCCL\((?P<fields>.{0,300}?)\) timed out in blocking wait",
+        data=timed_out,
+    ),
+    *(
+        line("nccl.frontier_told", word, f"{text}.{{0,200}}?{TOLD}", data=frontier)
+        for word, text in (
+            ("Timeout at NCCL work", r"Timeout at NCCL work: (?P<seq>\d{1,18})"),
+            (
+                "detected by watchdog at work",
+                r"detected by watchdog at work(?: sequence id)?: (?P<seq>\d{1,18})",
+            ),
+            (
+                "Received a dump signal",
+                r"Received a dump signal due to a collective timeout from "
+                r"(?:this local rank| rank (?P<first>\d{1,7}))",
+            ),
+        )
+    ),
+    *(
+        line("nccl.heartbeat_lost", word, text, "stuck_s")
+        for word, text in (
+            ("watchdog got stuck for", r"watchdog got stuck for (?P<stuck_s>\d{1,7}) seconds"),
+            ("Heartbeat monitor timed out", r"Heartbeat monitor timed out!"),
+            ("detected no heartbeat", r"detected no heartbeat of its watchdog"),
+        )
+    ),
+    *(
+        line("nccl.desync_told", word, rf"\[(?P<ranks>[\d, ]{{1,2000}})\] {text}", data=desync)
+        for word, text in (
+            ("Timeout at collective", r"Timeout at collective: \w{1,40}, #(?P<arrived>\d{1,18})"),
+            ("but didn't join collective", r"finished collective #(?P<finished>\d{1,18}), but didn't join"),
+            ("but didn't finish collective", r"joined but didn't finish collective #(?P<arrived>\d{1,18})"),
+        )
+    ),
     line(
         "nccl.watchdog_timed_out",
         "Watchdog caught collective operation timeout",

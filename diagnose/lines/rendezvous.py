@@ -12,6 +12,7 @@ EVENTS = {
     "store.key_missing": "a key that another rank should have set did not come; data: wait_ms, keys",
     "store.unreachable": "a client could not reach the store's server; data: host, port",
     "store.address_taken": "the server's port is in use by somebody else; data: port, host",
+    "rendezvous.variable_missing": "a rank was not told where to meet; data: name",
     "gloo.address_missing": "the interface that gloo was told has no address; data: interface",
     "gloo.connect_failed": "a peer's advertised address could not be connected to; data: reason, peer",
 }
@@ -67,6 +68,17 @@ LINES = tuple(
             "cannot be retrieved (gai error",
             rf"IPv4 network addresses of \({HOST}, {PORT}\) cannot be retrieved",
         ),
+        (
+            "store.unreachable",
+            "client socket has failed to connect",
+            r"client socket has failed to connect to \[?(?P<host>[\w.:%-]{1,253})\]?:(?P<port>\d{1,5}) "
+            r"\(errno: (?:101|110|113) - ",
+        ),
+        (
+            "rendezvous.variable_missing",
+            "expected, but not set",
+            r"env:// rendezvous: environment variable (?P<name>\w{1,40}) expected, but not set",
+        ),
         ("store.unreachable", "connect() timed out", r"connect\(\) timed out\. Original timeout was"),
         ("store.unreachable", "C10d store has failed", r"connection to the C10d store has failed"),
         (
@@ -81,6 +93,12 @@ LINES = tuple(
             "Address already in use",
             r"(?:ZMQ|Runtime|DistNetwork)Error: Address already in use"
             r"(?: \(addr='tcp://(?P<host>[\w.:\[\]*-]{1,100}):(?P<port>\d{1,5})'\)|$)",
+        ),
+        (
+            "store.address_taken",
+            "has failed to bind to",
+            r"server socket has failed to bind to (?:\[?(?P<host>[\w.:%-]{1,253})\]?:)?(?P<port>\d{1,5}) "
+            r"\(errno: 98 ",
         ),
         (
             "gloo.address_missing",

@@ -9,7 +9,8 @@ from diagnose.messages import line, whole_match
 
 EVENTS = {"resource.refused": "the system had no more to give; data: text"}
 LINES = tuple(
-    line("resource.refused", word, rf".{{0,300}}{word}.{{0,100}}", data=whole_match)
+    # NCCL's own complaints are a family of theirs: they tell of what there was no more
+    line("resource.refused", word, rf"^(?!.{{0,300}} NCCL WARN ).{{0,300}}{word}.{{0,100}}", data=whole_match)
     for word in (
         "No space left on device",
         "oo many open files",

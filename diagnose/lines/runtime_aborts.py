@@ -21,6 +21,10 @@ LINES = tuple(
         ("malloc_consolidate", r"malloc_consolidate\(\): .{0,200}"),
         ("stack smashing", r"stack smashing detected.{0,200}"),
         ("pure virtual", r"pure virtual method called.{0,200}"),
+        ("Segfault encountered", r"!{3,9} Segfault encountered !{3,9}"),
+        ("Caught signal", r"Caught signal \d{1,2} \(.{1,60}?: .{0,120}"),
+        ("Signal: ", r"Signal: (?:Segmentation fault|Bus error|Illegal instruction) \(\d{1,2}\)"),
+        ("(core dumped)", r"(?:Segmentation fault|Bus error|Illegal instruction) +\(core dumped\).{0,200}"),
         ("Fatal glibc error", r"Fatal glibc error: .{0,200}"),
     )
 )

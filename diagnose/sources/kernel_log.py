@@ -8,25 +8,36 @@
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
-from diagnose.lines import kernel
+from diagnose import lines
+from diagnose.lines.gpu_driver import bus
 from diagnose.logs import is_text
-from diagnose.messages import said
+from diagnose.messages import Pattern
 from diagnose.model import Event, Member
 from diagnose.text import decode, has_zone, lines_of, seconds, steps
 
-EVENTS = kernel.EVENTS | {
+EVENTS = lines.events() | {
     "kernel.read": "the whole of a kernel's log; data: num_lines",
     "source.unreadable": "data: reason",
 }
 STAMP = re.compile(r"^(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]?\d*(?:[+-]\d\d:?\d\d|Z)?)\s")
 USAGE = re.compile(r"memory: usage (\d{1,15})kB, limit (\d{1,15})kB")
 REPORT = re.compile(r"oom-kill:constraint=(?P<constraint>\w+).{0,4000}?task_memcg=(?P<group>[^,\s]{1,1000})")
+HOST = re.compile(
+    r"^(?:\S{3} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S{8,30}) (?P<node>[\w.-]{1,80}) kernel: "
+)
+DEVICE = re.compile(
+    r"NVRM: The NVIDIA GPU (\S{7,20})"
+)  # first of three lines, the last of which says what it did
+MAX_ALIKE = 1000  # events of one kind: a fault may give a line for each multiprocessor
 UNLIMITED_KB = 1 << 50
 EMULATED = "Starting gVisor"
 SIGNS = re.compile(
     r"Starting gVisor|oom-kill:|invoked oom-killer|Killed process \d|NVRM: |segfault at|Linux version \d"
+    r"|PCIe Bus Error|blocked for more than|not responding, still trying|AER: |SXid \("
 )
 
 
@@ -40,8 +51,15 @@ def recognises(where: str, head: bytes) -> bool:
     return bool(SIGNS.search(text)) and bool(re.search(r"(?m)^\[\s*\d+\.\d+\] |\bkernel: ", text))
 
 
+@cache
+def patterns() -> tuple[Pattern, ...]:
+    """The kernel's own lines, of all families."""
+    return tuple(pattern for pattern in lines.patterns() if pattern.source == "kernel_log")
+
+
 def parse(member: Member) -> Iterator[Event]:
-    count, report = 0, dict[str, object]()
+    count, report, device = 0, dict[str, object](), ""
+    alike = Counter[str]()
     for count, text in lines_of(member):
         found = STAMP.match(text)
         time = seconds(found["stamp"].replace(",", ".")) if found and has_zone(found["stamp"]) else None
@@ -57,9 +75,24 @@ def parse(member: Member) -> Iterator[Event]:
             report["limit"] = limit << 10 if limit < UNLIMITED_KB else None
         elif told := REPORT.search(text):
             report["group"] = told["group"]
-        elif told_ := said(text, kernel.LINES):
-            kind, data = told_
-            if kind == "kernel.oom_killed":
-                data, report = data | report, {}
-            yield Event(kind, "kernel_log", place, time=time, data=data)
+        elif named := DEVICE.search(text):
+            device = named[1]
+        else:
+            for kind, data in events(text, device):
+                if kind == "kernel.oom_killed":
+                    data, report = data | report, {}
+                alike[kind] += 1
+                if alike[kind] <= MAX_ALIKE:
+                    host = HOST.match(text)
+                    node = host["node"] if host else None
+                    yield Event(kind, "kernel_log", place, time=time, node=node, data=data)
     yield Event("kernel.read", "kernel_log", member.where, data={"num_lines": count})
+
+
+def events(text: str, device: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """What one line says; a lost device may have been named lines before."""
+    for pattern in patterns():
+        if (data := pattern.search(text)) is not None:
+            if pattern.kind == "gpu.lost" and device and "bus" not in data:
+                data = {"bus": bus(device)} | data
+            yield pattern.kind, data

@@ -11,17 +11,11 @@ import re
 from collections.abc import Iterator
 
 from diagnose import logs
-from diagnose.logs import OTHERS, Reader, is_evidence, is_mixed, is_text, read_log
+from diagnose.logs import OTHERS, Reader, is_evidence, is_mixed, is_of_ranks, is_text, read_log
 from diagnose.model import Event, Member
-from diagnose.text import decode, rank_of, steps
+from diagnose.text import rank_of, steps
 
 EVENTS = logs.EVENTS
-# What marks a text as a log of ranks or of their launcher.
-SIGNS = (
-    "torch.distributed", "torch/distributed", "torch/multiprocessing", "[rank", "[default", "ProcessGroup",
-    "Traceback (most recent call last)", "gloo/transport", "torchrun", "[c10d]", "terminate called after",
-)  # fmt: skip
-NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
 
 
 def recognises(where: str, head: bytes) -> bool:
@@ -35,9 +29,7 @@ def recognises(where: str, head: bytes) -> bool:
         return True
     if rank_of(where) is not None or not head.strip() or is_dump(head):
         return False
-    if any(sign in decode(head) for sign in SIGNS):
-        return True
-    return name.endswith((".log", ".out", ".err")) and bool(NAMES.search(name))
+    return is_of_ranks(name, head)
 
 
 def is_dump(head: bytes) -> bool:

@@ -10,6 +10,8 @@
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from diagnose.model import Event, Member, Record
 from diagnose.text import decode, rank_of, steps, time_of
 from diagnose.values import integer, json_value, number, string
@@ -28,9 +30,15 @@ KEEP = 256  # frames of the main thread; a compile has 60 to 70
 KEEP_THREADS = 64
 KEEP_GIL = 64
 JOINS = {("join", "threading.py"), ("result", "_base.py"), ("main_loop", "worker.py")}  # the last is Ray's
-PROCESS = re.compile(r"Process \d{1,10}: ")
+KEEP_PROCESSES = 1024  # of one file
+TEAMS = {("_worker_loop", "worker.py"), ("worker", "pool.py"), ("_process_worker", "process.py")}
+JSON = re.compile(rb"\s{0,99}(?:\[\s{0,99}[{\]]|\{|\[$)")  # a log may begin with a bracket, too
+PROCESS = re.compile(r"Process (?P<pid>\d{1,10}): ")
+# What people write above one stack of several; what tells the rank in a process's arguments.
+HEADING = re.compile(r"(?i)[\s#=*\[-]{0,20}(?:global )?rank[ =:_#-]{0,3}(?P<rank>\d{1,6})\b[\]\s:=#*-]{0,20}")
+ARGUMENT = re.compile(r"\s--rank[= ](\d{1,6})\b|\bRANK=(\d{1,6})\b")
 THREAD = re.compile(r'Thread (?P<id>\w{1,20}) \((?P<state>[\w+ ]{1,40})\)(?:: "(?P<name>.{0,200})")?')
-FRAME = re.compile(r"    (?P<func>\S.{0,300}) \((?P<path>[^()]{1,400}):(?P<line>\d{1,9})\)")
+FRAME = re.compile(r"(?: {1,8}|\t)(?P<func>\S.{0,300}) \((?P<path>[^()]{1,400}):(?P<line>\d{1,9})\)")
 FAULT_THREAD = re.compile(
     r"(?P<current>Current thread|Thread) (?P<id>0x\w{1,20}).{0,200}\(most recent call first\):"
 )
@@ -60,7 +68,7 @@ def recognises(where: str, head: bytes) -> bool:
     names = steps(where)
     if names[-1].endswith((".json", ".txt")) and {"stacks", "faults"} & set(names[:-1]):
         return True
-    if head.lstrip()[:1] in (b"[", b"{"):
+    if JSON.match(head):
         return b'"frames"' in head and b'"thread_name"' in head
     start = [line for line in decode(head[:4096]).splitlines() if line.strip()][:12]
     return any(PROCESS.match(s) or FAULT_THREAD.match(s) or THREAD.match(s) for s in start) and not any(
@@ -68,12 +76,22 @@ def recognises(where: str, head: bytes) -> bool:
     )
 
 
+class Part(Record, frozen=True):
+    """The threads of one process; `rank` where a heading or its arguments tell it, `line` where it begins."""
+
+    threads: list[Thread]
+    via: str = "py_spy"
+    rank: int | None = None
+    pid: int | None = None
+    line: int = 1
+
+
 def parse(member: Member) -> Iterator[Event]:
     data, rank, time = member.read(LIMIT), rank_of(member.where, trailing=True), time_of(member.where)
-    via, worker = "", None
-    if data.lstrip()[:1] in (b"[", b"{"):
+    worker = None
+    if JSON.match(data):
         try:
-            found = json_value(data)
+            found, via = json_value(data), ""
         except ValueError as error:
             yield unreadable(member, rank, str(error))
             return
@@ -84,24 +102,56 @@ def parse(member: Member) -> Iterator[Event]:
             rank = told if rank is None and told is not None and told >= 0 else rank
             worker = integer(found.get("pid")) if found.get("worker") is True else None
             found = found.get("threads")
-        threads = of_json(found)
+        found_parts = of_json(found, via or "py_spy")
     else:
-        threads, via = of_text(decode(data))
-    if not threads:
+        found_parts = of_text(decode(data))
+    found_parts = [part for part in found_parts if part.threads]
+    if not found_parts:
         yield unreadable(member, rank, "no thread in it")
         return
-    main = next((t for t in threads if t.is_main), threads[0])
+    mains = [part for part in found_parts if not is_team(part.threads)]
+    if rank_of(member.where) is None and (len(mains) > 1 or any(part.pid == rank for part in mains)):
+        rank = None  # the number in the file's name is of a host, or a pid
+    if worker is not None:
+        yield told_of(member, found_parts[0], rank, time, worker)
+        return
+    seen: set[int] = set()
+    for part in found_parts[:KEEP_PROCESSES]:
+        of = part.rank if part.rank is not None else rank
+        if of is None or of not in seen:
+            yield told_of(member, part, of, time)
+        elif part.pid is not None and is_team(part.threads):
+            yield told_of(member, part, of, time, part.pid)
+        seen |= {of} if of is not None else set()
+
+
+def is_team(threads: list[Thread]) -> bool:
+    """Whether a process is a loader's worker or one of a pool."""
+    main = main_of(threads)
+    return any((f.func.rpartition(".")[2], f.path.rpartition("/")[2]) in TEAMS for f in main.frames)
+
+
+def main_of(threads: list[Thread]) -> Thread:
+    return next((t for t in threads if t.is_main), threads[0])
+
+
+def told_of(
+    member: Member, part: Part, rank: int | None, time: float | None, worker: int | None = None
+) -> Event:
+    """One process as an event."""
+    threads, main = part.threads, main_of(part.threads)
     frames = [one for one in main.frames if not one.is_native][:KEEP]
     native = [one.func for one in main.frames[: deepest(main.frames)] if one.is_native]
     handlers = [[frame.short(), frame.caught] for frame in frames if frame.caught]
-    yield Event(
-        "stack.read" if worker is None else "worker.stack_read",
+    is_team_of_nobody = rank is None and worker is None and is_team(threads)
+    return Event(
+        "stack.read" if worker is None and not is_team_of_nobody else "worker.stack_read",
         "stack_dump",
-        member.where,
+        member.where if part.line == 1 else f"{member.where}:{part.line}",
         time=time,
         rank=rank,
         data={
-            "via": via or "py_spy",
+            "via": part.via,
             "main": [frame.short() for frame in frames],
             "paths": [frame.path for frame in frames],
             "active": main.active,
@@ -116,6 +166,7 @@ def parse(member: Member) -> Iterator[Event]:
             **gil(threads),
             **others(main, threads),
             **({} if worker is None else {"worker": worker}),
+            **({"pid": part.pid} if rank is None and part.pid is not None else {}),
         },
     )
 
@@ -161,18 +212,14 @@ def unreadable(member: Member, rank: int | None, reason: str) -> Event:
     return Event("source.unreadable", "stack_dump", member.where, rank=rank, data={"reason": reason})
 
 
-def of_json(found: object) -> list[Thread]:
-    """py-spy's list of threads; of the first process where there are several."""
+def of_json(found: object, via: str) -> list[Part]:
+    """py-spy's list of threads, by process."""
     rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-    first = rows[0].get("pid") if rows else None
-    threads = []
+    by_pid: dict[int | None, list[Thread]] = {}
     for row in rows:
-        if row.get("pid") != first:
-            continue
-        stack = row.get("frames")
-        own, pid = integer(row.get("os_thread_id")), integer(first)
-        name = string(row.get("thread_name"), 200)
-        threads.append(
+        stack, pid = row.get("frames"), integer(row.get("pid"))
+        own, name = integer(row.get("os_thread_id")), string(row.get("thread_name"), 200)
+        by_pid.setdefault(pid, []).append(
             Thread(
                 name=name,
                 frames=[frame(one) for one in stack if isinstance(one, dict)]
@@ -183,7 +230,7 @@ def of_json(found: object) -> list[Thread]:
                 is_main=name == "MainThread" or (own is not None and own == pid),
             )
         )
-    return threads
+    return [Part(threads, via, pid=pid) for pid, threads in by_pid.items()]
 
 
 def frame(row: dict[str, object]) -> Frame:
@@ -193,27 +240,35 @@ def frame(row: dict[str, object]) -> Frame:
     return Frame(string(row.get("name"), 300) or "?", path, integer(row.get("line")), is_native, caught)
 
 
-def of_text(text: str) -> tuple[list[Thread], str]:
-    """py-spy's or faulthandler's text, and which of the two it was."""
-    threads: list[Thread] = []
-    via, num_processes = "py_spy", 0
-    for line in text.splitlines():
-        num_processes += bool(PROCESS.match(line))
-        if num_processes > 1:
-            break
-        if found := FAULT_THREAD.match(line):
-            via = "faulthandler"
-            threads.append(Thread(f"{found['current']} {found['id']}", []))
-        elif found := THREAD.match(line):
-            state = found["state"].split("+")
-            name = found["name"] or found["id"]
+def of_text(text: str) -> list[Part]:
+    """py-spy's or faulthandler's text, by process: a heading of a rank, or py-spy's own, begins one."""
+    found = [Part([])]
+    for at, line in enumerate(text.splitlines(), 1):
+        if told := HEADING.fullmatch(line):
+            found.append(Part([], rank=int(told["rank"]), line=at))
+        elif told := PROCESS.match(line):
+            named = ARGUMENT.search(line)
+            told_rank = (named[1] or named[2]) if named else None
+            before = found.pop() if not found[-1].threads else Part([], line=at)
+            rank = before.rank if told_rank is None else int(told_rank)
+            found.append(Part([], rank=rank, pid=int(told["pid"]), line=before.line))
+        elif told := FAULT_THREAD.match(line):
+            found[-1] = msgspec.structs.replace(found[-1], via="faulthandler")
+            found[-1].threads.append(Thread(f"{told['current']} {told['id']}", []))
+        elif told := THREAD.match(line):
+            state = told["state"].split("+")
+            name = told["name"] or told["id"]
             is_main = name == "MainThread"
-            threads.append(Thread(name, [], "active" in state, "gil" in state, is_main))
-        elif threads and (found := FAULT_FRAME.fullmatch(line) or FRAME.fullmatch(line)):
-            threads[-1].frames.append(Frame(found["func"], found["path"], integer(found["line"])))
-    if via == "faulthandler" and threads:
-        threads = mark_main(threads)
-    return threads, via
+            found[-1].threads.append(Thread(name, [], "active" in state, "gil" in state, is_main))
+        elif found[-1].threads and (told := FAULT_FRAME.fullmatch(line) or FRAME.fullmatch(line)):
+            frame = Frame(told["func"], told["path"], integer(told["line"]))
+            found[-1].threads[-1].frames.append(frame)
+    return [
+        msgspec.structs.replace(part, threads=mark_main(part.threads))
+        if part.via == "faulthandler" and part.threads
+        else part
+        for part in found
+    ]
 
 
 def mark_main(threads: list[Thread]) -> list[Thread]:

@@ -22,7 +22,7 @@ FRAMES = [
 ]
 OPS = {
     "tp": ("nccl:all_reduce", [[4096, 1024]], [[4096, 1024]]),
-    "dp": ("nccl:_reduce_scatter_base", [[1048576]], [[131072]]),
+    "dp": ("nccl:_reduce_scatter_base", [[131072]], [[131072]]),  # whose input is as much for each rank
     "world": ("nccl:all_reduce", [[1]], [[1]]),
 }
 
@@ -50,6 +50,8 @@ def dump(rank: int, num_ranks: int, num_entries: int) -> bytes:
         count[kind] += 1
         pg_id, name, desc, _ = members[kind]
         op, inputs, outputs = OPS[kind]
+        if kind == "dp":
+            inputs = [[outputs[0][0] * (num_ranks // TENSOR)]]
         made = BEGUN_NS + record * 1_000_000 + rank
         entries.append(
             {

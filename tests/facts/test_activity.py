@@ -338,6 +338,22 @@ def test_a_worker_that_died_is_the_loaders_fault_and_one_that_raised_is_the_prog
     assert [(c.failure, c.ranks) for c in verdict.causes] == [found]
 
 
+def test_a_worker_that_goes_while_it_hands_over_a_batch_is_the_loaders_fault():
+    frames = [
+        "/app/train.py:45 in main",
+        "/v/site-packages/torch/utils/data/dataloader.py:1291 in _try_get_data",
+        "/usr/lib/python3.11/multiprocessing/resource_sharer.py:58 in detach",
+        "/usr/lib/python3.11/multiprocessing/reduction.py:157 in recvfds",
+    ]
+    data = {"type": "ConnectionResetError", "message": "[Errno 104] Connection reset by peer"}
+    own = Event("exception.raised", "rank_hook", "e:1", 99.0, rank=1, data={**data, "frames": frames})
+    elsewhere = Event(
+        "exception.raised", "rank_hook", "e:1", 99.0, rank=1, data={**data, "frames": frames[:1]}
+    )
+    assert [c[:2] for c in alone(own)] == [("dataloader_stalled", [1])]
+    assert "dataloader_stalled" not in [c[0] for c in alone(elsewhere)]
+
+
 def test_a_look_during_which_the_job_went_on_shows_no_cause():
     busy = [stack(1, s, [("evaluate", TRAIN)], active=True) for s in SCANS]
     assert [f for f, *_ in job(*busy)] == ["user_loop"]

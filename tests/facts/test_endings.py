@@ -136,7 +136,7 @@ def test_an_abort_inside_a_collective_names_nobody_by_itself():
         event("gloo.size_mismatched", 1, None, "rank_log", got=500, room=252),
         event("rank.died", 1, 9.0, signal=6),
     ]
-    assert causes(*events) == []
+    assert causes(*events) == [("collective_mismatch_size", [])]
 
 
 def test_a_run_that_was_interrupted_says_so_and_blames_no_rank():

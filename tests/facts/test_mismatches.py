@@ -290,3 +290,28 @@ def test_calls_that_differ_behind_what_all_wait_in_are_told_as_well():
 def test_calls_queued_by_two_of_four_name_nobody_before_the_others_have_come():
     events = [dump(0, 7, 5), dump(1, 7, 5, ops=[*[OPS[0]] * 6, OPS[1]]), dump(2, 5, 5), dump(3, 6, 5)]
     assert seen(*events) == {("collective.awaited", (2,))}
+
+
+def by_group_rank(rank, op, **data):
+    told = {"seq": 3, "op": op, "numel_in": 8, "numel_out": 8, "group_rank": rank} | data
+    return say("nccl.watchdog_timed_out", None, source="launcher_log", **told)
+
+
+def test_the_rank_in_the_group_is_the_rank_where_the_group_is_the_whole_job():
+    others = [by_group_rank(r, "ALLREDUCE", group="0") for r in range(3)]
+    assert told(*others, by_group_rank(3, "BROADCAST", group="0")) == [
+        ("collective.mismatched", [3], "op", True)
+    ]
+    others = [by_group_rank(r, "ALLREDUCE", group="5") for r in range(3)]
+    assert told(*others, by_group_rank(3, "BROADCAST", group="5")) == []
+
+
+def test_two_groups_of_one_name_are_not_compared():
+    one, other = fired(0, "ALLREDUCE"), fired(4, "BROADCAST")
+    other.data["group_rank"] = 0
+    assert told(one, other) == []
+
+
+def test_one_call_under_two_numbers_was_skipped_or_added():
+    others = [fired(r, "ALLREDUCE") for r in range(3)]
+    assert told(*others, fired(3, "ALLREDUCE", seq=4)) == [("collective.skipped", [3], "op", True)]

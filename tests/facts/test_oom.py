@@ -67,7 +67,9 @@ def test_a_count_that_stayed_and_a_quiet_kernel_leave_the_sender_unknown():
 def test_without_the_kernels_word_it_is_unknown_and_says_what_would_tell():
     found = verdict(died(1, 10.0, signal=9))
     assert [(c.failure, c.ranks) for c in found.causes] == [("rank_killed", [1])]
-    assert [(u.failure, u.missing) for u in found.unknown] == [("host_oom_kill", ["cgroup", "kernel_log"])]
+    assert [(u.failure, u.missing) for u in found.unknown] == [
+        ("host_oom_kill", ["cgroup", "kernel_log", "platform_log"])
+    ]
 
 
 def test_one_kill_in_a_shared_group_does_not_prove_two_deaths():

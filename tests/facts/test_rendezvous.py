@@ -116,7 +116,7 @@ def test_a_count_that_does_not_fit_names_nobody():
         kind="store.clients_missing", source="rank_log", where="rank-0.log:3", rank=0,
         data={"joined": 3, "expected": 4, "wait_s": 30},
     )  # fmt: skip
-    assert causes([line]) == []
+    assert causes([line]) == [("rank_never_started", [])]
 
 
 def test_two_logs_and_a_count_that_fits_name_the_third():

@@ -24,7 +24,7 @@ TEXTS = [
     ("torch.distributed.DistBackendError", "NCCL error\nLast error:\nCall to ibv_reg_mr_iova2 failed with error Cannot allocate memory", "host_memlock_limit"),
     ("RuntimeError", "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000 bytes. Error code 12 (Cannot allocate memory)", "host_memory_exhausted"),
     ("numpy._core._exceptions._ArrayMemoryError", "Unable to allocate 29.8 GiB for an array with shape (4000000000,)", "host_memory_exhausted"),
-    ("torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB.", "rank_exception"),
+    ("torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB.", "cuda_oom"),
     ("OSError", f"[Errno 116] Stale file handle: '{CACHE}'", "compile_cache_race"),
     ("torch._inductor.exc.InductorError", f"FileNotFoundError: [Errno 2] No such file or directory: '{CACHE}.tmp' -> '{CACHE}'", "compile_cache_race"),
     ("OSError", "[Errno 26] Text file busy: '/home/me/.triton/cache/ab12/launcher.so'", "compile_cache_race"),

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from diagnose import ledger
-from diagnose.audit import OK, Dumps, audit
+from diagnose.audit import OK, audit
+from diagnose.audit_fronts import Dumps
 from diagnose.bundle import members
 from diagnose.pipeline import diagnose_bundle
 from diagnose.rechecking import groups, is_dump

@@ -118,4 +118,4 @@ def test_a_quoted_watchdog_line_is_not_the_watchdog() -> None:
     quoted = (
         "RuntimeError: NCCL communicator was aborted on rank 1.  Original reason for failure was: " + core
     )
-    assert [e.kind for e in launcher(quoted)] == ["log.read"]
+    assert [e.kind for e in launcher(quoted)] == ["exception.raised", "log.read"]

@@ -1,0 +1,86 @@
+"""Who uses which GPU, and how fast it may run: by reports of the GPUs, and by what CUDA refused a rank.
+
+Programs of the job share a name. One of another name beside them, with much memory, is somebody else's.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from diagnose.endings import number
+from diagnose.model import Event, Evidence, Fact, FactKind, named
+
+KINDS = {
+    "gpu.held_down": FactKind(
+        "a GPU's clocks are held down by heat or power; data: gpu, reason", ("gpu_report",)
+    ),
+    "gpu.shared": FactKind(
+        "somebody else's work is on a GPU of the job; data: how (process, busy), gpu, name", ("gpu_report",)
+    ),
+    "gpu.misplaced": FactKind(
+        "ranks use other devices than their own; data: how (ordinal: it is not there; contexts: all hold "
+        "one on the first GPU)",
+        ("rank_log", "launcher_log", "gpu_report"),
+    ),
+}
+MUCH = 1 << 30  # a desktop's windows need less
+PYTHON = "python"
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    held: dict[object, Event] = {}
+    for event in evidence.of("gpu.held_down"):
+        held.setdefault(event.data.get("index", event.data.get("bus")), event)
+    for gpu, event in held.items():
+        reason = event.data.get("reason")
+        text = f"the clocks of GPU {gpu} are held down: {reason}"
+        yield Fact(kind="gpu.held_down", text=text, data={"gpu": gpu, "reason": reason}, events=[event])
+    listed = list(evidence.of("gpu.process_listed"))
+    yield from foreign(listed, evidence)
+    yield from contexts(listed)
+    for event in evidence.of("device.misnumbered", "device.busy"):
+        ranks = [] if event.rank is None else [event.rank]
+        misnumbered = event.kind == "device.misnumbered"
+        yield Fact(
+            kind="gpu.misplaced" if misnumbered else "gpu.shared",
+            text=f"CUDA said to {named(ranks) if ranks else 'a rank'}: {event.data.get('text')}",
+            ranks=ranks,
+            data={"how": "ordinal" if misnumbered else "busy"},
+            since=event.time,
+            events=[event],
+            inferred=not misnumbered,
+        )
+
+
+def program(event: Event) -> str:
+    """A process's name without its folder and version."""
+    return str(event.data.get("name")).split(" ")[0].rpartition("/")[2].rstrip("0123456789.")
+
+
+def foreign(listed: list[Event], evidence: Evidence) -> Iterable[Fact]:
+    """Large processes of another program on a GPU that also holds one of the job's."""
+    names = Counter(map(program, listed))
+    ours = PYTHON if PYTHON in names else ""
+    homes = {event.data.get("index") for event in listed if program(event) == ours}
+    for event in listed:
+        index, used = number(event.data.get("index")), number(event.data.get("used")) or 0
+        if ours and program(event) != ours and index in homes and used >= MUCH:
+            yield Fact(
+                kind="gpu.shared",
+                text=f"{event.data.get('name')} holds {used / 2**30:.1f} GiB of GPU {index}",
+                ranks=[index] if index is not None and index in evidence.ranks else [],
+                data={"how": "process", "gpu": index, "name": event.data.get("name")},
+                events=[event],
+                inferred=True,
+            )
+
+
+def contexts(listed: list[Event]) -> Iterable[Fact]:
+    """Processes that are each at work on a GPU of their own, and hold a context on the first one too."""
+    homes: dict[object, set[object]] = defaultdict(set)
+    for event in listed:
+        homes[event.data.get("pid")].add(event.data.get("index"))
+    twice = [pid for pid, gpus in homes.items() if len(gpus) == 2 and 0 in gpus]
+    events = [e for e in listed if e.data.get("pid") in twice and e.data.get("index") == 0]
+    if len(twice) >= 2:
+        text = f"{len(twice)} processes hold a context on GPU 0 besides the GPU they compute on"
+        yield Fact(kind="gpu.misplaced", text=text, data={"how": "contexts"}, events=events[:4])

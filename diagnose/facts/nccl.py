@@ -1,0 +1,123 @@
+"""What NCCL found wrong under it: one GPU twice, peers apart, a network that does not fit."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from diagnose import nccl
+from diagnose.model import Event, Evidence, Fact, FactKind, fold, named
+
+NEEDS = ("nccl_log",)
+KINDS = {
+    "gpu.duplicated": FactKind("NCCL found two ranks on one GPU; data: devices (their buses)", NEEDS),
+    "gpu.peers_apart": FactKind(
+        "GPUs of one host cannot reach each other as they should; data: reason", (*NEEDS, "kernel_log")
+    ),
+    "net.misfitted": FactKind(
+        "the network that NCCL has, or was told, does not fit; data: how (plugin, path, networks_differ)",
+        NEEDS,
+    ),
+}
+Saying = tuple[Event, dict[str, object]]
+
+
+def derive(evidence: Evidence) -> Iterable[Fact]:
+    yield from duplicated(heard(evidence, "nccl.gpu_duplicated"))
+    yield from apart(heard(evidence, "nccl.peers_apart"))
+    yield from intercepted(list(evidence.of("iommu.refused")))
+    yield from misfitted("plugin", heard(evidence, "nccl.plugin_failed"))
+    yield from misfitted("path", heard(evidence, "nccl.path_refused"))
+    yield from differing(list(evidence.of("nccl.network_chosen")))
+
+
+def heard(evidence: Evidence, kind: str) -> list[Saying]:
+    return [(event, data) for event, _, data in nccl.sayings(evidence, kind)]
+
+
+def duplicated(found: list[Saying]) -> Iterable[Fact]:
+    ranks = {
+        rank for _, data in found for key in ("first", "second") if isinstance(rank := data.get(key), int)
+    }
+    if ranks:
+        devices = sorted({str(data.get("device_id")) for _, data in found})
+        yield Fact(
+            kind="gpu.duplicated",
+            text=f"NCCL found ranks {fold(sorted(ranks))} on the same GPU{'s' * (len(devices) > 1)} "
+            f"({', '.join(devices[:8])})",
+            ranks=sorted(ranks),
+            data={"devices": devices},
+            since=first(found),
+            events=[event for event, _ in found][:8],
+        )
+
+
+def apart(found: list[Saying]) -> Iterable[Fact]:
+    if found:
+        reason = str(found[0][1].get("reason"))
+        yield Fact(
+            kind="gpu.peers_apart",
+            text=f"NCCL on {reporters(found)}: {reason}",
+            nodes=hosts(found),
+            data={"reason": reason},
+            since=first(found),
+            events=[event for event, _ in found][:4],
+        )
+
+
+def intercepted(found: list[Event]) -> Iterable[Fact]:
+    """What the kernel says of it: the IOMMU stands between devices that may reach each other."""
+    ours = [event for event in found if "nvidia" in str(event.data) or "GPU" in str(event.data)] or found
+    if ours:
+        device = ours[0].data.get("device") or "a device"
+        yield Fact(
+            kind="gpu.peers_apart",
+            text=f"the IOMMU refused accesses of {device}",
+            data={"reason": "iommu"},
+            since=first([(event, event.data) for event in ours]),
+            events=ours[:4],
+            inferred=True,
+        )
+
+
+def misfitted(how: str, found: list[Saying]) -> Iterable[Fact]:
+    if found:
+        data = found[0][1]
+        words = str(data.get("text") or f"{data.get('call')} failed: {data.get('reason')}")
+        if data.get("adapter"):
+            words += f", on {data['adapter']}"
+        yield Fact(
+            kind="net.misfitted",
+            text=f"NCCL on {reporters(found)}: {words}",
+            data={"how": how},
+            since=first(found),
+            events=[event for event, _ in found][:4],
+        )
+
+
+def differing(chosen: list[Event]) -> Iterable[Fact]:
+    """Processes of one job that send over different networks; each by what it chose last."""
+    last = {(e.data.get("host"), e.data.get("pid"), e.data.get("device")): e for e in chosen}
+    networks = Counter(str(event.data.get("network")) for event in last.values())
+    if len(networks) < 2:
+        return
+    usual = networks.most_common(1)[0][0]
+    odd = [event for event in last.values() if event.data.get("network") != usual]
+    sides = ", ".join(f"{name} by {num}" for name, num in networks.most_common())
+    yield Fact(
+        kind="net.misfitted",
+        text=f"processes of one job chose different networks: {sides}",
+        data={"how": "networks_differ"},
+        events=[*odd[:3], *[event for event in last.values() if event not in odd][:1]],
+    )
+
+
+def hosts(found: list[Saying]) -> list[str]:
+    return sorted({host for event, _ in found if isinstance(host := event.data.get("host"), str)})
+
+
+def reporters(found: list[Saying]) -> str:
+    ranks = sorted({event.rank for event, _ in found if event.rank is not None})
+    return named(ranks) if ranks else ", ".join(hosts(found)[:4]) or "some rank"
+
+
+def first(found: list[Saying]) -> float | None:
+    return min((event.time for event, _ in found if event.time is not None), default=None)

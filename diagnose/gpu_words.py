@@ -1,0 +1,96 @@
+"""What the driver, CUDA and platforms say of GPUs that fail: one word each on one device. Pure.
+
+A code that only follows from another accuses the other.
+"""
+
+import re
+from collections.abc import Iterable
+
+from diagnose.endings import ended, number
+from diagnose.model import Event, Evidence, Record
+from diagnose.xids import ACCUSES_NOBODY, catalogue
+
+HARD = {"bus", "memory", "board", "firmware", "fabric"}
+NONFATAL = re.compile(r"\bNon-?fatal\b", re.IGNORECASE)
+FATAL = re.compile(r"\bFatal\b", re.IGNORECASE)
+
+
+class Told(Record, frozen=True):
+    """One source's word on one fault."""
+
+    fault: str
+    event: Event
+    code: int | None = None
+    noted: bool = False
+    inferred: bool = False
+    meaning: str = ""
+
+    @property
+    def gpu(self) -> str:
+        """The device, as far as it is known."""
+        return str(self.event.data.get("bus") or self.event.data.get("gpu") or "")
+
+
+def all_told(evidence: Evidence) -> list[Told]:
+    return [one for event in evidence.events for one in faults(event)]
+
+
+def beside(gpu: str, told: Iterable[Told]) -> list[Told]:
+    """Faults of hardware on the same device, or on one that is not known."""
+    hard = (one for one in told if one.fault in HARD and not one.noted)
+    return [one for one in hard if not one.gpu or not gpu or one.gpu == gpu or one.fault == "fabric"]
+
+
+def pids(evidence: Evidence) -> dict[int, int]:
+    """Process -> rank, of those whose end was seen."""
+    return {end.pid: end.rank for end in ended(evidence).values() if end.pid is not None}
+
+
+def rank_of(event: Event, pids: dict[int, int]) -> int | None:
+    """Whose device it is: the rank that said so, or the one whose process the driver names."""
+    if event.rank is not None:
+        return event.rank
+    writer, pid = number(event.data.get("group_rank")), number(event.data.get("pid"))
+    return writer if writer is not None else pids.get(pid) if pid is not None else None
+
+
+def faults(event: Event) -> Iterable[Told]:
+    """What one event says has failed."""
+    text = str(event.data.get("text", ""))
+    if event.kind == "gpu.xid":
+        yield from coded(event, text)
+    elif event.kind == "gpu.sxid":
+        yield Told("fabric", event, noted=not FATAL.search(text) or bool(NONFATAL.search(text)), meaning=text)
+    elif event.kind == "gpu.lost":
+        yield Told("bus", event, meaning=text)
+    elif event.kind == "gpu.fabric_refused":
+        yield Told("fabric", event, meaning=text)
+    elif event.kind == "gpu.init_failed":
+        yield Told("board", event, meaning=text)
+    elif event.kind == "gpu.ecc_told":
+        yield Told("memory", event, meaning=text)
+    elif event.kind == "device.failed":
+        yield Told(
+            str(event.data.get("fault")), event, meaning=text, inferred=event.data.get("fault") == "board"
+        )
+
+
+def coded(event: Event, text: str) -> Iterable[Told]:
+    """What the driver's code means, and the code that it follows from, whose own line may be lost."""
+    code, previous = number(event.data.get("code")), number(event.data.get("previous"))
+    known = catalogue().get(-1 if code is None else code)
+    if known and known.fault:
+        told = Told(
+            known.fault,
+            event,
+            code=code,
+            noted=known.action in ACCUSES_NOBODY
+            or (known.action == "look-at-companion" and known.fault in HARD)
+            or (known.graded and (not FATAL.search(text) or bool(NONFATAL.search(text)))),
+            meaning=f"{known.meaning} ({text[:160]})" if text else known.meaning,
+        )
+        yield told
+    before = catalogue().get(-1 if previous is None else previous)
+    if before and before.fault and not before.never_root:
+        quoted = f"{before.meaning} (its own line is not here; {text[:120]})"
+        yield Told(before.fault, event, code=previous, inferred=True, meaning=quoted)

@@ -1,0 +1,61 @@
+"""That a kernel touched what is not its own, or an assertion in one failed: CUDA's, HIP's and NCCL's words.
+
+>>> from diagnose.messages import said
+>>> said("../aten/src/ATen/native/cuda/Indexing.cu:1289: indexSelectLargeIndex: block: [4,0,0], thread: [32,0,0] Assertion `srcIndex < srcSelectDimSize` failed.", LINES)
+('cuda.assert_failed', {'at': 'Indexing.cu:1289', 'text': 'srcIndex < srcSelectDimSize'})
+"""  # noqa: E501
+
+import re
+
+from diagnose.messages import Data, line
+
+# Who writes: a rank of the group of all ranks, where the line names no other group.
+WRITER = re.compile(r"(?:^|\] )\[(?:PG (?:ID \d{1,9} PG GUID )?0\b.{0,60}? )?Rank (\d{1,7})\]")
+EVENTS = {
+    "cuda.assert_failed": "an assertion in a kernel; data: at (file:line), text (the condition)",
+    "cuda.access_refused": "a kernel's bad address or instruction; data: text, group_rank",
+}
+ACCESS = "|".join((
+    "an illegal memory access was encountered", "misaligned address", "invalid program counter",
+    "an illegal instruction was encountered", "operation not supported on global/shared address space",
+    "unspecified launch failure",
+))  # fmt: skip
+
+
+def refused(found: re.Match[str]) -> Data:
+    writer = WRITER.search(found.string[:400])
+    return {"text": found["text"]} | ({"group_rank": int(writer[1])} if writer else {})
+
+
+LINES = (
+    line(
+        "cuda.assert_failed",
+        "Assertion `",
+        r"^(?:.{0,300}?(?P<at>[\w.+-]{1,80}:\d{1,6}): )?.{0,300}?block: \[\d{1,9},\d{1,9},\d{1,9}\], "
+        r"thread: \[\d{1,9},\d{1,9},\d{1,9}\] Assertion `(?P<text>.{1,200}?)` failed",
+    ),
+    *(
+        line("cuda.access_refused", word, rf"(?P<text>{text})", data=refused)
+        for word, text in (
+            ("device-side assert", "device-side assert triggered"),
+            ("CUDA_ERROR_ASSERT", "CUDA_ERROR_ASSERT"),
+            ("STATUS_EXECUTION_FAILED", r"CU(?:BLAS|DNN)_STATUS_EXECUTION_FAILED"),
+            ("STATUS_MAPPING_ERROR", r"CU(?:BLAS|DNN)_STATUS_MAPPING_ERROR"),
+            *(
+                (word, rf"(?:CUDA|HIP|Triton|Cuda|hip)\b.{{0,60}}?(?:{ACCESS})")
+                for word in (
+                    "illegal memory access",
+                    "misaligned address",
+                    "invalid program counter",
+                    "illegal instruction was",
+                    "shared address space",
+                    "unspecified launch",
+                )
+            ),
+            ("ErrorIllegalAddress", r"(?:cuda|hip)ErrorIllegalAddress"),
+            ("CUDA_ERROR_ILLEGAL", "CUDA_ERROR_ILLEGAL_(?:ADDRESS|INSTRUCTION)"),
+            ("CUDA_ERROR_LAUNCH_FAILED", "CUDA_ERROR_LAUNCH_FAILED"),
+            ("emory access fault by GPU", r"Memory access fault by GPU node-\d{1,3}.{0,120}"),
+        )
+    ),
+)

@@ -1,0 +1,61 @@
+"""What CUDA and NVML say when a device, its memory or its links fail, or when a rank asks for another's device.
+
+>>> from diagnose.messages import said
+>>> said("[Rank 1] NCCL watchdog thread terminated with exception: CUDA error: uncorrectable ECC error encountered", LINES)
+('device.failed', {'fault': 'memory', 'text': 'uncorrectable ECC error encountered', 'group_rank': 1})
+"""
+
+# ruff: noqa: E501 (a pattern stays on one line)
+
+import re
+
+from diagnose.messages import Data, Pattern
+from diagnose.messages import line as any_line
+
+EVENTS = {
+    "device.failed": "CUDA or NVML says that a device failed; data: fault, text, group_rank, bus",
+    "device.misnumbered": "a rank asked for a device that is not there; data: text, group_rank",
+    "device.busy": "a device is in somebody else's use; data: text, group_rank",
+}
+WRITER = re.compile(r"(?:^|\[)(?:PG (?:ID )?0\b.{0,60}?\b)?Rank (\d{1,7})\]")
+
+
+def line(kind: str, fault: str, word: str, text: str) -> Pattern:
+    def data(found: re.Match[str]) -> Data:
+        told: Data = {"fault": fault} if fault else {}
+        told["text"] = found["text"]
+        if bus := found.groupdict().get("bus"):
+            told["bus"] = bus
+        if writer := WRITER.search(found.string[: found.start("text")][:400]):
+            told["group_rank"] = int(writer[1])
+        return told
+
+    return any_line(kind, word, text, data=data)
+
+
+LINES = (
+    *(
+        line("device.failed", fault, word, rf"(?P<text>{word}{rest})")
+        for fault, word, rest in (
+            ("memory", "uncorrectable ECC error encountered", ""),
+            ("memory", "CUDA_ERROR_ECC_UNCORRECTABLE", ""),
+            ("fabric", "ncorrectable NVLink error", ".{0,80}"),
+            ("fabric", "CUDA_ERROR_NVLINK_UNCORRECTABLE", ""),
+            ("fabric", "Invalid access of peer GPU memory over nvlink or a hardware error", ""),
+            ("fabric", "CUDA_ERROR_CONTAINED", ".{0,80}"),
+            ("fabric", "system not yet initialized", ""),
+            ("fabric", "CUDA_ERROR_SYSTEM_NOT_READY", ""),
+            ("bus", "GPU is lost", ".{0,80}"),
+            ("bus", "GPU_IS_LOST", ""),
+        )
+    ),
+    line("device.failed", "board", "CUDA error: unknown error", r"CUDA error: (?P<text>unknown error)"),
+    line(
+        "device.failed",
+        "bus",
+        "Unable to determine the device handle",
+        r"(?P<text>Unable to determine the device handle for (?:GPU\s?\d{0,3}: ?|GPU ?)(?P<bus>[0-9A-Fa-f:.]{8,20})?.{0,60})",
+    ),
+    line("device.misnumbered", "", "invalid device ordinal", r"(?P<text>(?:CUDA|CUDART|Cuda)\b.{0,60}invalid device ordinal)"),
+    line("device.busy", "", "busy or unavailable", r"(?P<text>devices?(?:\(s\))? (?:is/)?are busy or unavailable)"),
+)  # fmt: skip

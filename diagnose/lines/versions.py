@@ -1,0 +1,141 @@
+"""That parts of the software do not fit: driver, CUDA, NCCL, compiled extensions, packages.
+
+>>> from diagnose.messages import said
+>>> said("RuntimeError: CUDA error: no kernel image is available for execution on the device", LINES)
+('version.refused', {'what': 'architecture', 'text': 'no kernel image is available for execution on the device'})
+"""  # noqa: E501
+
+import re
+from collections.abc import Callable
+
+from diagnose.messages import Data, line
+
+EVENTS = {
+    "version.refused": "parts that do not fit each other; data: what (driver, architecture, symbol, library,"
+    " collective, package), text",
+    "version.warned": "the same as a warning: it may yet work; data: what, text",
+}
+SITE = r"/(?:site|dist)-packages/"
+REFUSED = (
+    ("library", "VERSION_MISMATCH", r"CUDNN_STATUS_(?:SUBLIBRARY_)?VERSION_MISMATCH"),
+    ("driver", "Found no NVIDIA driver", "Found no NVIDIA driver on your system"),
+    ("architecture", "invalid device function", r"(?:CUDA|HIP) error: invalid device function"),
+    ("architecture", "named symbol not found", r"(?:CUDA|HIP) error: named symbol not found"),
+    ("architecture", "PTX JIT compilation", "a PTX JIT compilation failed"),
+    ("library", "without libuv", r"use_libuv was requested but PyTorch was built? ?without libuv"),
+    ("package", "does not exist", r"operator torchvision::\w{1,40} does not exist"),
+    (
+        "package",
+        "has no attribute",
+        r"AttributeError: (?:partially initialized )?module '(?:torch|numpy|triton|transformers|vllm|"
+        r"xformers|flash_attn|deepspeed|accelerate)[\w.]{0,80}' has no attribute '\w{1,80}'",
+    ),
+    (
+        "driver",
+        "driver version is insufficient",
+        "CUDA driver version is insufficient for CUDA runtime version",
+    ),
+    ("driver", "system is too old", r"The NVIDIA driver on your system is too old \(found version \d{1,9}\)"),
+    ("driver", "version mismatch", r"[Dd]river/library version mismatch"),
+    ("driver", "orward compatibility", "forward compatibility was attempted on non supported HW"),
+    ("driver", "SYSTEM_DRIVER_MISMATCH", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"),
+    ("driver", "system has unsupported", "system has unsupported display driver / cuda driver combination"),
+    ("driver", "unsupported toolchain", "the provided PTX was compiled with an unsupported toolchain"),
+    ("driver", "unsatisfied condition: cuda", r"requirement error: unsatisfied condition: cuda>=[\d.]{1,9}"),
+    ("architecture", "no kernel image", "no kernel image is available for execution on the device"),
+    ("architecture", "kernel image is invalid", "device kernel image is invalid"),
+    ("architecture", "NO_BINARY_FOR_GPU", "CUDA_ERROR_NO_BINARY_FOR_GPU"),
+    ("architecture", "Unsupported gpu arch", r"nvcc fatal *: Unsupported gpu architecture '?\w{1,20}"),
+    (
+        "architecture",
+        "is not defined for option",
+        r"ptxas fatal *: Value '\w{1,20}' is not defined for option",
+    ),
+    ("architecture", "does not support", r"PTX \.version .{1,40} does not support \.target \w{1,20}"),
+    (
+        "architecture",
+        "FlashAttention only",
+        r"FlashAttention(?:-\d)? only supports .{1,60}GPUs?(?: or newer)?",
+    ),
+    (
+        "symbol",
+        "undefined symbol",
+        r"(?:\w{2,20}Error|lookup error): .{0,300}?undefined symbol: [\w@.]{1,200}",
+    ),
+    ("symbol", "not found (required by", r"version `[\w.]{1,40}' not found \(required by .{1,200}\)"),
+    ("symbol", "ELF header", "invalid ELF header"),
+    (
+        "symbol",
+        "module compiled against",
+        r"module compiled against (?:ABI|API) version 0x\w{1,9} but this version of numpy",
+    ),
+    ("symbol", "binary incompatibility", r"\w{1,40} size changed, may indicate binary incompatibility"),
+    ("symbol", "cannot be run in", r"compiled using NumPy 1\.x cannot be run in\s*(?:NumPy [\d.]{1,9})?"),
+    (
+        "library",
+        "cannot open shared",
+        r"\w{2,20}Error: .{0,200}?"
+        r"lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
+    ),
+    ("library", "cuDNN version incompat", r"cuDNN version incompatibility: .{1,200}"),
+    (
+        "library",
+        "mismatches the version",
+        r"detected CUDA version \(.{1,20}\) mismatches the version that was used",
+    ),
+    ("library", "not compiled with", r"Torch not compiled with CUDA enabled"),
+    (
+        "library",
+        "different CUDA",
+        r"PyTorch and \w{1,30} (?:has|were compiled with) "
+        r"different CUDA (?:major )?versions?.{0,80}",
+    ),
+    ("collective", "Mismatched NCCL", r"Mismatched NCCL version detected.{0,120}"),
+    ("collective", "NCCL version mismatch", r"NCCL version mismatch.{0,120}"),
+    ("collective", "doesn't have NCCL", r"Distributed package doesn't have NCCL built.{0,3}in"),
+    (
+        "package",
+        "cannot import name",
+        r"ImportError: cannot import name '[\w.]{1,80}' from "
+        rf".{{1,120}}{SITE}.{{1,160}}",
+    ),
+    (
+        "package",
+        "is required for",
+        r"[\w.-]{1,40}[<>=!]{1,2}[\w.,<>=!]{1,40} is required for a normal "
+        r"functioning.{0,160}",
+    ),
+    (
+        "package",
+        "DistributionNotFound",
+        r"pkg_resources\.(?:DistributionNotFound|(?:Contextual)?"
+        r"VersionConflict): .{1,200}",
+    ),
+)
+WARNED = (
+    (
+        "architecture",
+        "is not compatible with the current",
+        r"CUDA capability sm_\d{1,4}\w? is not compatible with "
+        r"the current PyTorch",
+    ),
+    (
+        "driver",
+        "initialization: The NVIDIA",
+        r"CUDA initialization: The NVIDIA driver on your system is too old",
+    ),
+)
+
+
+def what(name: str) -> Callable[[re.Match[str]], Data]:
+    def data(found: re.Match[str]) -> Data:
+        return {"what": name, "text": found[0][:300]}
+
+    return data
+
+
+LINES = tuple(
+    line(kind, word, text, data=what(name))
+    for kind, rows in (("version.refused", REFUSED), ("version.warned", WARNED))
+    for name, word, text in rows
+)

@@ -1,0 +1,65 @@
+"""Stacks below Python: gdb's `bt`, of one thread or of all, and the kernel's own, `/proc/PID/stack`.
+
+>>> from io import BytesIO
+>>> text = b"#0  futex_wait (private=0) at futex.h:146\\n#1  0x7f12 in ___pthread_mutex_lock () from /lib/libc.so.6"
+>>> event = next(parse(Member("gdb.txt", len(text), lambda: BytesIO(text))))
+>>> event.kind, event.where, event.data
+('native.stack_read', 'gdb.txt:1', {'via': 'gdb', 'frames': ['futex_wait', '___pthread_mutex_lock']})
+"""  # noqa: E501
+
+import re
+from collections.abc import Iterator
+
+from diagnose.model import Event, Member
+from diagnose.text import decode, lines_of, rank_of, steps
+
+EVENTS = {
+    "native.stack_read": "C frames; data: via (gdb, kernel), frames (innermost first), thread, pid",
+}
+KEEP = 128  # frames of a thread
+KEEP_THREADS = 1024
+GDB = re.compile(r"\s{0,8}#(?P<at>\d{1,4}) +(?:0x[0-9a-f]{1,16} in )?(?P<func>[^\s(][^(]{0,300}?) ?\(")
+KERNEL = re.compile(r"\s{0,8}\[<(?:0|[0-9a-f]{8,16})>\] (?P<func>[\w.]{1,100})(?:\+0x[0-9a-f]{1,16}|\s|$)")
+THREAD = re.compile(r"Thread (?P<thread>\d{1,7}) \(Thread 0x[0-9a-f]{1,16} \(LWP (?P<pid>\d{1,10})\).{0,200}")
+PID = re.compile(
+    r"/proc/(?P<pid>\d{1,10})/(?:task/\d{1,10}/)?stack|(?i:attaching to process) (?P<attached>\d{1,10})"
+)
+
+
+def recognises(where: str, head: bytes) -> bool:
+    if {"events", "stacks", "flight", "errors", "host"} & set(steps(where)[:-1]):
+        return False
+    found = [line for line in decode(head).splitlines()[:400] if GDB.match(line) or KERNEL.match(line)]
+    return len(found) > 1
+
+
+def parse(member: Member) -> Iterator[Event]:
+    rank = rank_of(member.where)
+    threads: list[tuple[int, dict[str, object], list[str]]] = []
+    about: dict[str, object] = {}
+    for number, line in lines_of(member):
+        if len(threads) > KEEP_THREADS:
+            break
+        gdb = GDB.match(line)
+        if found := THREAD.match(line):
+            about = {"thread": int(found["thread"]), "pid": int(found["pid"])}
+        elif found := PID.search(line):
+            about = {"pid": int(found["pid"] or found["attached"])}
+        elif found := gdb or KERNEL.match(line):
+            via = "gdb" if gdb else "kernel"
+            is_next = threads and threads[-1][1]["via"] == via and follows(threads[-1], gdb, number)
+            if not is_next:
+                threads.append((number, {"via": via, **about}, []))
+                about = {}
+            if len(threads[-1][2]) < KEEP:
+                threads[-1][2].append(found["func"].strip())
+    for number, data, frames in threads:
+        event = {"via": data.pop("via"), "frames": frames, **data}
+        yield Event("native.stack_read", "native_stack", f"{member.where}:{number}", rank=rank, data=event)
+
+
+def follows(thread: tuple[int, dict[str, object], list[str]], gdb: re.Match[str] | None, number: int) -> bool:
+    """Whether a frame goes on with the stack before it: gdb counts them, the kernel's stand together."""
+    if gdb is not None:
+        return gdb["at"] != "0"
+    return number - thread[0] == len(thread[2])
