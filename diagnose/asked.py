@@ -6,6 +6,7 @@ import msgspec
 
 from diagnose.endings import End, status
 from diagnose.leaving import closings
+from diagnose.looks import looks
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence
 from diagnose.raisings import kinds, nameless, parted
@@ -68,3 +69,13 @@ def stalls(evidence: Evidence) -> list[Event]:
         return bool(silent) and all(leaving.get(rank, math.inf) < late for rank in silent)
 
     return [event for event in evidence.of("job.stalled") if not had_left(event)]
+
+
+def is_over(stall: Event, evidence: Evidence) -> bool:
+    """Whether the job went on after a stall, by the agent's word or by what a look shows, or ended well."""
+    resumed = [e.time or 0.0 for e in evidence.of("job.progressed")]
+    over = [k for k in looks(evidence) if k.cause == "stalled" and k.resolved_after_s is not None]
+    resumed += [look.time for look in over if look.time is not None]
+    ended = next(evidence.of("command.ended"), None)
+    done = ended is not None and ended.data.get("exit_code") == 0
+    return done or any(time >= (stall.time or 0) for time in resumed)
