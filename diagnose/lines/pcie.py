@@ -18,8 +18,8 @@ EVENTS = {
 DEVICE = r"(?P<device>[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.\d)"
 line = partial(any_line, source="kernel_log", by_rank=False)
 LINES = (
-    line("pcie.failed", "PCIe Bus Error", rf"(?:(?P<driver>\w{{1,20}}) )?{DEVICE}: (?:AER: )?PCIe Bus Error: (?P<text>severity=Uncorr.{{0,200}})"),
-    line("pcie.failed", "AER: ", rf"(?:(?P<driver>\w{{1,20}}) )?{DEVICE}: AER: (?P<text>(?:Multiple )?Uncorrect\w+ .{{0,200}})"),
+    line("pcie.failed", "PCIe Bus Error", rf"(?:\b(?P<driver>\w{{1,20}}) )?{DEVICE}: (?:AER: )?PCIe Bus Error: (?P<text>severity=Uncorr.{{0,200}})"),
+    line("pcie.failed", "AER: ", rf"(?:\b(?P<driver>\w{{1,20}}) )?{DEVICE}: AER: (?P<text>(?:Multiple )?Uncorrect\w+ .{{0,200}})"),
     line("pcie.failed", "Surprise Down", rf"(?:{DEVICE}: .{{0,100}})?(?P<text>Surprise Down.{{0,100}})"),
     line(
         "pcie.failed",
@@ -29,7 +29,7 @@ LINES = (
     line(
         "iommu.refused",
         "IO_PAGE_FAULT",
-        rf"(?:(?P<driver>\w{{1,20}}) )?(?:{DEVICE})?.{{0,60}}(?P<text>IO_PAGE_FAULT.{{0,200}})",
+        rf"(?:(?:\b(?P<driver>\w{{1,20}}) )?{DEVICE}.{{0,60}}?)?(?P<text>IO_PAGE_FAULT.{{0,200}})",
     ),
     line(
         "iommu.refused",

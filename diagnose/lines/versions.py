@@ -60,7 +60,7 @@ REFUSED = (
     (
         "symbol",
         "undefined symbol",
-        r"(?:\w{2,20}Error|lookup error): .{0,300}?undefined symbol: [\w@.]{1,200}",
+        r"\b(?:\w{2,40}Error|lookup error): .{0,300}?undefined symbol: [\w@.]{1,200}",
     ),
     ("symbol", "not found (required by", r"version `[\w.]{1,40}' not found \(required by .{1,200}\)"),
     ("symbol", "ELF header", "invalid ELF header"),
@@ -74,8 +74,7 @@ REFUSED = (
     (
         "library",
         "cannot open shared",
-        r"\w{2,20}Error: .{0,200}?"
-        r"lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
+        r"\b\w{2,40}Error: .{0,100}?lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
     ),
     ("library", "cuDNN version incompat", r"cuDNN version incompatibility: .{1,200}"),
     (
@@ -102,8 +101,7 @@ REFUSED = (
     (
         "package",
         "is required for",
-        r"[\w.-]{1,40}[<>=!]{1,2}[\w.,<>=!]{1,40} is required for a normal "
-        r"functioning.{0,160}",
+        r"(?<![\w.-])[\w.-]{1,40}[<>=!]{1,2}[\w.,<>=!]{1,40} is required for a normal functioning.{0,160}",
     ),
     (
         "package",
