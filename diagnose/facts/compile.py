@@ -60,7 +60,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 def still_compiling(evidence: Evidence) -> Iterable[Fact]:
     """By the logs alone: who compiled reports no timeout, and those that do did not compile."""
-    told = {e.rank: e for e in evidence.of("compile.told", "compile.noted") if e.rank is not None}
+    told = {e.rank: e for e in evidence.of("compile.told") if e.rank is not None}
     fired = {e.rank: e for e in evidence.events if e.rank is not None and is_timeout(e)}
     failed = {e.rank for e in evidence.of("exception.raised", "rank.died") if not is_timeout(e)}
     late = sorted(told.keys() - fired.keys() - failed)
