@@ -13,7 +13,6 @@ from diagnose.messages import Data, line
 EVENTS = {
     "version.refused": "parts that do not fit each other; data: what (driver, architecture, symbol, library,"
     " collective, package), text",
-    "version.warned": "the same as a warning: it may yet work; data: what, text",
 }
 SITE = r"/(?:site|dist)-packages/"
 REFUSED = (
@@ -110,19 +109,6 @@ REFUSED = (
         r"VersionConflict): .{1,200}",
     ),
 )
-WARNED = (
-    (
-        "architecture",
-        "is not compatible with the current",
-        r"CUDA capability sm_\d{1,4}\w? is not compatible with "
-        r"the current PyTorch",
-    ),
-    (
-        "driver",
-        "initialization: The NVIDIA",
-        r"CUDA initialization: The NVIDIA driver on your system is too old",
-    ),
-)
 
 
 def what(name: str) -> Callable[[re.Match[str]], Data]:
@@ -132,8 +118,4 @@ def what(name: str) -> Callable[[re.Match[str]], Data]:
     return data
 
 
-LINES = tuple(
-    line(kind, word, text, data=what(name))
-    for kind, rows in (("version.refused", REFUSED), ("version.warned", WARNED))
-    for name, word, text in rows
-)
+LINES = tuple(line("version.refused", word, text, data=what(name)) for name, word, text in REFUSED)
