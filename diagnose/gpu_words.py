@@ -62,7 +62,7 @@ def faults(event: Event) -> Iterable[Told]:
     elif event.kind == "gpu.sxid":
         yield Told("fabric", event, noted=not is_fatal(text), meaning=text)
     elif event.kind == "pcie.failed" and event.data.get("driver") == "nvidia":
-        yield Told("bus", event, noted=not is_fatal(text), meaning=text)
+        yield Told("bus", event, noted=not is_fatal(text), meaning=f"an error of its bus ({text})")
     elif event.kind == "gpu.lost":
         yield Told("bus", event, meaning=text)
     elif event.kind == "gpu.fabric_refused":

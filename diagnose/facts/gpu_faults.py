@@ -31,11 +31,11 @@ WORDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     told, known = all_told(evidence), pids(evidence)
-    groups: dict[tuple[str, str, int | None, int | None], list[Told]] = {}
-    for one in told:
+    groups: dict[tuple[str, str, int | None, int | None, str], list[Told]] = {}
+    for one in sorted(told, key=lambda one: one.code is None):  # a code says most
         rank = rank_of(one.event, known)
-        groups.setdefault((one.fault, one.gpu, one.code, rank), []).append(one)
-    for (fault, gpu, code, rank), group in groups.items():
+        groups.setdefault((one.fault, one.gpu, one.code, rank, one.event.kind), []).append(one)
+    for (fault, gpu, code, rank, _), group in groups.items():
         first = group[0]
         whose = named([rank]) if rank is not None else f"the GPU {gpu}" if gpu else "a GPU"
         meaning = f": Xid {code}, {first.meaning}" if code is not None else f": {first.meaning}"
