@@ -8,7 +8,7 @@ from diagnose.compiling import Span, burst, compilers, moves, spans
 from diagnose.graphs import parting
 from diagnose.looks import Look, decisive, looks
 from diagnose.losses import is_timeout
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
 from diagnose.standing import waits as waits_of
 from diagnose.waiting import Waiting, ranks
 
@@ -71,7 +71,7 @@ def still_compiling(evidence: Evidence) -> Iterable[Fact]:
             text=f"{named(late)} compiled, and {named(sorted(fired))} did not, whose timeout fired",
             ranks=late,
             data={"how": "timeout", "resolved": False},
-            since=min((told[rank].time or 0.0 for rank in late if told[rank].time is not None), default=None),
+            since=earliest(told[rank] for rank in late),
             events=[*(told[rank] for rank in late), *fired.values()][:4],
             inferred=True,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from diagnose.endings import alone, ended
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
 from diagnose.raisings import is_end, kinds, nameless, parted
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
@@ -51,7 +51,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     begun = failures(best, evidence)
     for (kind, rank), found in sorted(best.items()):
         found.sort(key=lambda e: (not is_end(e), not e.data.get("frames"), e.time is None, e.time or 0.0))
-        since = min((e.time for e in found if e.time is not None), default=None)
+        since = earliest(found)
         before = [
             time for other, time in begun if other != rank and since is not None and time < since - LATER_S
         ]
@@ -69,9 +69,8 @@ def unnamed(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> Ite
     for kind, events in sorted(found.items()):
         if not any(one == kind for one, _ in best):
             events.sort(key=lambda e: not e.data.get("frames"))
-            since = min((e.time for e in events if e.time is not None), default=None)
             owner = alone(evidence) if kind == "exception.raised" else None
-            yield statement(kind, owner, events, since, True)
+            yield statement(kind, owner, events, earliest(events), True)
 
 
 def failures(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> list[tuple[int, float]]:

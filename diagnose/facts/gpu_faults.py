@@ -6,7 +6,7 @@ A program's bad access counts where no hardware failed: a fault of memory or of 
 from collections.abc import Iterable
 
 from diagnose.gpu_words import Told, all_told, beside, pids, rank_of
-from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.model import Evidence, Fact, FactKind, earliest, named
 
 NEEDS = ("kernel_log", "platform_log", "gpu_report")
 KINDS = {
@@ -52,7 +52,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "noted": all(one.noted for one in group),
                 "alone": not beside(gpu, told),
             },
-            since=min((one.event.time for one in group if one.event.time is not None), default=None),
+            since=earliest(one.event for one in group),
             events=[one.event for one in group[:4]],
             inferred=all(one.inferred for one in group),
         )
