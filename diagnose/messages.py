@@ -96,6 +96,20 @@ def signal_number(name: str) -> int | None:
     return int(signal.Signals[name]) if name in signal.Signals.__members__ else None
 
 
+# Who writes: a rank of the group of all ranks, where the line names no other group.
+WRITER = re.compile(r"(?:^|\] )\[(?:PG (?:ID \d{1,9} PG GUID )?0\b.{0,60}? )?Rank (\d{1,7})\]")
+
+
+def group_rank(line: str) -> Data:
+    """The rank, in the group of all ranks, that ProcessGroupNCCL says it writes as; empty without one.
+
+    >>> group_rank("[E304 1] [PG ID 0 PG GUID 0(default_pg) Rank 5] x"), group_rank("[PG 2 (tp) Rank 1] x")
+    ({'group_rank': 5}, {})
+    """
+    writer = WRITER.search(line[:400])
+    return {"group_rank": int(writer[1])} if writer else {}
+
+
 def numbers(text: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d{1,7}", text)]
 

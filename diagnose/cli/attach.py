@@ -21,7 +21,7 @@ import click
 @click.option("--root", help="Where the evidence is kept (default: $DIAGNOSE_ROOT, else ./runs).")
 @click.option("--name", help="What the visit is called (default: attach-PROGRAM).")
 @click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
-@click.option("-v", "--verbose", is_flag=True, help="Leave nothing away.")
+@click.option("-v", "--verbose", is_flag=True, help="Leave nothing out.")
 @click.pass_context
 def command(
     ctx: click.Context,

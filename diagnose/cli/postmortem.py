@@ -10,7 +10,7 @@ import click
 @click.option("--root", help="Where names are looked up (default: $DIAGNOSE_ROOT, else ./runs).")
 @click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
 @click.option("--explain", "failure", metavar="FAILURE", help="Why this failure was or was not concluded.")
-@click.option("-v", "--verbose", is_flag=True, help="Leave nothing away.")
+@click.option("-v", "--verbose", is_flag=True, help="Leave nothing out.")
 @click.option("--check", is_flag=True, help="Test the certificates against the dumps once more.")
 @click.pass_context
 def command(

@@ -7,7 +7,7 @@ import click
 @click.argument("run", required=False)
 @click.option("--root", help="Where names are looked up (default: $DIAGNOSE_ROOT, else ./runs).")
 @click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
-@click.option("-v", "--verbose", is_flag=True, help="Leave nothing away.")
+@click.option("-v", "--verbose", is_flag=True, help="Leave nothing out.")
 @click.pass_context
 def command(ctx: click.Context, run: str | None, root: str | None, form: str, verbose: bool) -> None:
     """The verdict on RUN, as it was written; made now where its writer was killed.

@@ -34,6 +34,7 @@ LIBRARY = re.compile(r"'(?:gloo::\w+|c10::Dist\w*Error|c10d::\w+)'")
 FAULT = re.compile(r"Segmentation fault|Segfault|Bus error|Illegal instruction|Caught signal (?:4|7|8|11)\b")
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
 SENT = {"command.ended": "the command was ended by", "rank.died": "all ranks were ended at once by"}
+GRACE_S = 25.0  # torchrun sends SIGKILL 30 s after SIGTERM
 AT_ONCE_S = 0.05  # ends within this of each other have no order
 
 
@@ -169,7 +170,7 @@ def follows(end: End, ends: list[End]) -> bool:
 
 def after_grace(end: End, first: float | None) -> bool:
     """A SIGKILL half a minute after the first failure is the launcher's own."""
-    return first is not None and end.time is not None and end.time - first > 25
+    return first is not None and end.time is not None and end.time - first > GRACE_S
 
 
 def signal_name(value: int | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from diagnose.activity import WORKING, frames, of_rank
 from diagnose.asked import is_over, stalls
 from diagnose.communicators import advances
-from diagnose.compiling import compilers, moves, spans
+from diagnose.compiling import NEAR_S, compilers, moves, spans
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 
@@ -42,7 +42,7 @@ def slowed(stall: Event, resolved: bool, evidence: Evidence) -> Iterable[Fact]:
     shares: dict[int, float] = {}
     for event in evidence.of("rank.sampled"):
         busy, over = event.data.get("busy_s"), event.data.get("interval_s")
-        near = stall.time is not None and event.time is not None and abs(event.time - stall.time) < 15
+        near = stall.time is not None and event.time is not None and abs(event.time - stall.time) < NEAR_S
         if (
             near
             and event.rank is not None

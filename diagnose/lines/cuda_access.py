@@ -7,10 +7,8 @@
 
 import re
 
-from diagnose.messages import Data, line
+from diagnose.messages import Data, group_rank, line
 
-# Who writes: a rank of the group of all ranks, where the line names no other group.
-WRITER = re.compile(r"(?:^|\] )\[(?:PG (?:ID \d{1,9} PG GUID )?0\b.{0,60}? )?Rank (\d{1,7})\]")
 EVENTS = {
     "cuda.assert_failed": "an assertion in a kernel; data: at (file:line), text (the condition)",
     "cuda.access_refused": "a kernel's bad address or instruction; data: text, group_rank",
@@ -23,8 +21,7 @@ ACCESS = "|".join((
 
 
 def refused(found: re.Match[str]) -> Data:
-    writer = WRITER.search(found.string[:400])
-    return {"text": found["text"]} | ({"group_rank": int(writer[1])} if writer else {})
+    return {"text": found["text"]} | group_rank(found.string)
 
 
 LINES = (

@@ -9,7 +9,7 @@
 
 import re
 
-from diagnose.messages import Data, Pattern
+from diagnose.messages import Data, Pattern, group_rank
 from diagnose.messages import line as any_line
 
 EVENTS = {
@@ -17,7 +17,6 @@ EVENTS = {
     "device.misnumbered": "a rank asked for a device that is not there; data: text, group_rank",
     "device.busy": "a device is in somebody else's use; data: text, group_rank",
 }
-WRITER = re.compile(r"(?:^|\[)(?:PG (?:ID )?0\b.{0,60}?\b)?Rank (\d{1,7})\]")
 
 
 def line(kind: str, fault: str, word: str, text: str) -> Pattern:
@@ -26,9 +25,7 @@ def line(kind: str, fault: str, word: str, text: str) -> Pattern:
         told["text"] = found["text"]
         if bus := found.groupdict().get("bus"):
             told["bus"] = bus
-        if writer := WRITER.search(found.string[: found.start("text")][:400]):
-            told["group_rank"] = int(writer[1])
-        return told
+        return told | group_rank(found.string)
 
     return any_line(kind, word, text, data=data)
 
