@@ -17,6 +17,7 @@ class Left:
 
     def __init__(self, spool: str, say: Say) -> None:
         self.spool, self.say = spool, say
+        self.own = os.path.realpath(spool)
         self.noted: dict[tuple[str, int], Rank] = {}
         self.done: dict[tuple[str, int], tuple[int, int]] = {}
 
@@ -28,14 +29,14 @@ class Left:
         """Copy what is new."""
         for key, one in self.noted.items():
             path = dumps.newest(one, procfs.started_at(one.start_ticks))
-            if path is None or self.spool in path:  # ours is collected as it lies there
+            if path is None or self.own in path:  # ours is collected as it lies there
                 continue
             try:
                 now = os.stat(path)
             except OSError:
                 continue
             version = now.st_mtime_ns, now.st_size
-            body = procfs.read_whole(path, dumps.LIMIT) if self.done.get(key) != version else None
+            body = procfs.head(path, dumps.LIMIT) if self.done.get(key) != version else None
             if body:
                 self.done[key] = version
                 self._keep(one, body, path)
