@@ -28,6 +28,7 @@ KINDS = {
         "a rank left out a collective: its later ones pair with others' earlier", NEEDS
     ),
 }
+RINGS = {"all_reduce", "allreduce", "all_gather", "allgather"}
 BACK = 256  # how many earlier collectives tell what usually follows what
 
 
@@ -91,7 +92,7 @@ def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     told = [e for e in evidence.of("exception.raised") if OLD_CHECK.search(str(e.data.get("message")))]
     is_op = any("operation types" in str(e.data.get("message")) for e in told)
     found += told
-    if found and decisive(evidence) is None:
+    if found:
         text = "what the ranks called differs, says DETAIL's check"
         larger = "a message was larger than the room for it: sizes or dtypes differ between ranks"
         yield Fact(
@@ -237,18 +238,35 @@ def aborted(w: Waiting, call: str, agreed: list[Member], look: Look, evidence: E
     """A rank that a message of another size ended, while all that is left of the others agrees.
 
     Where sizes may differ in health (all_to_all) that clears nobody: the sender may be the one that is wrong.
+    So may a rank that was not heard, unless the message must have come from one that was.
     """
     gone = aborted_in(w, evidence)
     if not gone:
         return
     is_sized = call.split("|")[1:2] not in ([""], [])
-    majority = is_sized and 2 * len(agreed) > len(w.group.members)
+    heard = {*ranks(agreed), *ranks(gone)}
+    is_whole = all(m.rank in heard for m in w.group.members)
+    is_clear = is_sized and (is_whole or (is_ring(call) and beside(gone, w) <= set(ranks(agreed))))
     agree = "agree" if len(agreed) > 1 else "is alone to tell what it called"
     if not is_sized:
         agree = f"called {call.split('|')[0]}, whose sizes may differ"
     text = f"{named(ranks(agreed))} {agree}, and {named(ranks(gone))} was ended by a message of another size"
-    wrong = gone if majority else [*gone, *agreed]
+    is_odd = is_clear and len(agreed) > len(gone)
+    wrong = gone if is_odd else [*gone, *agreed] if is_whole else []
+    majority = is_odd and 2 * len(agreed) > len(w.group.members)
     yield statement("collective.mismatched", w, wrong, look, text, aspect="size", majority=majority)
+
+
+def is_ring(call: str) -> bool:
+    """Whether gloo passes this along a ring: each member receives from those beside it alone."""
+    return call.split("|")[0].removeprefix("gloo:") in RINGS
+
+
+def beside(members: Iterable[Member], w: Waiting) -> set[int]:
+    """The ranks right before and after `members` in their group."""
+    order = ranks(w.group.members)
+    places = [order.index(m.rank) for m in members]
+    return {order[(at + step) % len(order)] for at in places for step in (-1, 1)}
 
 
 def aborted_in(w: Waiting, evidence: Evidence) -> list[Member]:
