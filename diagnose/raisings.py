@@ -128,10 +128,16 @@ def inside(evidence: Evidence) -> set[int | None]:
     return {event.rank for event in evidence.of("stack.read") if is_in_program(event)}
 
 
-def all_inside(evidence: Evidence) -> bool:
-    """Whether a visit to a running job met every rank, each of them inside its program."""
+def may_all_live(evidence: Evidence) -> bool:
+    """Whether a visit to a running job met every rank, and no stack shows one outside its program."""
     met = {event.rank for event in evidence.of("rank.found")}
-    return bool(met) and len(met) >= (evidence.num_ranks or 0) and met <= inside(evidence)
+    seen = {event.rank for event in evidence.of("stack.read")}
+    return bool(met) and len(met) >= (evidence.num_ranks or 0) and seen <= inside(evidence)
+
+
+def all_live(evidence: Evidence) -> bool:
+    """The same, and each was seen."""
+    return may_all_live(evidence) and {e.rank for e in evidence.of("rank.found")} <= inside(evidence)
 
 
 def outlived(event: Event, evidence: Evidence) -> bool:
@@ -153,7 +159,7 @@ def nameless(evidence: Evidence) -> list[list[Event]]:
     Where ranks left words of their own, what a launcher prints without a name is its own or a copy. Where a
     visit found each of them inside its program, none of them ended of it.
     """
-    if any(evidence.of("rank.claimed")) or OWN & evidence.read or all_inside(evidence):
+    if any(evidence.of("rank.claimed")) or OWN & evidence.read or all_live(evidence):
         return []
     found = [e for e in evidence.of("exception.raised") if e.rank is None]
     known = {identity(e) for e in evidence.of("exception.raised") if e.rank is not None}

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from diagnose.endings import alone, ended
 from diagnose.model import Event, Evidence, Fact, FactKind, named
-from diagnose.raisings import is_end, kinds, nameless, parted
+from diagnose.raisings import is_end, kinds, may_all_live, nameless, parted
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
 KINDS = {
@@ -71,7 +73,9 @@ def unnamed(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> Ite
             events.sort(key=lambda e: not e.data.get("frames"))
             since = min((e.time for e in events if e.time is not None), default=None)
             owner = alone(evidence) if kind == "exception.raised" else None
-            yield statement(kind, owner, events, since, True)
+            fact = statement(kind, owner, events, since, True)
+            may_be_outlived = kind == "exception.raised" and owner is None and may_all_live(evidence)
+            yield msgspec.structs.replace(fact, open=may_be_outlived)
 
 
 def failures(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> list[tuple[int, float]]:

@@ -193,8 +193,15 @@ def test_what_a_shared_log_quotes_ended_nobody_where_a_visit_finds_all_ranks_in_
     quoted = event("exception.raised", None, None, "launcher_log", where, type="ValueError", message="bad")
     program = {"main": ["step (train.py:9)", "<module> (train.py:20)"], "paths": ["/a/train.py"] * 2}
     ended = {"main": ["_shutdown (threading.py:1590)"], "paths": ["/usr/lib/python3.11/threading.py"]}
-    for second, facts in ((program, []), (ended, ["exception.raised"])):
-        stacks = [event("stack.read", r, **data) for r, data in enumerate((program, second))]
+    for second, num_ranks, facts in (
+        (program, 2, []),
+        (ended, 2, [("exception.raised", False)]),
+        (None, 2, [("exception.raised", True)]),
+        (program, 3, [("exception.raised", False)]),
+    ):
+        stacks = [event("stack.read", r, **data) for r, data in enumerate((program, second)) if data]
         events = [*found, quoted, *stacks]
-        evidence = Evidence(events=events, read=frozenset({"launcher_log"}), ranks=[0, 1], num_ranks=2)
-        assert [f.kind for f in exceptions.derive(evidence)] == facts
+        evidence = Evidence(
+            events=events, read=frozenset({"launcher_log"}), ranks=[0, 1], num_ranks=num_ranks
+        )
+        assert [(f.kind, f.open) for f in exceptions.derive(evidence)] == facts
