@@ -60,7 +60,9 @@ def faults(event: Event) -> Iterable[Told]:
     if event.kind == "gpu.xid":
         yield from coded(event, text)
     elif event.kind == "gpu.sxid":
-        yield Told("fabric", event, noted=not FATAL.search(text) or bool(NONFATAL.search(text)), meaning=text)
+        yield Told("fabric", event, noted=not is_fatal(text), meaning=text)
+    elif event.kind == "pcie.failed" and event.data.get("driver") == "nvidia":
+        yield Told("bus", event, noted=not is_fatal(text), meaning=f"an error of its bus ({text})")
     elif event.kind == "gpu.lost":
         yield Told("bus", event, meaning=text)
     elif event.kind == "gpu.fabric_refused":
@@ -75,6 +77,15 @@ def faults(event: Event) -> Iterable[Told]:
         )
 
 
+def is_fatal(text: str) -> bool:
+    """Whether a line says of its own error that it is fatal.
+
+    >>> is_fatal("severity=Uncorrected (Fatal), type=Transaction Layer"), is_fatal("Nonfatal XC0 i0 Link 08")
+    (True, False)
+    """
+    return bool(FATAL.search(text)) and not NONFATAL.search(text)
+
+
 def coded(event: Event, text: str) -> Iterable[Told]:
     """What the driver's code means, and the code that it follows from, whose own line may be lost."""
     code, previous = number(event.data.get("code")), number(event.data.get("previous"))
@@ -86,7 +97,7 @@ def coded(event: Event, text: str) -> Iterable[Told]:
             code=code,
             noted=known.action in ACCUSES_NOBODY
             or (known.action == "look-at-companion" and known.fault in HARD)
-            or (known.graded and (not FATAL.search(text) or bool(NONFATAL.search(text)))),
+            or (known.graded and not is_fatal(text)),
             meaning=f"{known.meaning} ({text[:160]})" if text else known.meaning,
         )
         yield told

@@ -164,8 +164,8 @@ def reach(cause: Finding, effect: Finding, playbook: Playbook, evidence: Evidenc
         return None
     if scope == failure.scope == "rank" and not (cause.ranks and effect.ranks):
         return None  # nobody says of which rank: nothing tells that it is another one
-    if scope == "node" and not (effect.ranks or effect.nodes):
-        return None
+    if scope == "node" and not ((effect.ranks or effect.nodes) and (cause.ranks or cause.nodes)):
+        return None  # nor of which node
     if scope == "node":
         near = {rank for rank in effect.ranks if evidence.nodes.get(rank) in cause.nodes}
         return near | set(cause.ranks)

@@ -3,7 +3,7 @@
 Times are unix seconds (UTC), sizes bytes, durations seconds, ranks global ranks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import BinaryIO
 
@@ -148,6 +148,11 @@ def fold(ranks: list[int]) -> str:
         else:
             parts.append([rank])
     return ",".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
+
+
+def earliest(events: Iterable[Event]) -> float | None:
+    """When the first of these was said; None where none of them has a time."""
+    return min((event.time for event in events if event.time is not None), default=None)
 
 
 def named(ranks: list[int]) -> str:

@@ -1,10 +1,10 @@
 """What ranks said of one thing, in lines of logs and in exceptions that other files alone tell of. Pure."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from diagnose import messages
 from diagnose.messages import Pattern
-from diagnose.model import Event, Evidence
+from diagnose.model import Event, Evidence, earliest, named
 
 QUIET = {"rank_hook", "elastic_error"}  # whose exceptions no line of a log shows
 Telling = tuple[Event, str, dict[str, object]]
@@ -37,4 +37,10 @@ def rank_of(told: Telling) -> int | None:
 
 
 def since(found: Sequence[Telling]) -> float | None:
-    return min((event.time for event, _, _ in found if event.time is not None), default=None)
+    return earliest(event for event, _, _ in found)
+
+
+def reporters(events: Iterable[Event], otherwise: str) -> str:
+    """Which ranks said it, in words; `otherwise` where none is known."""
+    ranks = sorted({event.rank for event in events if event.rank is not None})
+    return named(ranks) if ranks else otherwise

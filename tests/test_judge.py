@@ -164,3 +164,9 @@ def test_an_effect_on_a_rank_that_nobody_names_may_be_of_any_rank():
     for cause, effect in (([], [2]), ([1], []), ([], [])):
         left = unexplained([finding("x", *cause), finding("y", *effect)], playbook, evidence())
         assert [f.failure for f in left] == ["x"]
+
+
+def test_a_cause_of_a_node_that_nobody_names_may_be_that_of_any_rank():
+    playbook = book(x=failure(scope="node", explains=("y",)), y=failure())
+    left = unexplained([finding("x"), finding("y", 2)], playbook, evidence())
+    assert [f.failure for f in left] == ["x"]

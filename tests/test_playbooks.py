@@ -77,6 +77,13 @@ def test_a_tree_ends_in_failures_and_every_question_is_reachable(name):
         assert node.fact is None or node.fact.fact in needs()
 
 
+@pytest.mark.parametrize("name", BOOK.trees)
+def test_a_question_whose_yes_is_a_failure_asks_what_that_one_asks(name):
+    for node in BOOK.trees[name].node.values():
+        if node.fact and node.yes.startswith("failure:"):
+            assert node.fact in BOOK.failures[node.yes.removeprefix("failure:")].when, node.ask
+
+
 def test_every_failure_is_reached_by_some_tree_and_every_remedy_is_used():
     reached = {end for tree in BOOK.trees.values() for end in ends(tree)}
     assert {f"failure:{name}" for name in BOOK.failures} <= reached

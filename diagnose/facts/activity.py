@@ -219,6 +219,7 @@ def lost_workers(evidence: Evidence) -> Iterable[Fact]:
                 "worker": int(found["pid"]) if found and found["pid"] else None,
             },
             events=[event],
+            inferred=event.rank is None,  # whether others wait for it, nothing tells
         )
 
 

@@ -8,7 +8,7 @@ from diagnose.compiling import Span, burst, compilers, moves, spans
 from diagnose.graphs import parting
 from diagnose.looks import Look, decisive, looks
 from diagnose.losses import is_timeout
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
 from diagnose.standing import waits as waits_of
 from diagnose.waiting import Waiting, ranks
 
@@ -60,7 +60,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
 
 def still_compiling(evidence: Evidence) -> Iterable[Fact]:
     """By the logs alone: who compiled reports no timeout, and those that do did not compile."""
-    told = {e.rank: e for e in evidence.of("compile.told", "compile.noted") if e.rank is not None}
+    told = {e.rank: e for e in evidence.of("compile.told") if e.rank is not None}
     fired = {e.rank: e for e in evidence.events if e.rank is not None and is_timeout(e)}
     failed = {e.rank for e in evidence.of("exception.raised", "rank.died") if not is_timeout(e)}
     late = sorted(told.keys() - fired.keys() - failed)
@@ -71,7 +71,7 @@ def still_compiling(evidence: Evidence) -> Iterable[Fact]:
             text=f"{named(late)} compiled, and {named(sorted(fired))} did not, whose timeout fired",
             ranks=late,
             data={"how": "timeout", "resolved": False},
-            since=min((told[rank].time or 0.0 for rank in late if told[rank].time is not None), default=None),
+            since=earliest(told[rank] for rank in late),
             events=[*(told[rank] for rank in late), *fired.values()][:4],
             inferred=True,
         )

@@ -12,7 +12,7 @@ from diagnose.asked import ENDINGS, asked, failed_before, heeded, stalls
 from diagnose.endings import End, ended, number, workers_killed
 from diagnose.leaving import Leaving, closings
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
 
 NEEDS = ("agent", "launcher_log", "run")
 KINDS = {
@@ -79,7 +79,7 @@ def told(ends: list[End], evidence: Evidence) -> Iterable[Fact]:
                 text=f"{who} crashed: {mine[0].data.get('text')}",
                 ranks=[] if rank is None else [rank],
                 data={"first": True, "in_collective": False, "exit_code": None},
-                since=min((e.time for e in mine if e.time is not None), default=None),
+                since=earliest(mine),
                 events=mine[:4],
                 inferred=True,
             )

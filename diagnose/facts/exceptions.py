@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from diagnose.endings import alone, ended
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
 from diagnose.raisings import is_end, kinds, may_all_live, nameless, parted
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
@@ -53,7 +53,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     begun = failures(best, evidence)
     for (kind, rank), found in sorted(best.items()):
         found.sort(key=lambda e: (not is_end(e), not e.data.get("frames"), e.time is None, e.time or 0.0))
-        since = min((e.time for e in found if e.time is not None), default=None)
+        since = earliest(found)
         before = [
             time for other, time in begun if other != rank and since is not None and time < since - LATER_S
         ]
@@ -71,9 +71,8 @@ def unnamed(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> Ite
     for kind, events in sorted(found.items()):
         if not any(one == kind for one, _ in best):
             events.sort(key=lambda e: not e.data.get("frames"))
-            since = min((e.time for e in events if e.time is not None), default=None)
             owner = alone(evidence) if kind == "exception.raised" else None
-            fact = statement(kind, owner, events, since, True)
+            fact = statement(kind, owner, events, earliest(events), True)
             may_be_outlived = kind == "exception.raised" and owner is None and may_all_live(evidence)
             yield msgspec.structs.replace(fact, open=may_be_outlived)
 

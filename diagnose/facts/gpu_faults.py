@@ -6,7 +6,7 @@ A program's bad access counts where no hardware failed: a fault of memory or of 
 from collections.abc import Iterable
 
 from diagnose.gpu_words import Told, all_told, beside, pids, rank_of
-from diagnose.model import Evidence, Fact, FactKind, named
+from diagnose.model import Evidence, Fact, FactKind, earliest, named
 
 NEEDS = ("kernel_log", "platform_log", "gpu_report")
 KINDS = {
@@ -31,11 +31,11 @@ WORDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     told, known = all_told(evidence), pids(evidence)
-    groups: dict[tuple[str, str, int | None, int | None], list[Told]] = {}
-    for one in told:
+    groups: dict[tuple[str, str, int | None, int | None, str], list[Told]] = {}
+    for one in sorted(told, key=lambda one: one.code is None):  # a code says most
         rank = rank_of(one.event, known)
-        groups.setdefault((one.fault, one.gpu, one.code, rank), []).append(one)
-    for (fault, gpu, code, rank), group in groups.items():
+        groups.setdefault((one.fault, one.gpu, one.code, rank, one.event.kind), []).append(one)
+    for (fault, gpu, code, rank, _), group in groups.items():
         first = group[0]
         whose = named([rank]) if rank is not None else f"the GPU {gpu}" if gpu else "a GPU"
         meaning = f": Xid {code}, {first.meaning}" if code is not None else f": {first.meaning}"
@@ -52,7 +52,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "noted": all(one.noted for one in group),
                 "alone": not beside(gpu, told),
             },
-            since=min((one.event.time for one in group if one.event.time is not None), default=None),
+            since=earliest(one.event for one in group),
             events=[one.event for one in group[:4]],
             inferred=all(one.inferred for one in group),
         )

@@ -17,6 +17,7 @@ KINDS = {
     )
 }
 STORE_S = 600.0  # a store's patience where its message does not tell
+LONG = {"autotune", "warm_up", "capture"}  # of what compilers do, that which may keep the interpreter's lock
 SLACK = 0.9  # of the patience: the phase began before the wait, or the bar is drawn now and then
 
 
@@ -35,7 +36,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             return
     stuck = next(evidence.of("nccl.heartbeat_lost"), None)
     if stuck and not waits:
-        notes = [e for e in evidence.of("compile.noted") if e.rank == stuck.rank]
+        told = (e for e in evidence.of("compile.told") if e.data.get("what") in LONG)
+        notes = [e for e in told if e.rank == stuck.rank]
         if notes:
             text = "the heartbeat monitor ended a process that compiled"
             yield statement("heartbeat", text, stuck, notes[-1], "compile")

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from diagnose import nccl
-from diagnose.model import Event, Evidence, Fact, FactKind, fold, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, fold
+from diagnose.tellings import reporters
 
 NEEDS = ("nccl_log",)
 KINDS = {
@@ -55,7 +56,7 @@ def apart(found: list[Saying]) -> Iterable[Fact]:
         reason = str(found[0][1].get("reason"))
         yield Fact(
             kind="gpu.peers_apart",
-            text=f"NCCL on {reporters(found)}: {reason}",
+            text=f"NCCL on {who(found)}: {reason}",
             nodes=hosts(found),
             data={"reason": reason},
             since=first(found),
@@ -72,7 +73,7 @@ def intercepted(found: list[Event]) -> Iterable[Fact]:
             kind="gpu.peers_apart",
             text=f"the IOMMU refused accesses of {device}",
             data={"reason": "iommu"},
-            since=first([(event, event.data) for event in ours]),
+            since=earliest(ours),
             events=ours[:4],
             inferred=True,
         )
@@ -86,7 +87,7 @@ def misfitted(how: str, found: list[Saying]) -> Iterable[Fact]:
             words += f", on {data['adapter']}"
         yield Fact(
             kind="net.misfitted",
-            text=f"NCCL on {reporters(found)}: {words}",
+            text=f"NCCL on {who(found)}: {words}",
             data={"how": how},
             since=first(found),
             events=[event for event, _ in found][:4],
@@ -114,10 +115,9 @@ def hosts(found: list[Saying]) -> list[str]:
     return sorted({host for event, _ in found if isinstance(host := event.data.get("host"), str)})
 
 
-def reporters(found: list[Saying]) -> str:
-    ranks = sorted({event.rank for event, _ in found if event.rank is not None})
-    return named(ranks) if ranks else ", ".join(hosts(found)[:4]) or "some rank"
+def who(found: list[Saying]) -> str:
+    return reporters((event for event, _ in found), ", ".join(hosts(found)[:4]) or "some rank")
 
 
 def first(found: list[Saying]) -> float | None:
-    return min((event.time for event, _ in found if event.time is not None), default=None)
+    return earliest(event for event, _ in found)

@@ -26,7 +26,9 @@ KINDS = {
 
 UNANSWERED = {12, 13}  # IBV_WC_RETRY_EXC_ERR, IBV_WC_RNR_RETRY_EXC_ERR
 WITNESSES = {"rank_log", "launcher_log", "agent"}  # who would have told of a process that failed
-GAVE_UP = 7  # how often an adapter tries by default before it says so
+# NCCL_IB_RETRY_CNT by default: so often an adapter tried before it said so. A port that is down and a
+# connection that was reset are told without a count, and settle as much.
+GAVE_UP = 7
 KILLED = {4, 7, 8, 9, 11}  # SIGABRT is what the watchdog of a waiting rank ends in
 KILLED_SHELL = 137
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from diagnose.endings import WORKER, End, ended, number, workers_killed
 from diagnose.leaving import closings
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
 
 NEEDS = ("cgroup", "kernel_log", "platform_log")
 KINDS = {
@@ -95,13 +95,12 @@ def of_nobody(
 
 def rankless(text: str, events: list[Event], ranks: list[int]) -> Fact:
     data: dict[str, object] = {"by": events[0].source, "limited": events[0].data.get("limited", "cgroup")}
-    since = min((e.time for e in events if e.time is not None), default=None)
     return Fact(
         kind="process.oom_killed",
         text=text,
         ranks=ranks,
         data=data,
-        since=since,
+        since=earliest(events),
         events=events[:3],
         inferred=bool(ranks) and events[0].source == "kernel_log",
     )

@@ -19,7 +19,10 @@ KINDS = {
     ),
 }
 # What others say of ends of which no agent tells.
-ENDS = ("launcher.rank_failed", "kernel.oom_killed", "platform.oom_told", "scheduler.oom_told")
+ENDS = (
+    *("launcher.rank_failed", "kernel.oom_killed", "process.aborted"),
+    *("platform.oom_told", "platform.call_ended", "scheduler.oom_told"),
+)
 STUCK = ("nccl.heartbeat_lost",)
 BROKEN = (
     "cuda.out_of_memory",
@@ -105,7 +108,8 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
         return "hang"
     if stalled:
         return "hang" if first is None or (first > stall_time(evidence)) else "crash"
-    if errors or deaths or ended is not None or any(evidence.of("process.aborted", *ENDS)):
+    failed = any(e.data.get("exit_code") for e in evidence.of("container.exited"))
+    if errors or deaths or ended is not None or failed or any(evidence.of(*ENDS)):
         return "crash"
     return "slow" if ever else "unknown"
 

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
 from diagnose.raisings import kind_of
 from diagnose.rendezvous import INIT, Init, came_together, inits, sayings
+from diagnose.tellings import reporters
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
 KINDS = {
@@ -74,12 +75,12 @@ def waited(found: list[Saying]) -> Iterable[Fact]:
         by_rank.setdefault(event.rank, []).append((event, data))
     for rank, mine in by_rank.items():
         counts = next((f"{d['joined']}/{d['expected']} came" for _, d in mine if "joined" in d), "")
-        who = "a process" if rank is None else named([rank])
+        waiter = "a process" if rank is None else named([rank])
         keys = [str(d["keys"]) for _, d in mine if "keys" in d]
         counts = counts or (f"the key {keys[0]} did not come" if keys else "")
         yield Fact(
             kind="rendezvous.timed_out",
-            text=f"{who} waited in vain in the rendezvous" + (f": {counts}" if counts else ""),
+            text=f"{waiter} waited in vain in the rendezvous" + (f": {counts}" if counts else ""),
             ranks=[] if rank is None else [rank],
             data=mine[0][1],
             since=first(mine),
@@ -89,24 +90,21 @@ def waited(found: list[Saying]) -> Iterable[Fact]:
 
 def lost(found: list[Event]) -> Iterable[Fact]:
     if found:
-        ranks = sorted({event.rank for event in found if event.rank is not None})
-        who = named(ranks) if ranks else "a process"
         yield Fact(
             kind="store.connection_lost",
-            text=f"{who} lost the store: the process that serves it has gone",
-            ranks=ranks,
-            since=min((event.time for event in found if event.time is not None), default=None),
+            text=f"{reporters(found, 'a process')} lost the store: the process that serves it has gone",
+            ranks=sorted({event.rank for event in found if event.rank is not None}),
+            since=earliest(found),
             events=found[:4],
         )
 
 
 def first(found: list[Saying]) -> float | None:
-    return min((event.time for event, _ in found if event.time is not None), default=None)
+    return earliest(event for event, _ in found)
 
 
-def reporters(found: list[Saying]) -> str:
-    ranks = sorted({event.rank for event, _ in found if event.rank is not None})
-    return named(ranks) if ranks else "the launcher or a rank"
+def who(found: list[Saying]) -> str:
+    return reporters((event for event, _ in found), "the launcher or a rank")
 
 
 def taken(found: list[Saying]) -> Iterable[Fact]:
@@ -115,7 +113,7 @@ def taken(found: list[Saying]) -> Iterable[Fact]:
         at = f" at port {port}" if port is not None else ""
         yield Fact(
             kind="rendezvous.address_taken",
-            text=f"{reporters(found)} could not serve{at}: the address is already in use",
+            text=f"{who(found)} could not serve{at}: the address is already in use",
             data={"port": port},
             since=first(found),
             events=[event for event, _ in found][:4],
@@ -124,8 +122,7 @@ def taken(found: list[Saying]) -> Iterable[Fact]:
 
 def began(evidence: Evidence) -> float | None:
     """When the first rank began to join."""
-    times = (e.time for e in evidence.of("phase.started") if e.data.get("phase") == INIT)
-    return min((time for time in times if time is not None), default=None)
+    return earliest(e for e in evidence.of("phase.started") if e.data.get("phase") == INIT)
 
 
 def serves(evidence: Evidence) -> bool:
@@ -142,7 +139,7 @@ def unreached(found: list[Saying], since: float | None) -> Iterable[Fact]:
         address = f"{host}:{port}" if host else ""
         yield Fact(
             kind="rendezvous.unreachable",
-            text=f"{reporters(found)} could not connect to the store" + (f" at {address}" if address else ""),
+            text=f"{who(found)} could not connect to the store" + (f" at {address}" if address else ""),
             data={"address": address, "how": "no_answer"},
             since=since,
             events=[event for event, _ in found][:4],
@@ -168,8 +165,8 @@ def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[
             what = told[0][1].get("interface") or told[0][1].get("reason") or "of this host"
             peer = f" at {told[0][1]['peer']}" if told[0][1].get("peer") else ""
             text = {
-                "no_interface": f"{reporters(told)} found no address for the interface {what}",
-                "peer_refused": f"{reporters(told)} could not connect to a peer{peer}: {what}",
+                "no_interface": f"{who(told)} found no address for the interface {what}",
+                "peer_refused": f"{who(told)} could not connect to a peer{peer}: {what}",
             }
             yield Fact(
                 kind="rendezvous.unreachable",
@@ -180,40 +177,36 @@ def unconnected(found: dict[str, list[Saying]], evidence: Evidence) -> Iterable[
             )
 
 
+def differing(how: str, text: str, found: list[Saying]) -> Fact:
+    """That ranks were told different things, in somebody's own words."""
+    return Fact(
+        kind="rendezvous.told_differently",
+        text=text,
+        data={"how": how},
+        since=first(found),
+        events=[event for event, _ in found][:4],
+    )
+
+
 def untold(found: list[Saying]) -> Iterable[Fact]:
     if found:
-        yield Fact(
-            kind="rendezvous.told_differently",
-            text=f"{reporters(found)} was not told where to meet: {found[0][1].get('name')} is not set",
-            data={"how": "unset"},
-            since=first(found),
-            events=[event for event, _ in found][:4],
-        )
+        name = found[0][1].get("name")
+        yield differing("unset", f"{who(found)} was not told where to meet: {name} is not set", found)
 
 
 def overfull(found: list[Saying]) -> Iterable[Fact]:
     for event, data in found:
         joined, expected = data.get("joined"), data.get("expected")
         if isinstance(joined, int) and isinstance(expected, int) and joined > expected:
-            yield Fact(
-                kind="rendezvous.told_differently",
-                text=f"{joined} workers came to a store for {expected}: two jobs on one store",
-                data={"how": "overfull"},
-                since=event.time,
-                events=[event],
-            )
+            text = f"{joined} workers came to a store for {expected}: two jobs on one store"
+            yield differing("overfull", text, [(event, data)])
             return
 
 
 def miscounted(found: list[Saying]) -> Iterable[Fact]:
     if found:
-        yield Fact(
-            kind="rendezvous.told_differently",
-            text=f"{reporters(found)} found ranks that were told different things: {found[0][1].get('text')}",
-            data={"how": "nccl"},
-            since=first(found),
-            events=[event for event, _ in found][:4],
-        )
+        text = found[0][1].get("text")
+        yield differing("nccl", f"{who(found)} found ranks that were told different things: {text}", found)
 
 
 def told_differently(tried: list[Init]) -> Iterable[Fact]:

@@ -20,7 +20,7 @@ SOON_S = 60.0  # between two dumps of a job that was looked at once
 FAILED = ("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", "rank.died")
 # Lines of a job that goes on, whatever it waits for.
 QUIET = {
-    *("log.read", "compile.told", "compile.noted", "phase.bar_told", "engine.waited"),
+    *("log.read", "compile.told", "phase.bar_told", "engine.waited"),
     *("nccl.version_told", "nccl.comm_inited", "nccl.network_chosen", "nccl.proxy_named"),
 }
 FEW = 2  # waits of an engine since its last sign of work
@@ -95,7 +95,7 @@ def advanced(evidence: Evidence) -> Iterable[Fact]:
 
 def told_at_work(evidence: Evidence) -> Iterable[Fact]:
     """Logs that tell of long work and of nothing that failed, not even of a wait that ended in vain."""
-    told = list(evidence.of("compile.told", "compile.noted", "phase.bar_told"))
+    told = list(evidence.of("compile.told", "phase.bar_told"))
     quiet = [e for e in evidence.events if e.kind not in QUIET]
     waits = [e for e in evidence.of("engine.waited") if told and is_below(e, told[-1])]
     if told and not quiet and len(waits) <= FEW:

@@ -26,7 +26,7 @@ WARM_UP = 5  # collectives at the start that are not counted: step 0 is contamin
 NOTABLE_S = 0.005  # shorter waits are the scheduler's
 ALIKE = 0.85  # the score of ranks that differ by chance alone is above
 FEWEST = 3  # steps that are told
-OF_A_REPORT = 100  # steps that a detector's report is made of, at least
+OF_A_REPORT = 100  # steps: a detector tells a score of many, and not of how many
 Arrivals = dict[int, dict[int, float]]  # collective -> rank -> time
 
 

@@ -48,7 +48,7 @@ LINES = (
         line(
             "kernel.crashed",
             word,
-            rf"\b(?P<comm>[^\s\[:]{{1,64}})\[(?P<pid>\d{{1,10}})\]:? (?P<text>{start}.{{0,300}})",
+            rf"\b(?P<comm>[^\s\[:]{{1,16}})\[(?P<pid>\d{{1,10}})\]:? (?P<text>{start}.{{0,300}})",
             "pid",
         )
         for word, start in (

@@ -1,4 +1,4 @@
-"""Bars and notes of work that is legal and may outlast a watchdog: datasets, evaluation, loading, autotuning.
+"""Bars of work that is legal and may outlast a watchdog: datasets, evaluation, loading.
 
 A bar counts once it is five minutes old.
 
@@ -10,11 +10,10 @@ A bar counts once it is five minutes old.
 import re
 from collections.abc import Callable
 
-from diagnose.messages import Data, line, whole_match
+from diagnose.messages import Data, line
 
 EVENTS = {
     "phase.bar_told": "a progress bar of a long phase; data: what, done, total, elapsed_s, left_s",
-    "compile.noted": "a compiler or an autotuner says what it does; data: text",
 }
 BAR = (
     r"[^|]{0,120}?\d{1,3}%\|[^|]{0,300}\| *(?P<done>[\d.]{1,14}[kKMG]?)/(?P<total>[\d.]{1,14}[kKMG]?)"
@@ -25,6 +24,12 @@ WORK = (
     *("evaluat", "Validat", "validat", "checkpoint shards", "reprocess", "Packing", "Caching", "Extracting"),
     *("Converting", "Saving", "Downloading", "Computing", "Predict", "Inference", "Quantiz", ".safetensors"),
 )
+NAMES = {
+    "tokeniz": "tokenizer",
+    "Tokeniz": "tokenizer",
+    "reprocess": "preprocessing",
+    "checkpoint": "loading",
+}
 
 
 def seconds(clock: str) -> int:
@@ -44,7 +49,7 @@ def bar(word: str) -> Callable[[re.Match[str]], Data]:
     def data(found: re.Match[str]) -> Data:
         left = found["left"]
         return {
-            "what": WHOLE.get(what, what),
+            "what": NAMES.get(what, what),
             "done": found["done"],
             "total": found["total"],
             "elapsed_s": seconds(found["elapsed"]),
@@ -54,21 +59,4 @@ def bar(word: str) -> Callable[[re.Match[str]], Data]:
     return data
 
 
-WHOLE = {
-    "tokeniz": "tokenizer",
-    "Tokeniz": "tokenizer",
-    "reprocess": "preprocessing",
-    "checkpoint": "loading",
-}
-LINES = (
-    *(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK),
-    *(
-        line("compile.noted", word, rf".{{0,100}}{re.escape(word)}.{{0,160}}", data=whole_match)
-        for word in (
-            "AUTOTUNE ",
-            "DeepGEMM JIT",
-            "Capturing CUDA graph",
-            "Capturing the model for cudagraphs",
-        )
-    ),
-)
+LINES = tuple(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK)

@@ -10,7 +10,7 @@ from diagnose.messages import nccl_line
 EVENTS = {
     "nccl.comm_inited": "a process's rank in a communicator; data: comm_rank, num_ranks, device_id (its bus)",
     "nccl.proxy_named": "a proxy thread tells the rank of its process; data: comm_rank",
-    "nccl.version_told": "data: version",
+    "nccl.version_told": "which NCCL a process has loaded; data: version",
     "nccl.network_chosen": "what NCCL sends over between hosts; data: network",
 }
 RANK = r"\bcomm 0x[0-9a-f]{1,16} rank (?P<comm_rank>\d{1,7}) "

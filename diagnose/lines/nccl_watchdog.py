@@ -71,10 +71,10 @@ LINES = (
     *(
         line("nccl.frontier_told", word, f"{text}.{{0,200}}?{TOLD}", data=frontier)
         for word, text in (
-            ("Timeout at NCCL work", r"Timeout at NCCL work: (?P<seq>\d{1,18})"),
+            ("Timeout at NCCL work", r"Timeout at NCCL work: (?P<seq>\d{1,18}+)"),
             (
                 "detected by watchdog at work",
-                r"detected by watchdog at work(?: sequence id)?: (?P<seq>\d{1,18})",
+                r"detected by watchdog at work(?: sequence id)?: (?P<seq>\d{1,18}+)",
             ),
             (
                 "Received a dump signal",

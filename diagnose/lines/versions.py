@@ -13,7 +13,6 @@ from diagnose.messages import Data, line
 EVENTS = {
     "version.refused": "parts that do not fit each other; data: what (driver, architecture, symbol, library,"
     " collective, package), text",
-    "version.warned": "the same as a warning: it may yet work; data: what, text",
 }
 SITE = r"/(?:site|dist)-packages/"
 REFUSED = (
@@ -60,7 +59,7 @@ REFUSED = (
     (
         "symbol",
         "undefined symbol",
-        r"(?:\w{2,20}Error|lookup error): .{0,300}?undefined symbol: [\w@.]{1,200}",
+        r"\b(?:\w{2,40}Error|lookup error): .{0,300}?undefined symbol: [\w@.]{1,200}",
     ),
     ("symbol", "not found (required by", r"version `[\w.]{1,40}' not found \(required by .{1,200}\)"),
     ("symbol", "ELF header", "invalid ELF header"),
@@ -74,8 +73,7 @@ REFUSED = (
     (
         "library",
         "cannot open shared",
-        r"\w{2,20}Error: .{0,200}?"
-        r"lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
+        r"\b\w{2,40}Error: .{0,100}?lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
     ),
     ("library", "cuDNN version incompat", r"cuDNN version incompatibility: .{1,200}"),
     (
@@ -102,27 +100,13 @@ REFUSED = (
     (
         "package",
         "is required for",
-        r"[\w.-]{1,40}[<>=!]{1,2}[\w.,<>=!]{1,40} is required for a normal "
-        r"functioning.{0,160}",
+        r"(?<![\w.-])[\w.-]{1,40}[<>=!]{1,2}[\w.,<>=!]{1,40} is required for a normal functioning.{0,160}",
     ),
     (
         "package",
         "DistributionNotFound",
         r"pkg_resources\.(?:DistributionNotFound|(?:Contextual)?"
         r"VersionConflict): .{1,200}",
-    ),
-)
-WARNED = (
-    (
-        "architecture",
-        "is not compatible with the current",
-        r"CUDA capability sm_\d{1,4}\w? is not compatible with "
-        r"the current PyTorch",
-    ),
-    (
-        "driver",
-        "initialization: The NVIDIA",
-        r"CUDA initialization: The NVIDIA driver on your system is too old",
     ),
 )
 
@@ -134,8 +118,4 @@ def what(name: str) -> Callable[[re.Match[str]], Data]:
     return data
 
 
-LINES = tuple(
-    line(kind, word, text, data=what(name))
-    for kind, rows in (("version.refused", REFUSED), ("version.warned", WARNED))
-    for name, word, text in rows
-)
+LINES = tuple(line("version.refused", word, text, data=what(name)) for name, word, text in REFUSED)

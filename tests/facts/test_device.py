@@ -59,5 +59,5 @@ def test_work_outlasts_a_wait_of_another_rank_that_is_shorter() -> None:
 def test_a_heartbeat_alone_tells_nothing() -> None:
     lost = say("nccl.heartbeat_lost", 3, stuck_s=480)
     assert outlasted(lost) == []
-    assert outlasted(lost, say("compile.noted", 3, 2, text="AUTOTUNE bmm")) == ["heartbeat"]
-    assert outlasted(lost, say("compile.noted", 1, 2, text="AUTOTUNE bmm")) == []
+    assert outlasted(lost, say("compile.told", 3, 2, what="autotune", text="AUTOTUNE bmm")) == ["heartbeat"]
+    assert outlasted(lost, say("compile.told", 1, 2, what="autotune", text="AUTOTUNE bmm")) == []

@@ -84,6 +84,12 @@ def test_a_switchs_error_counts_only_where_it_is_fatal() -> None:
     assert faults(line.format("Non-fatal")) == set() and faults(line.format("Fatal")) == {"fabric"}
 
 
+def test_an_error_of_the_bus_counts_only_where_it_is_fatal_and_the_gpu_has_it() -> None:
+    line = "{} 0000:3b:00.0: PCIe Bus Error: severity=Uncorrected ({}), type=Transaction Layer"
+    assert faults(line.format("nvidia", "Fatal")) == {"bus"}
+    assert faults(line.format("nvidia", "Non-Fatal")) == set() == faults(line.format("mlx5_core", "Fatal"))
+
+
 def test_what_cuda_says_is_of_the_rank_that_said_it() -> None:
     [fact] = facts("[Rank 1] NCCL watchdog: CUDA error: uncorrectable ECC error encountered")
     assert fact.ranks == [1] and fact.data["fault"] == "memory"
