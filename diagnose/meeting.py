@@ -10,21 +10,23 @@ Met = tuple[Waiting, Member]  # one side's wait, and the other side
 
 
 def met(waits: Sequence[Waiting]) -> Iterator[Met]:
-    """Each transfer that is next on both sides, once; not of ranks that lack somebody in what else is next."""
+    """Each transfer that is next on both sides, once; not where a side lacks somebody in another of these.
+
+    A block waits for all of its transfers, and those of one group may share a stream.
+    """
     heads = {(rank, w.group.key, w.seq) for w in waits for rank in w.heads}
-    lacking = {rank for w in waits if lacks(w, heads) for rank in w.heads}
-    for w in waits:
-        other = partner(w) if w.group.is_pair and w.heads and w.op() == "send" else None
-        if other is not None and lacking.isdisjoint((w.waiting[0].rank, other.rank)):
-            yield w, other
+    pairs = [(w, partner(w)) for w in waits if w.group.is_pair and w.heads]
+    lacking = {(w.waiting[0].rank, w.group.key) for w, other in pairs if not is_there(other, w, heads)}
+    for w, other in pairs:
+        if other is not None and w.op() == "send":
+            ends = {(rank, w.group.key) for rank in (w.waiting[0].rank, other.rank)}
+            if lacking.isdisjoint(ends):
+                yield w, other
 
 
-def lacks(w: Waiting, heads: set[Head]) -> bool:
-    """Whether somebody has not launched an operation, or has something older open."""
-    if w.group.is_pair:
-        other = partner(w)
-        return other is None or holds_up(other, w, heads)
-    return bool(w.awaited) or len(w.heads) < len(w.waiting) or not w.is_all_there()
+def is_there(other: Member | None, w: Waiting, heads: set[Head]) -> bool:
+    """Whether the other side of a transfer has launched it, and nothing older of its own holds it up."""
+    return other is not None and not holds_up(other, w, heads)
 
 
 def partner(w: Waiting) -> Member | None:

@@ -35,12 +35,19 @@ def wait_for(found: Iterable[Group]) -> list[Waiting]:
                 pending.setdefault(member.completed + 1, []).append(member)
         for seq, waiting in sorted(pending.items()):
             absent = lacking(group, seq, len(waiting))
-            done = any(m.completed >= seq for m in group.members)
             w = Waiting(group, seq, waiting, absent, [])
-            if done and w.op() not in ROOTED and (group.in_order or not absent):
+            if has_completed(w) and (group.in_order or not absent):
                 w = Waiting(group, seq, waiting, [], waiting)  # gloo calls done what failed, too
             waits.append(w)
     return waits
+
+
+def has_completed(w: Waiting) -> bool:
+    """Whether a member completed it, and nobody completes that call before all have begun it."""
+    if w.op() in ROOTED:
+        return False
+    done = (m for m in w.group.members if m.completed >= w.seq)
+    return any((m.signature(w.seq) or "").partition("|")[0] not in ROOTED for m in done)
 
 
 def lacking(group: Group, seq: int, num_waiting: int) -> list[Member]:

@@ -217,10 +217,12 @@ def differing(w: Waiting, calls: dict[str, list[Member]], look: Look, unseen: in
 def left_out(odd: Member, seq: int, peer: Member) -> bool:
     """Whether the odd rank's call is the one that used to follow the peer's call: it is one ahead.
 
-    Not where it is what used to come here, and the peer's is not: then that was added.
+    Not where it is what used to come here, and the peer's is not: then that was added. Nor where both agree
+    again in the next call, and that is not the odd one.
     """
     mine, usual = odd.signature(seq), peer.signature(seq)
-    if mine == usual:
+    after = peer.signature(seq + 1)
+    if mine == usual or (after not in (None, mine) and odd.signature(seq + 1) == after):
         return False
     before = [peer.signature(s) for s in range(max(1, seq - BACK), seq)]
     usually = {after for call, after in pairwise(before) if call == before[-1]}
