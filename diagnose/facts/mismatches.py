@@ -6,12 +6,14 @@ itself for the root. The recorder shows no root of a broadcast or a reduce.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from diagnose import fingerprints, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, queued, roots
 from diagnose.certifying import Certifier
 from diagnose.looks import Look, decisive, left, looks, steps_made
 from diagnose.losses import AFTER, ended_well
+from diagnose.meeting import met, sides
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
 from diagnose.raisings import OLD_CHECK
@@ -143,6 +145,7 @@ def recorded(evidence: Evidence) -> Iterable[Fact]:
         found = [
             fact for w in (*first_of_each(waits), *queued(waits)) for fact in mismatch(w, look, evidence)
         ]
+        found += unequal(waits, look)
         if found:
             yield from found
             return
@@ -158,6 +161,22 @@ def mismatch(w: Waiting, look: Look, evidence: Evidence) -> Iterable[Fact]:
         yield other_root(w, claims, look)
     elif len(calls) == 1:
         yield from aborted(w, *next(iter(calls.items())), look, evidence)
+
+
+def unequal(waits: Sequence[Waiting], look: Look) -> Iterable[Fact]:
+    """Sends that do not fit the receive that they meet: the two sides alone tell, so both are named."""
+    for w, other in met(waits):
+        if len(told := sides(w, other)) > 1:
+            words = (f"{named(ranks(who))} {what.replace('|', ' ')}" for what, who in told.items())
+            members = [*w.waiting, other]
+            yield Fact(
+                kind="collective.mismatched",
+                text=f"the sides of {w.place()} differ: {'; '.join(words)}",
+                ranks=sorted(ranks(members)),
+                data={**w.data(look), "aspect": aspect(f"|{what}" for what in told), "majority": False},
+                since=w.since(),
+                events=[m.event for m in members if m.event],
+            )
 
 
 def statement(
@@ -197,11 +216,19 @@ def differing(w: Waiting, calls: dict[str, list[Member]], look: Look, unseen: in
 
 
 def left_out(odd: Member, seq: int, peer: Member) -> bool:
-    """Whether the odd rank's call is the one that used to follow the peer's call: it is one ahead."""
+    """Whether the odd rank's call is the one that used to follow the peer's call: it is one ahead.
+
+    Not where it is what used to come here, and the peer's is not: then that was added. Nor where both agree
+    again in the next call, and that is not the odd one.
+    """
     mine, usual = odd.signature(seq), peer.signature(seq)
-    if mine == usual:
+    after = peer.signature(seq + 1)
+    if mine == usual or (after not in (None, mine) and odd.signature(seq + 1) == after):
         return False
     before = [peer.signature(s) for s in range(max(1, seq - BACK), seq)]
+    usually = {after for call, after in pairwise(before) if call == before[-1]}
+    if mine in usually and usual not in usually:
+        return False
     for i in range(len(before) - 2, -1, -1):
         if before[i] == usual and (i == 0 or before[i - 1] == before[-1]):
             return before[i + 1] == mine
