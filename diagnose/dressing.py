@@ -20,11 +20,11 @@ Layer = Callable[[bytes], bytes]  # of a chunk of lines
 QUOTE = re.compile(rb"[ \t]{0,8}>")
 # A number that may be a line's, and what parts it from the line: `cat -n`, `less -N`, `grep -n`, a web page.
 NUMBER = re.compile(
-    rb"[ \t]{0,10}L?(?P<number>\d{1,7})(?P<mark>\t| ?[:|.)]|-|\xe2\x86\x92| ?\xe2\x94\x82|)"
+    rb"(?P<before>[ \t]{0,10}L?)(?P<number>\d{1,7})(?P<mark>\t| ?[:|.)]|-|\xe2\x86\x92| ?\xe2\x94\x82|)"
     rb"(?P<gap> *)(?P<text>.*)"
 )
 CLOCK = re.compile(rb"\d\d\b")
-CONTAINER = re.compile(rb"(?![\w.-]{0,60}rank)[A-Za-z][\w.-]{0,60} {0,20}\| ")
+CONTAINER = re.compile(rb"(?![\w.-]{0,60}rank)[A-Za-z][\w.-]{0,60} {2,20}\| ")
 # What has lines of its own below it that are indented.
 HEADS = re.compile(rb"Traceback \(most|Exception|(?:Current t|T)hread |Process \d|[{\[]")
 
@@ -84,7 +84,7 @@ def quoted(lines: Sequence[bytes]) -> Layer | None:
 def named(lines: Sequence[bytes]) -> Layer | None:
     """One container's name and a bar, before all lines."""
     told = filled(lines)
-    found = CONTAINER.match(told[0]) if len(told) > 1 else None
+    found = CONTAINER.match(told[0]) if told else None
     if found is None:
         return None
     prefix, bare = found[0], found[0].rstrip()
@@ -118,7 +118,7 @@ def numbered(lines: Sequence[bytes]) -> Layer | None:
     """
     told = filled(line for line in lines if line != b"--")  # between two hits of grep
     places = [(at, found) for at, line in enumerate(told) if (found := NUMBER.match(line))]
-    if 5 * len(places) < 4 * len(told) or len(places) < 2 or places[-1][0] - places[0][0] >= len(places):
+    if 5 * len(places) < 4 * len(told) or not places or places[-1][0] - places[0][0] >= len(places):
         return None
     rows = [found for _, found in places]
     marks = {row["mark"] for row in rows}
@@ -128,19 +128,21 @@ def numbered(lines: Sequence[bytes]) -> Layer | None:
     before = rb"[ \t]{0,10}L?\d{1,7}"
     if marks == {b":", b"-"} or (marks == {b":"} and not gap):  # hits of grep
         is_clock = any(CLOCK.match(row["text"]) for row in rows)
-        return without(before + rb"[:-]") if min(by) > 0 and not is_clock else None
-    if len(marks) > 1 or by != {1} or not may_be(rows[0]["mark"], gap, numbers[0], rows):
+        return without(before + rb"[:-]") if by and min(by) > 0 and not is_clock else None
+    if len(marks) > 1 or by - {1} or not may_be(rows[0]["mark"], gap, numbers[0], rows):
         return None
     return without(before + re.escape(rows[0]["mark"]) + (rb"(?: {%d}| *$)" % gap if gap else b""))
 
 
 def may_be(mark: bytes, gap: int, first: int, rows: Sequence[re.Match[bytes]]) -> bool:
     """Whether numbers that rise by one are those of lines: `srun -l` counts ranks, `ps` lists pids so."""
-    if first < 1 or mark == b"-":
+    is_padded = first == 1 and len(rows[0]["before"]) > 3 and mark in (b"\t", b"")
+    if first < 1 or mark == b"-" or (mark == b"" and not gap):
         return False
     if mark == b":":
-        return len(rows) >= 5
-    if mark.strip() in (b".", b")", b"") and mark != b"\t":
+        is_parted = any(b'  File "' in row[0] for row in rows)
+        return len(rows) >= 5 or is_parted  # a rank's traceback would be all its own
+    if mark in (b".", b")", b"") and first > 1:
         is_table = len({len(row["text"].split()) for row in rows}) == 1
-        return gap > 0 and len(rows) >= (3 if mark or first == 1 else 8) and (first == 1 or not is_table)
-    return len(rows) >= 3
+        return len(rows) >= 8 and gap > 0 and not is_table
+    return is_padded or len(rows) >= 3

@@ -21,7 +21,10 @@ LOGS = (".log", ".out", ".err")  # what a container prints, and its runtime stam
 
 
 def each_line(before: str, after: str = "") -> Callable[[str], str]:
-    return lambda text: "".join(f"{before}{line}{after}\n" for line in text.split("\n")[:-1])
+    return lambda text: "".join(
+        f"{before.format(second=18 + n // 1000, ms=n % 1000)}{line}{after}\n"
+        for n, line in enumerate(text.split("\n")[:-1], 118)
+    )
 
 
 def numbered(text: str, form: str) -> str:
@@ -35,13 +38,13 @@ def recorded(line: str) -> str:
 LINES: dict[str, Callable[[str], str]] = {
     "crlf": each_line("", "\r"),
     "coloured": each_line("\x1b[31;1m", "\x1b[0m"),
-    "kubectl_timestamps": each_line("2025-03-04T11:42:18.118204991Z "),
-    "container_runtime": each_line("2025-03-04T11:42:18.118204991Z stderr F "),
+    "kubectl_timestamps": each_line("2025-03-04T11:42:{second}.{ms:03}204991Z "),
+    "container_runtime": each_line("2025-03-04T11:42:{second}.{ms:03}204991Z stderr F "),
     "compose": each_line("trainer-1  | "),
     "compose_named": each_line("trainer  | "),
-    "journald": each_line("Mar 04 11:42:18 gpu-3 torchrun[4711]: "),
-    "journald_iso": each_line("2025-03-04T11:42:18+0000 gpu-3 bash[4711]: "),
-    "actions_timestamps": each_line("2025-03-04T11:42:18.1182049Z "),
+    "journald": each_line("Mar 04 11:42:{second} gpu-3 torchrun[4711]: "),
+    "journald_iso": each_line("2025-03-04T11:42:{second}+0000 gpu-3 bash[4711]: "),
+    "actions_timestamps": each_line("2025-03-04T11:42:{second}.{ms:03}2049Z "),
     "docker_json": lambda text: "".join(map(recorded, text.splitlines(keepends=True))),
     "fenced": lambda text: f"The log:\n\n```\n{text}```\n",
     "quoted": each_line("> "),
