@@ -140,8 +140,8 @@ def may_be(mark: bytes, gap: int, first: int, rows: Sequence[re.Match[bytes]]) -
     if first < 1 or mark == b"-" or (mark == b"" and not gap):
         return False
     if mark == b":":
-        is_parted = any(b'  File "' in row[0] for row in rows)
-        return len(rows) >= 5 or is_parted  # a rank's traceback would be all its own
+        is_parted = any(b'  File "' in row[0] for row in rows)  # a rank's traceback would be all its own
+        return len(rows) >= 5 or is_parted or rows[0]["before"].endswith(b"L")
     if mark in (b".", b")", b"") and first > 1:
         is_table = len({len(row["text"].split()) for row in rows}) == 1
         return len(rows) >= 8 and gap > 0 and not is_table
