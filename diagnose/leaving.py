@@ -73,7 +73,7 @@ class Leaving:
                 return end.rank not in self.victims
             near = end.time + TOGETHER_S
             soon = {e.rank for e in self.ends if e.code and e.time is not None and e.time <= near}
-            return bool(still - soon)
+            return bool(still - soon) or (not still and self.was_swept_beside(end))
         if ended_well(self.evidence) or (self.awaited is not None and end.rank not in self.awaited):
             return False
         calls = [e for e in self.calls if (e.time or 0.0) > end.time]

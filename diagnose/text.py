@@ -118,8 +118,13 @@ class Prefixed(NamedTuple):
     text: str
 
 
+UNIT = (
+    r"(?P<unit>[\w.-]{1,100} (?!systemd-oomd)[\w.@/-]{1,60}\[\d{1,10}\]): ?"  # host and program in a journal
+)
 STAMP = re.compile(
-    r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)\]?(?: |$)"
+    r"(?:[A-Z][a-z]{2} )?\[?"
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)\]?(?: |$)"
+    rf"(?:{UNIT})?"
 )
 WRAPPER = re.compile(
     r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
@@ -128,10 +133,12 @@ WRAPPER = re.compile(
     r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
     r"|\[rank[:=] ?(?P<told>\d{1,6})\] "  # Lightning, Determined
     r"|\(Worker_TP(?P<tp>\d{1,5})(?:_EP\d{1,5})? pid=\d+\) "
-    r"|\([\w./@-]+(?: [\w./@-]+)?(?: rank=(?P<worker>\d{1,6}))? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
+    r"|\((?:[\w./@-]+ (?:[\w./@-]+ )?)?(?:rank=(?P<worker>\d{1,6}) )?pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
     r"|std(?:out|err) [FP] "  # a container runtime's
     r"|\[pod/[\w./-]{1,200}\] "  # kubectl logs --prefix
-    r"|[a-z][\w.-]{0,60}[-.]\d{1,5} {1,20}\| "  # docker compose
+    r"|[a-z][\w.-]{0,60}[-._]\d{1,5} {1,20}\| "  # docker compose
+    rf"|[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{{1,6}})? {UNIT}"  # syslog, journalctl
+    r"|[^\t]{1,80}\t[^\t]{1,80}\t\ufeff?(?=\d{4}-\d\d-\d\dT)"  # GitHub Actions: job and step
     r"|[a-z][\w.-]{0,60}\d[\w.-]{0,60}: (?=\[rank\d|\[default\d|Traceback \(most|  File \")"  # pdsh
     r"|(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d "
     r"(?P<at>\[?[\w./]{1,80}:\d{1,6}\]) ?"  # vLLM's logger
@@ -152,13 +159,15 @@ def unwrap(line: str) -> Prefixed:
     (True, False, '2026-08-24T10:00:00Z', '[default3]:', '  x')
     >>> unwrap("(RayWorker pid=77, ip=10.0.0.2) [1,4]<stderr>:boom")[0]
     4
+    >>> unwrap("Mar 04 11:42:18 gpu-3 torchrun[4711]: [rank1]: boom")[4:]
+    ('gpu-3 torchrun[4711][rank1]: ', 'boom')
     """
     rank, is_local, is_sure, stamp, wrapper = None, False, False, "", ""
     for _ in range(MAX_WRAPPERS):
         if found := HINT.match(line):
             rank = hinted(found) if rank is None else rank
         elif found := WRAPPER.match(line):
-            wrapper += f"{found['level']} {found['at']}" if found["level"] else found[0]
+            wrapper += f"{found['level']} {found['at']}" if found["level"] else found["unit"] or found[0]
             if told := found["rank"]:
                 rank, is_local, is_sure = int(told), False, True
             elif (
@@ -168,7 +177,7 @@ def unwrap(line: str) -> Prefixed:
             elif found["local"] and rank is None:
                 rank, is_local = int(found["local"]), True
         elif not stamp and (found := STAMP.match(line)):
-            stamp = found[1]
+            stamp, wrapper = found[1], wrapper + (found["unit"] or "")
         else:
             break
         line = line[found.end() :]

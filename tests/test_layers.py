@@ -21,7 +21,8 @@ def ours(names: str) -> set[str]:
 LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
 WORDS = {*LINES, *ours("rendezvous nccl")}  # what messages say, for logs and for exceptions
 FILES = ours(
-    "anchors dumps failure_table frontiers logs ras_json ras_text signatures suspects text tracebacks values"
+    "anchors dressing dumps failure_table frontiers json_lines logs ras_json ras_text signatures suspects "
+    "text tracebacks undressing values"
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
