@@ -52,10 +52,16 @@ def failed_before(signal: Event, ends: list[End], evidence: Evidence) -> bool:
     chains = [chain for mine in parted(evidence)[0].values() for chain in mine] + nameless(evidence)
     raised = [event for chain in chains for kind, event in kinds(chain) if kind == "exception.raised"]
     if signal.time is None:
-        return bool(raised)
+        return bool(raised) or any(is_before(e, signal) for e in evidence.of("scheduler.task_failed"))
     failed = [end.time for end in ends if end.code or (end.sig and end.sig not in ENDINGS)]
     failed += [event.time for event in raised]
     return any(time is not None and time < signal.time - AS_ONE_S for time in failed)
+
+
+def is_before(one: Event, other: Event) -> bool:
+    """Whether a line stands before another of the same log."""
+    (path, _, line), (other_path, _, other_line) = one.where.rpartition(":"), other.where.rpartition(":")
+    return path == other_path and int(line) < int(other_line)
 
 
 def stalls(evidence: Evidence) -> list[Event]:

@@ -133,13 +133,11 @@ def nobodys(evidence: Evidence, of_ranks: set[str], caches: list[str]) -> Iterat
     words = evidence.of("exception.raised", "resource.refused")
     for event in (e for e in words if e.rank is None and e.where not in of_nccl):
         for found in facts(-1, event, caches):
-            if found.kind == "resource.exhausted" and found.data["kind"] not in of_ranks:
+            what = str(found.data.get("kind"))  # "None": a cache's file
+            if what not in of_ranks:
                 text = found.text.replace(named([-1]), "a rank")
                 sure = event.kind == "exception.raised"
-                told.setdefault(
-                    str(found.data["kind"]),
-                    msgspec.structs.replace(found, ranks=[], text=text, inferred=not sure),
-                )
+                told.setdefault(what, msgspec.structs.replace(found, ranks=[], text=text, inferred=not sure))
     yield from told.values()
     for event in list(evidence.of("memory.guard_killed"))[:1]:
         text = f"{event.data.get('by')} ended a process for memory: {event.data.get('text')}"

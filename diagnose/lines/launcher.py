@@ -44,6 +44,15 @@ LINES = (
         "local_rank",
         "pid",
     ),
+    line(
+        "launcher.rank_failed",
+        "Child process with PID",
+        r"\[rank: (?P<local_rank>\d{1,7})\] Child process with PID (?P<pid>\d{1,10}) terminated with code"
+        r" (?P<exit_code>-?\d{1,9})",
+        "exit_code",
+        "local_rank",
+        "pid",
+    ),
     *(
         line("launcher.closing_sent", word, text, data=closing)
         for word, text in (
