@@ -105,7 +105,7 @@ def by_stack(event: Event) -> tuple[str, str] | None:
 def compiles(function: str, file: str, path: str) -> bool:
     """Whether a frame is there only while something is compiled, or another's compile is awaited.
 
-    >>> compiles("compile", "compiler.py", "triton/compiler/compiler.py"), compiles("run", "jit.py", "triton/")
+    >>> compiles("compile", "compiler.py", "triton/compiler/compiler.py"), compiles("run", "jit.py", "jit.py")
     (True, False)
     """
     known = file in COMPILE_FILES or (function, file) in COMPILE_CALLS

@@ -57,7 +57,9 @@ def gone(evidence: Evidence) -> set[int]:
     found = set[int]()
     for pair in map(paired, evidence.of("exception.raised")):
         blank = {rank for rank, (seq, call) in pair.items() if not seq and empty(call)}
-        if blank and all(seq > 1 and not empty(call) for rank, (seq, call) in pair.items() if rank not in blank):
+        if blank and all(
+            seq > 1 and not empty(call) for rank, (seq, call) in pair.items() if rank not in blank
+        ):
             found |= blank
     return found
 

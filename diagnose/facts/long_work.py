@@ -17,7 +17,6 @@ KINDS = {
     )
 }
 STORE_S = 600.0  # a store's patience where its message does not tell
-ALONE = {"tokenizer", "preprocessing", "Map", "Filter", "Packing", "Caching", "Converting", "Downloading"}
 SLACK = 0.9  # of the patience: the phase began before the wait, or the bar is drawn now and then
 
 
@@ -61,9 +60,9 @@ def lasts(bar: Event) -> float:
 def other(bar: Event, wait: Event) -> bool:
     """Whether the bar may be of another rank than the one that gave up.
 
-    Who waits draws none: what is unfinished in its log, and needs no other rank, is another's on one console.
+    Who waits for the store draws none: what is unfinished in its log is another's on the same console.
     """
-    is_others = bar.data.get("what") in ALONE and bar.data.get("left_s") != 0
+    is_others = wait.kind == "store.key_missing" and bar.data.get("left_s") != 0
     return bar.rank is None or bar.rank != wait.rank or is_others
 
 

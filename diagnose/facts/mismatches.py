@@ -34,7 +34,9 @@ BACK = 256  # how many earlier collectives tell what usually follows what
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     well = ended_well(evidence)
-    told = by_text(*fingerprints.calls(evidence), well, fingerprints.gone(evidence))  # with DETAIL the recorder is full of its checks
+    told = by_text(
+        *fingerprints.calls(evidence), well, fingerprints.gone(evidence)
+    )  # with DETAIL the recorder is full of its checks
     told = told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
     told = told or by_text(*nccl_calls.calls(evidence), well)
     told = told or list(shifted(evidence, well)) or list(sized(evidence, well))

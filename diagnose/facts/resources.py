@@ -149,14 +149,16 @@ def outgrown(evidence: Evidence) -> Iterator[Fact]:
     """Memory that a program's own figures show at its end, where SIGKILL ended ranks and nobody says why."""
     closed = closings(evidence)
     killed = sorted(e.rank for e in ended(evidence).values() if e.sig == SIGKILL and e.rank not in closed)
+    nameless = any(e.data.get("exit_code") == -SIGKILL for e in evidence.of("launcher.command_failed"))
     told = list(evidence.of("memory.reported"))
     shares = [share for e in told if (share := e.data.get("percent")) is not None]
     used = [n for e in told if isinstance(n := e.data.get("used"), int)]
     is_full = bool(shares) and isinstance(shares[-1], int | float) and shares[-1] >= FULL_PERCENT
     rises = len(used) >= 3 and used == sorted(used) and used[0] < used[-1] and used[-1] >= MUCH_BYTES
-    if killed and (is_full or rises):
+    if (killed or nameless) and (is_full or rises):
         figure = f"{shares[-1]} % of it" if is_full else f"{used[-1] / 2**30:.1f} GiB, more each time"
-        text = f"host memory was used up to {figure} when SIGKILL ended {named(killed)}"
+        who = named(killed) if killed else "a rank"
+        text = f"host memory was used up to {figure} when SIGKILL ended {who}"
         data: dict[str, object] = {"kind": "memory", "path": "", "free": None, "cached": False}
         yield Fact(
             kind="resource.exhausted", text=text, ranks=killed, data=data, events=told[-2:], inferred=True

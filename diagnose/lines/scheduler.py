@@ -20,7 +20,6 @@ EVENTS = {
     "platform.timed_out": "the platform's limit of time was reached; data: by, node, text",
     "platform.node_lost": "a node went away under its job; data: by, node, text",
     "platform.cancelled": "somebody asked the platform to end it; data: by, node, text",
-    "scheduler.task_failed": "a task of a step ended by itself, and not well; data: by, node, task",
     "platform.unscheduled": "no node had what it asks for; data: by, text",
 }
 NUMBERS = ("num_kills", "task")
@@ -62,7 +61,5 @@ LINES = (
     line("platform.node_lost", "NODE_FAIL", ACCOUNTED + r"NODE_FAIL\b"),
     line("platform.cancelled", "CANCELLED AT", r"JOB \S{1,40} ON (?P<node>[\w.\[\],-]{1,120}) CANCELLED AT \S{1,40} \*\*\*"),
     line("platform.cancelled", "CANCELLED by", ACCOUNTED + r"CANCELLED by \d{1,10}"),
-    line("scheduler.task_failed", "Exited with exit code", r"srun: error: (?P<node>[\w.-]{1,80}): tasks? (?P<task>\d{1,7})(?:[-,\d]{0,200}): Exited with exit code [1-9]"),
-    line("scheduler.task_failed", "(core dumped)", r"srun: error: (?P<node>[\w.-]{1,80}): tasks? (?P<task>\d{1,7})(?:[-,\d]{0,200}): [A-Z][\w ]{1,40} \(core dumped\)"),
     line("platform.unscheduled", "PENDING", ACCOUNTED + r"PENDING\b.{0,200}\((?:Resources|Priority|ReqNodeNotAvail|QOS\w{1,40})"),
 )  # fmt: skip
