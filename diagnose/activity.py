@@ -14,8 +14,13 @@ from diagnose.model import Event, Record
 from diagnose.scans import IDLE_CPU_S, STOPPED, deep, spent, without_main, works
 
 # A warm compiled model shows the wrappers' frames while it merely runs; these two only while it compiles.
-COMPILE_FILES = {"convert_frame.py", "compile_fx.py"}
-COMPILE_PATHS = ("/triton/compiler/", "/triton/backends/")
+COMPILE_FILES = {"convert_frame.py", "compile_fx.py", "cpp_extension.py", "file_baton.py"}
+COMPILE_PATHS = ("/triton/compiler/", "/triton/backends/", "/deep_gemm/jit", "/flashinfer/jit/")
+COMPILE_CALLS = {  # what is left of a compile where a report leaves frames out
+    *(("_wait_futures", "async_compile.py"), ("precompile", "triton_heuristics.py")),
+    *(("compile_to_module", "graph.py"), ("_compile_to_module", "graph.py")),
+    *(("call_user_compiler", "output_graph.py"), ("benchmark_all_configs", "triton_heuristics.py")),
+}
 LOADER_FUNCTIONS = {"_try_get_data", "_next_data", "_get_data", "_process_next_batch", "_shutdown_workers"}
 SAVE_FUNCTIONS = {"save_checkpoint", "_save_checkpoint", "save_pretrained", "save_file"}
 JOINING = {(name, "distributed_c10d.py") for name in ("_store_based_barrier", "init_process_group")}
@@ -85,7 +90,7 @@ def by_stack(event: Event) -> tuple[str, str] | None:
     stack = frames(event)
     pairs = [split(frame) for frame in stack]
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
-        if function != "<module>" and (file in COMPILE_FILES or any(part in path for part in COMPILE_PATHS)):
+        if function != "<module>" and compiles(function, file, path):
             return "compile", frame
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
         if function != "<module>" and (named := by_frame(function, file, path)):
@@ -95,6 +100,16 @@ def by_stack(event: Event) -> tuple[str, str] | None:
         return "lock", stack[0]
     saves = next((f for f, (function, _) in zip(stack, pairs, strict=True) if function in SAVE_FUNCTIONS), "")
     return ("checkpoint", saves) if saves else None
+
+
+def compiles(function: str, file: str, path: str) -> bool:
+    """Whether a frame is there only while something is compiled, or another's compile is awaited.
+
+    >>> compiles("compile", "compiler.py", "triton/compiler/compiler.py"), compiles("run", "jit.py", "jit.py")
+    (True, False)
+    """
+    known = file in COMPILE_FILES or (function, file) in COMPILE_CALLS
+    return known or any(part in f"/{path}" for part in COMPILE_PATHS)  # py-spy's paths begin at the package
 
 
 def by_frame(function: str, file: str, path: str) -> str:

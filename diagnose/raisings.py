@@ -15,7 +15,8 @@ from diagnose.rendezvous import said
 
 TIMED_OUT = re.compile(
     r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
-    r"failed to pass monitoredBarrier|timed out in blocking wait"
+    r"failed to pass monitoredBarrier|timed out in blocking wait|RPC call to \w{1,60} timed out"
+    r"|DeepEP error: .{0,40}timeout"
 )
 LOST = re.compile(
     r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"

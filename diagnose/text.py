@@ -5,7 +5,7 @@ Nothing here raises on bad input. Lines are cut at `LINE_LIMIT` bytes, so memory
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import BinaryIO, NamedTuple
 
@@ -133,7 +133,8 @@ WRAPPER = re.compile(
     r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
     r"|\[rank[:=] ?(?P<told>\d{1,6})\] "  # Lightning, Determined
     r"|\(Worker_TP(?P<tp>\d{1,5})(?:_EP\d{1,5})? pid=\d+\) "
-    r"|\((?:[\w./@-]+ (?:[\w./@-]+ )?)?(?:rank=(?P<worker>\d{1,6}) )?pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
+    r"|\((?:[\w./@-]+(?:\[rank=(?P<actor>\d{1,6})\])? (?:[\w./@-]+ )?)?(?:rank=(?P<worker>\d{1,6}) )?"
+    r"pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
     r"|std(?:out|err) [FP] "  # a container runtime's
     r"|\[pod/[\w./-]{1,200}\] "  # kubectl logs --prefix
     r"|[a-z][\w.-]{0,60}[-._]\d{1,5} {1,20}\| "  # docker compose
@@ -171,11 +172,16 @@ def unwrap(line: str) -> Prefixed:
             if told := found["rank"]:
                 rank, is_local, is_sure = int(told), False, True
             elif (
-                told := found["mpi"] or found["srun"] or found["told"] or found["worker"] or found["tp"]
+                told := found["mpi"]
+                or found["srun"]
+                or found["told"]
+                or found["worker"]
+                or found["actor"]
+                or found["tp"]
             ) and not is_sure:
                 rank, is_local = int(told), False
-            elif found["local"] and rank is None:
-                rank, is_local = int(found["local"]), True
+            elif found["local"] and not is_sure:  # what stood before it is of a node
+                rank, is_local = (int(found["local"]) if rank is None else None), rank is None
         elif not stamp and (found := STAMP.match(line)):
             stamp, wrapper = found[1], wrapper + (found["unit"] or "")
         else:
@@ -192,7 +198,16 @@ def hinted(found: re.Match[str]) -> int | None:
     """
     if found["rank"]:
         return int(found["rank"])
-    told = {part[:2]: int(part[2:]) for part in found["groups"].split()}
+    return of_groups(found["groups"].split())
+
+
+def of_groups(names: Iterable[str]) -> int | None:
+    """The rank of a server's worker by its places in its groups.
+
+    >>> of_groups(["TP3", "EP3"]), of_groups(["PP1", "TP0"])
+    (3, None)
+    """
+    told = {name[:2]: int(name[2:]) for name in names}
     return told.get("TP") if not told.get("DP") and not told.get("PP") else None
 
 

@@ -26,7 +26,7 @@ FILES = ours(
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
-    *("looks", "endings", "fingerprints", "histories", "scans", "tellings", "watchdogs"),
+    *("looks", "endings", "fingerprints", "histories", "scans", "tellings", "watchdogs", "nccl_calls"),
     *("losses", "joining", "raisings", "activity", "compiling", "places", "starting"),
     *("waiting", "circles", "communicators", "transfers", "waitgraph", "calls", "certifying"),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "strangers", "gpu_words"),

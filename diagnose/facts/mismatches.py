@@ -5,10 +5,10 @@ itself for the root. The recorder shows no root of a broadcast or a reduce.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import pairwise
 
-from diagnose import fingerprints, watchdogs
+from diagnose import fingerprints, nccl_calls, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, queued, roots
 from diagnose.certifying import Certifier
 from diagnose.looks import Look, decisive, left, looks, steps_made
@@ -31,25 +31,35 @@ KINDS = {
     ),
 }
 RINGS = {"all_reduce", "allreduce", "all_gather", "allgather"}
+ANALYSED = {"COLLECTIVE_TYPE": "op", "COLLECTIVE_DTYPE": "dtype", "SIZE_OR_SYNTAX": "size"}
 BACK = 256  # how many earlier collectives tell what usually follows what
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     well = ended_well(evidence)
-    told = by_text(*fingerprints.calls(evidence), well)  # with DETAIL the recorder is full of its checks
+    told = by_text(
+        *fingerprints.calls(evidence), well, fingerprints.gone(evidence)
+    )  # with DETAIL the recorder is full of its checks
     told = told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
+    told = told or by_text(*nccl_calls.calls(evidence), well)
     told = told or list(shifted(evidence, well)) or list(sized(evidence, well))
     yield from told or desynced(evidence, well)
 
 
 def by_text(
-    seq: int, calls: dict[int, tuple[str, str, str]], events: list[Event], resolved: bool
+    seq: int,
+    calls: dict[int, tuple[str, str, str]],
+    events: list[Event],
+    resolved: bool,
+    gone: Set[int] = frozenset(),
 ) -> list[Fact]:
-    """What the ranks say themselves that they called."""
+    """What the ranks say themselves that they called; who had `gone` is odd, however few the others."""
     votes = Counter(calls.values())
     if len(votes) < 2:
         return []
     (usual, most), *_ = votes.most_common()
+    if away := gone & calls.keys():
+        usual, most = next(call for rank, call in calls.items() if rank not in away), len(calls)
     majority = 2 * most > len(calls)
     sides = {call: named([r for r, one in calls.items() if one == call]) for call in votes}
     text = ", ".join(f"{who} called {' '.join(what).strip()}" for what, who in sides.items())
@@ -89,18 +99,23 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
 
 
 def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
-    """A message that was larger than the room for it, and nothing that tells what the ranks called."""
-    found = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
-    told = [e for e in evidence.of("exception.raised") if OLD_CHECK.search(str(e.data.get("message")))]
-    is_op = any("operation types" in str(e.data.get("message")) for e in told)
-    found += told
-    if found:
+    """Who only says that calls differ, where nothing tells what the ranks called."""
+    sizes = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
+    checks = [e for e in evidence.of("exception.raised") if OLD_CHECK.search(str(e.data.get("message")))]
+    analysed = list(evidence.of("flight.mismatch_told"))
+    text = "a message was larger than the room for it: sizes or dtypes differ between ranks"
+    aspect_ = "size"
+    if checks:
         text = "what the ranks called differs, says DETAIL's check"
-        larger = "a message was larger than the room for it: sizes or dtypes differ between ranks"
+        aspect_ = "op" if any("operation types" in str(e.data.get("message")) for e in checks) else "size"
+    elif analysed and not sizes:
+        text = "what the ranks called differs, says torch's analyser of their dumps"
+        aspect_ = ANALYSED.get(str(analysed[0].data.get("what")), "op")
+    if found := [*sizes, *checks, *analysed]:
         yield Fact(
             kind="collective.mismatched",
-            text=text if told else larger,
-            data={"aspect": "op" if is_op else "size", "majority": False, "resolved": resolved},
+            text=text,
+            data={"aspect": aspect_, "majority": False, "resolved": resolved},
             since=min((e.time for e in found if e.time is not None), default=None),
             events=found[:4],
             inferred=True,

@@ -34,6 +34,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     killed = [end for end in ends if end.sig in (signal.SIGKILL, None) and not end.code and not end.by_us]
     ours = {end.pid for end in ends} | {e.data.get("pid") for e in evidence.of("rank.claimed", "rank.found")}
     reports = list(evidence.of("kernel.oom_killed"))
+    known = {r.data.get("pid") for r in reports}
+    reports += [r for r in evidence.of("kernel.oom_reaped") if r.data.get("pid") not in known]
     strange = [report for report in reports if report.data.get("pid") not in ours]
     scheduled = passed_on(killed, evidence)
     found: list[Fact] = []
@@ -74,7 +76,8 @@ def of_nobody(
         if (found := WORKER.search(str(e.data.get("message", ""))))
     }
     sure = [r for r in reports if r.data.get("pid") in workers]
-    likely = [r for r in reports if OURS.match(str(r.data.get("comm")))]
+    is_alone = evidence.read <= {"kernel_log", "bundle"}  # what somebody took out of it is about the job
+    likely = [r for r in reports if is_alone or OURS.match(str(r.data.get("comm")))]
     ended_by_it = [end for end in killed if end.sig]
     if sure or (likely and (ended_by_it or not ends)):
         told = sure or likely

@@ -23,6 +23,18 @@ WORK = (
     *("tokeniz", "Tokeniz", "Map:", "Map (num_proc", "Filter:", "Filter (num_proc", "Generating", "Evaluat"),
     *("evaluat", "Validat", "validat", "checkpoint shards", "reprocess", "Packing", "Caching", "Extracting"),
     *("Converting", "Saving", "Downloading", "Computing", "Predict", "Inference", "Quantiz", ".safetensors"),
+    *(
+        "reparing",
+        "Loading",
+        "Building",
+        "ncoding",
+        "Indexing",
+        "Processing",
+        "Scoring",
+        "Sampling",
+        "Calibrat",
+    ),
+    *("Testing", "Sanity Checking", "enerating", "Rollout", "Decoding", "Merging", "Resolving data files"),
 )
 NAMES = {
     "tokeniz": "tokenizer",

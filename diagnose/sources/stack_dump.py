@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from diagnose.model import Event, Member, Record
-from diagnose.text import decode, rank_of, steps, time_of
+from diagnose.text import decode, of_groups, rank_of, steps, time_of
 from diagnose.values import integer, json_value, number, string
 
 EVENTS = {
@@ -37,6 +37,7 @@ PROCESS = re.compile(r"Process (?P<pid>\d{1,10}): ")
 # What people write above one stack of several; what tells the rank in a process's arguments.
 HEADING = re.compile(r"(?i)[\s#=*\[-]{0,20}(?:global )?rank[ =:_#-]{0,3}(?P<rank>\d{1,6})\b[\]\s:=#*-]{0,20}")
 ARGUMENT = re.compile(r"\s--rank[= ](\d{1,6})\b|\bRANK=(\d{1,6})\b")
+TITLE = re.compile(r"\b(?:sglang::scheduler|VLLM::Worker)(?P<groups>(?:_[A-Z]{2}\d{1,5}){1,6})\b")
 THREAD = re.compile(r'Thread (?P<id>\w{1,20}) \((?P<state>[\w+ ]{1,40})\)(?:: "(?P<name>.{0,200})")?')
 FRAME = re.compile(r"(?: {1,8}|\t)(?P<func>\S.{0,300}) \((?P<path>[^()]{1,400}):(?P<line>\d{1,9})\)")
 FAULT_THREAD = re.compile(
@@ -247,10 +248,9 @@ def of_text(text: str) -> list[Part]:
         if told := HEADING.fullmatch(line):
             found.append(Part([], rank=int(told["rank"]), line=at))
         elif told := PROCESS.match(line):
-            named = ARGUMENT.search(line)
-            told_rank = (named[1] or named[2]) if named else None
+            told_rank = rank_in(line)
             before = found.pop() if not found[-1].threads else Part([], line=at)
-            rank = before.rank if told_rank is None else int(told_rank)
+            rank = before.rank if told_rank is None else told_rank
             found.append(Part([], rank=rank, pid=int(told["pid"]), line=before.line))
         elif told := FAULT_THREAD.match(line):
             found[-1] = msgspec.structs.replace(found[-1], via="faulthandler")
@@ -269,6 +269,18 @@ def of_text(text: str) -> list[Part]:
         else part
         for part in found
     ]
+
+
+def rank_in(command: str) -> int | None:
+    """The rank that a process's arguments or its title tell.
+
+    >>> rank_in("Process 7: python train.py --rank 3"), rank_in("Process 7: sglang::scheduler_TP1")
+    (3, 1)
+    """
+    if named := ARGUMENT.search(command):
+        return int(named[1] or named[2])
+    titled = TITLE.search(command)
+    return of_groups(titled["groups"].strip("_").split("_")) if titled else None
 
 
 def mark_main(threads: list[Thread]) -> list[Thread]:
