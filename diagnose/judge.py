@@ -166,6 +166,8 @@ def reach(cause: Finding, effect: Finding, playbook: Playbook, evidence: Evidenc
         return None  # nobody says of which rank: nothing tells that it is another one
     if scope == "node" and not (effect.ranks or effect.nodes):
         return None
+    if scope == "node" and not (cause.ranks or cause.nodes or evidence.nodes):
+        return None  # nobody says which node, nor where the ranks run
     if scope == "node":
         near = {rank for rank in effect.ranks if evidence.nodes.get(rank) in cause.nodes}
         return near | set(cause.ranks)

@@ -116,5 +116,10 @@ LINES = tuple(
             r"connectFullMesh failed with (?:\[.{1,200}?\] )?"
             r"(?P<reason>.{1,120}?)(?:, remote=\[?(?P<peer>[\w.:%\]]{1,80})|$)",
         ),
+        (
+            "gloo.connect_failed",
+            "pair.cc:",
+            r"pair\.cc:\d{1,5}\] connect (?P<peer>\[[\w.:%]{1,60}\]:\d{1,5}): (?P<reason>[A-Z][\w ]{1,60})",
+        ),
     )
 )
