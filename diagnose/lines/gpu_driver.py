@@ -87,7 +87,7 @@ LINES = (
     line("gpu.lost", "fallen off the bus", r"^(?!.{0,200}Xid \().{0,100}?NVRM:.{0,40}?"
          rf"(?:GPU(?: at)? {BUS}.{{0,40}})?(?P<text>(?:GPU has )?fallen off the bus.{{0,100}})"),
     line("gpu.lost", "NVRM: GPU is lost", r"NVRM: (?P<text>GPU is lost.{0,100})"),
-    line("gpu.lost", "(rev ff)", rf"{BUS} .{{0,60}}(?P<text>NVIDIA .{{0,100}}\(rev ff\))"),
+    line("gpu.lost", "(rev ff)", rf"(?:{BUS}|\b[0-9a-fA-F]{{2}}:[0-9a-fA-F]{{2}}\.\d) .{{0,60}}(?P<text>NVIDIA .{{0,100}}\(rev ff\))"),
     *(
         line("gpu.firmware_silent", word, rf"NVRM: .{{0,60}}(?P<text>_kgsp\w{{1,40}}: .{{0,80}}{word}.{{0,200}})")
         for word in ("GSP Timeout", "Heartbeat timed out")

@@ -14,7 +14,7 @@ EVENTS = {
     "store.address_taken": "the server's port is in use by somebody else; data: port, host",
     "rendezvous.variable_missing": "a rank was not told where to meet; data: name",
     "gloo.address_missing": "the interface that gloo was told has no address; data: interface",
-    "gloo.connect_failed": "a peer's advertised address could not be connected to; data: reason, peer",
+    "gloo.connect_failed": "gloo or MPI could not connect to a peer's address; data: reason, peer",
 }
 NUMBERS = ("joined", "expected", "wait_s", "wait_ms", "port")
 HOST = r"(?P<host>[\w.:%-]{1,253})"
@@ -115,6 +115,12 @@ LINES = tuple(
             "connectFullMesh failed",
             r"connectFullMesh failed with (?:\[.{1,200}?\] )?"
             r"(?P<reason>.{1,120}?)(?:, remote=\[?(?P<peer>[\w.:%\]]{1,80})|$)",
+        ),
+        (
+            "gloo.connect_failed",
+            "btl_tcp_endpoint",
+            r"btl_tcp_endpoint\.c:.{0,120}connect\(\) to (?P<peer>[\w.:%]{1,80}) failed: "
+            r"(?P<reason>[A-Z][\w ]{1,60})",
         ),
         (
             "gloo.connect_failed",
