@@ -47,6 +47,21 @@ LINES = (
         r"transport/nvls\.cc?u?:\d{1,5} NCCL WARN (?P<reason>Cuda failure (?:\d{1,4} )?"
         r"'(?!out of memory|an illegal|unspecified launch)[^']{1,100}')",
     ),
+    *(
+        nccl_line("nccl.peers_apart", word, rf"(?P<reason>{text})")
+        for word, text in (
+            (
+                "IpcOpenMemHandle",
+                r"\w{2,4}IpcOpenMemHandle\b.{0,60}?(?:(?:cuda|hip|CUDA)_?[Ee]\w{3,40}|failed|[Ee]rror).{0,60}",
+            ),
+            ("PeerAccess", r"\b(?:cuda|hip)ErrorPeerAccess(?:Unsupported|NotEnabled)"),
+            (
+                "custom_all_reduce.cu",
+                r"custom_all_reduce\.cuh?:\d{1,5} '(?!out of memory|an illegal|unspecified launch)[^']{1,99}",
+            ),
+            ("failed to open CUDA IPC", r"failed to open CUDA IPC handle.{0,100}"),
+        )
+    ),
     nccl_line(
         "nccl.peers_apart",
         "attaching to shared memory segment",

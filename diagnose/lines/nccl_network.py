@@ -20,7 +20,7 @@ LINES = (
         nccl_line(
             "nccl.completion_failed",
             word,
-            rf"NET/\w{{2,12}} ?: Got completion (?:from peer (?P<peer>[^\s<]{{1,100}})\S{{0,8}} )?with "
+            rf"NET/\w{{2,12}} ?: ?Got completion (?:from peer (?P<peer>[^\s<]{{1,100}})\S{{0,8}} )?with "
             rf"{status}(?:.{{0,300}}? hca (?P<adapter>\w{{1,40}}))?",
             "status",
         )
@@ -66,6 +66,7 @@ LINES = (
         nccl_line("nccl.plugin_failed", word, rf"(?P<text>{text})")
         for word, text in (
             ("No eligible providers", r"NET/OFI No eligible providers were found"),
+            ("Could not find NET with id", r"Could not find NET with id \d{1,4}"),
             ("Unable to open device", r"NET/IB ?: Unable to open device \w{1,40}"),
             ("optimal provider", r"NET/OFI Couldn't find any optimal provider"),
             (
