@@ -34,6 +34,7 @@ EXHAUSTED = (
         re.compile(
             r"(?s)/dev/shm.{0,200}(?:No space left|\(28\))|No space left on device.{0,100}/dev/shm"
             r"|unable to (?:write to file|allocate shared memory|mmap).{0,200}(?:No space left|\(28\)|\(12\))"
+            r"|unable to open shared memory object <[^>\n]{1,100}> in read-write mode\s*$"
             r"|out of shared memory|insufficient shared memory"
         ),
     ),

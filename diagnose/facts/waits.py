@@ -48,7 +48,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from facts
     if not any(fact.kind == "collective.awaited" for fact in facts):
         told = list(by_text(evidence)) or (list(by_ras(evidence)) if not facts else [])
-        yield from told or ([] if look else by_counters(evidence))
+        told = told or ([] if look else list(by_counters(evidence)))
+        yield from told or ([] if look else by_first(evidence))
 
 
 def by_ras(evidence: Evidence) -> Iterable[Fact]:
@@ -205,6 +206,21 @@ def by_counters(evidence: Evidence) -> Iterable[Fact]:
                 inferred=True,
             )
             return
+
+
+def by_first(evidence: Evidence) -> Iterable[Fact]:
+    """All ranks that gave up one and the same first collective: the ways between them have never worked."""
+    told = watchdogs.first_given_up(evidence)
+    if told:
+        op, num = told[0].call[0], len(told)
+        yield Fact(
+            kind="collective.arrived",
+            text=f"all {num} ranks gave up their first collective ({op}): nothing ever got through",
+            ranks=sorted(told),
+            data={"op": op, "seq": told[0].seq, "resolved": ended_well(evidence)},
+            events=[report.event for report in told.values()][:4],
+            inferred=True,
+        )
 
 
 def waited(w: Waiting, look: Look) -> Fact:
