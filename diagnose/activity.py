@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from diagnose import native
 from diagnose.looks import Look
 from diagnose.model import Event, Record
 from diagnose.scans import IDLE_CPU_S, STOPPED, deep, spent, without_main, works
@@ -97,6 +98,13 @@ def by_stack(event: Event) -> tuple[str, str] | None:
     return ("checkpoint", saves) if saves else None
 
 
+def below(event: Event) -> tuple[str, str] | None:
+    """A mutex that the C frames below Python wait for."""
+    told = event.data.get("native")
+    found = native.by_names([str(name) for name in told]) if isinstance(told, list) else None
+    return found if found and found[0] == "lock" else None
+
+
 def by_frame(function: str, file: str, path: str) -> str:
     """What one frame of a library settles; empty where it settles nothing."""
     if function == "_find_and_load":
@@ -160,7 +168,8 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
 
 def is_bare(found: Activity) -> bool:
     """Whether the kernel alone calls it a lock: C code may as well wait there for another rank."""
-    return found.is_ == "lock" and split(found.frame)[1] not in LOCK_FILES
+    is_named = split(found.frame)[1] in LOCK_FILES or native.by_names([found.frame]) is not None
+    return found.is_ == "lock" and not is_named
 
 
 def is_for_work(look: Look, rank: int, found: Activity) -> bool:
@@ -265,7 +274,7 @@ def acting(event: Event) -> Event:
 
 def decide(stacks: Sequence[Event], procs: Sequence[Event], state: str, waits: bool) -> tuple[str, str]:
     """The activity and the frame that shows it: the stack's word first, else the kernel's."""
-    settled = by_stack(stacks[-1]) if stacks else None
+    settled = by_stack(stacks[-1]) or below(stacks[-1]) if stacks else None
     top = next(iter(frames(stacks[-1])), "") if stacks else ""
     if waits and (settled is None or settled[0] == "lock"):
         return "collective", top
@@ -303,8 +312,20 @@ def holds_interpreter(stacks: Sequence[Event], held: bool | None) -> bool:
     if held is not None:
         return held
     owners = [gil_stack(event) for event in stacks]
+    if len(stacks) == 1 and owners[0]:
+        return sleeps_with_it(stacks[0])
     asleep = all(event.data.get("gil_active") is False for event in stacks)
     return len(stacks) > 1 and asleep and bool(owners[0]) and all(owner == owners[0] for owner in owners)
+
+
+def sleeps_with_it(event: Event) -> bool:
+    """Whether one stack alone shows it: the owner waits in C, below another thread than the main one, or
+    below any while a thread waits for the lock.
+    """
+    told = event.data.get("gil_native")
+    inner = [str(name) for name in told[:4]] if isinstance(told, list) else []
+    is_else = not event.data.get("gil_is_main") or bool(event.data.get("gil_asked"))
+    return is_else and any(native.SLEEPS.search(name) for name in inner)
 
 
 def gil_stack(event: Event) -> list[str]:

@@ -66,11 +66,11 @@ WORDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from lost_workers(evidence)
-    yield from of_strangers(evidence)
     look = decisive(evidence)
+    waits = waits_of(look, evidence) if look else []
+    yield from of_strangers(evidence, not waits and not any(evidence.of("flight.read")))
     if look is None:
         return
-    waits = waits_of(look, evidence)
     waiting = {rank for w in waits for rank in ranks(w.waiting)}
     awaited = (
         {rank for w in waits for rank in ranks(w.awaited)} - waiting if had_time(look, evidence) else set()
@@ -106,21 +106,23 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             )
 
 
-def of_strangers(evidence: Evidence) -> Iterable[Fact]:
+def of_strangers(evidence: Evidence, with_ranks: bool = False) -> Iterable[Fact]:
     """What processes of no known rank do outside the collective that most of them wait in.
 
-    Where none waits in one, only what is a wait by itself counts: stacks are taken of jobs that hang.
+    Where none waits in one, or as many do, only what is a wait by itself counts: stacks are taken of jobs
+    that hang. `with_ranks`: also those of known ranks, where nothing tells who waits for whom.
     """
-    found = strangers(evidence)
+    found = strangers(evidence, with_ranks)
     callers = [one for one in found if one.waits]
     outside = [one for one in found if not one.waits]
-    if callers and len(outside) >= len(callers):
+    if callers and len(outside) > len(callers):
         return
+    is_clear = len(outside) < len(callers)
     for one in outside:
         doing = one.doing
         if one.is_bare:
             continue
-        if not callers and doing.is_ not in STUCK:
+        if not is_clear and doing.is_ not in STUCK:
             continue
         yield Fact(
             kind="rank.activity",
