@@ -21,6 +21,7 @@ LOADER_FUNCTIONS = {"_try_get_data", "_next_data", "_get_data", "_process_next_b
 SAVE_FUNCTIONS = {"save_checkpoint", "_save_checkpoint", "save_pretrained", "save_file"}
 JOINING = {(name, "distributed_c10d.py") for name in ("_store_based_barrier", "init_process_group")}
 AT_EXIT = {("_shutdown", "threading.py"), ("_python_exit", "thread.py"), ("_exit_function", "util.py")}
+INNER = 4  # frames of a wait: what is waited for
 LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
 LIBRARY_WAITS = ("torch/distributed/", "torch/futures/")  # a bare wait of theirs is for other ranks
 WORK_WAIT = re.compile(r"\.wait\([^()]*\)")  # waits of locks and threads have Python frames of their own
@@ -93,7 +94,8 @@ def by_stack(event: Event) -> tuple[str, str] | None:
             is_start = named == "collective" and any(pair in JOINING for pair in pairs)
             return "rendezvous" if is_start else named, frame
     if pairs and pairs[0][1] in LOCK_FILES:
-        return "lock", stack[0]
+        is_fed = any(function == "__next__" for function, _ in pairs[1:INNER])  # a thread fills its queue
+        return "loader" if is_fed else "lock", stack[0]
     saves = next((f for f, (function, _) in zip(stack, pairs, strict=True) if function in SAVE_FUNCTIONS), "")
     return ("checkpoint", saves) if saves else None
 

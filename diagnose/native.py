@@ -1,4 +1,4 @@
-"""What C frames tell, from gdb, the kernel or below a Python stack: names of libraries' own functions. Pure."""
+"""What C frames tell, from gdb, the kernel or below a Python stack: names of library functions. Pure."""
 
 import re
 from collections.abc import Sequence

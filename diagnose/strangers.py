@@ -45,7 +45,7 @@ class Stranger(Record, frozen=True):
 
 
 def strangers(evidence: Evidence, with_ranks: bool = False) -> list[Stranger]:
-    """One for each process; nobody where anything tells who is who. `with_ranks`: those of a known rank, too."""
+    """One for each process; nobody where anything tells who is who. `with_ranks`: of known ranks, too."""
     if {"agent", "rank_hook"} & evidence.read:
         return []
     stacks = list(evidence.of("stack.read"))

@@ -21,7 +21,8 @@ KEEP_THREADS = 1024
 GDB = re.compile(r"\s{0,8}#(?P<at>\d{1,4}) +(?:0x[0-9a-f]{1,16} in )?(?P<func>[^\s(][^(]{0,300}?) ?\(")
 KERNEL = re.compile(r"\s{0,8}\[<(?:0|[0-9a-f]{8,16})>\] (?P<func>[\w.]{1,100})(?:\+0x[0-9a-f]{1,16}|\s|$)")
 THREAD = re.compile(
-    r"(?:\[Switching to )?[Tt]hread (?P<thread>\d{1,7}) \(Thread 0x[0-9a-f]{1,16} \(LWP (?P<pid>\d{1,10})\).{0,200}"
+    r"(?:\[Switching to )?[Tt]hread (?P<thread>\d{1,7}) "
+    r"\(Thread 0x[0-9a-f]{1,16} \(LWP (?P<pid>\d{1,10})\).{0,200}"
 )
 PID = re.compile(
     r"/proc/(?P<pid>\d{1,10})/(?:task/\d{1,10}/)?stack|(?i:attaching to process) (?P<attached>\d{1,10})"

@@ -21,8 +21,8 @@ EVENTS = {
     "stack.read": "data: via, main (innermost first: `func (file.py:12)`), paths (same order), "
     "active, owns_gil, num_threads, threads (`name: innermost frame`), native (C++ above them, if asked "
     "for); where a thread owned the GIL: "
-    "gil_thread, gil_is_main, gil_active, gil_stack (innermost first), gil_native (C above Python), gil_asked "
-    "(how many threads wait for it, by their C frames); where the main thread waits for "
+    "gil_thread, gil_is_main, gil_active, gil_stack (innermost first), gil_native (C above Python), "
+    "gil_asked (how many threads wait for it, by their C frames); where the main thread waits for "
     "another to end: others (each with thread, main, paths, active)",
     "worker.stack_read": "the same of a process below the rank, with its pid in data: worker",
     "source.unreadable": "data: reason",
@@ -46,7 +46,9 @@ THREAD = re.compile(r'Thread (?P<id>\w{1,20}) \((?P<state>[\w+ ]{1,40})\)(?:: "(
 FRAME = re.compile(
     r"(?: {1,8}|\t)(?P<func>\S.{0,300}?) {1,60}\((?P<path>[^()]{1,400}?)(?::(?P<line>\d{1,9}))?\)"
 )
-BELOW = re.compile(r"\.(?:c|cc|cpp|cu|cuh|h|hpp|S|rs)$")  # C's sources: a frame of `--native`, as one without line
+BELOW = re.compile(
+    r"\.(?:c|cc|cpp|cu|cuh|h|hpp|S|rs)$"
+)  # C's sources: a frame of `--native`, as one without line
 FAULT_THREAD = re.compile(
     r"(?P<current>Current thread|Thread) (?P<id>0x\w{1,20}).{0,200}\(most recent call first\):"
 )
@@ -284,8 +286,8 @@ def of_text(text: str) -> list[Part]:
 def frame_of(line: str) -> Frame | None:
     """A frame as py-spy or faulthandler writes it.
 
-    >>> frame_of("    pthread_cond_wait (libc.so.6)").is_native, frame_of("    wait (threading.py:9)").is_native
-    (True, False)
+    >>> [frame_of(line).is_native for line in ("    pthread_cond_wait (libc.so.6)", "    wait (queue.py:9)")]
+    [True, False]
     """
     told = FAULT_FRAME.fullmatch(line) or FRAME.fullmatch(line)
     if not told:
