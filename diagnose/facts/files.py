@@ -1,12 +1,13 @@
 """Files that ranks could not write, could not read, or found damaged, by the exceptions they raised.
 
 A library often leaves out the system's reason of a write that failed: a full disk, a quota, a server's error.
+Also remote data that does not answer one rank, while the others wait for it.
 """
 
 import re
 from collections.abc import Iterable
 
-from diagnose.losses import ended_well
+from diagnose.losses import ended_well, is_timeout
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.raisings import kinds, nameless, parted
 
@@ -14,6 +15,10 @@ NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
 KINDS = {
     "file.write_failed": FactKind("a rank failed: a file could not be written; data: text, frame", NEEDS),
     "file.read_failed": FactKind("a rank failed: its file system gave an error; data: text, frame", NEEDS),
+    "source.unanswered": FactKind(
+        "remote data does not answer a rank, and collectives of the others time out; data: text",
+        ("rank_log", "launcher_log"),
+    ),
     "file.damaged": FactKind("a rank failed: a saved file is damaged; data: text, frame", NEEDS),
 }
 DAMAGED = re.compile(
@@ -55,6 +60,28 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         if found and (found[0], rank) not in seen:
             seen.add((found[0], rank))
             yield statement(found[0], rank, found[1])
+    yield from unanswered(evidence)
+
+
+def unanswered(evidence: Evidence) -> Iterable[Fact]:
+    """Who asked again, and is not among those whose wait for the others ran out."""
+    late = [event for event in evidence.events if is_timeout(event)]
+    waited = {number for e in late for number in (e.rank, e.data.get("group_rank")) if number is not None}
+    told: dict[int | None, list[Event]] = {}
+    for event in evidence.of("source.retried"):
+        if event.rank not in waited:
+            told.setdefault(event.rank, []).append(event)
+    for rank, events in told.items() if late else ():
+        who, said = "a rank" if rank is None else named([rank]), events[-1].data.get("text")
+        yield Fact(
+            kind="source.unanswered",
+            text=f"{who} got no answer from remote data, and others' waits ran out: {said}",
+            ranks=[] if rank is None else [rank],
+            data={"text": said},
+            since=events[0].time,
+            events=[events[-1], late[0]],
+            inferred=True,
+        )
 
 
 def kind_of(event: Event) -> str:
