@@ -141,8 +141,10 @@ def took_itself_down(end: End, evidence: Evidence) -> bool:
         return True
     said = [e for e in evidence.of("nccl.took_down", "process.aborted") if e.rank == end.rank]
     said = said or [e for e in evidence.of("nccl.took_down") if e.rank is None]  # the oldest name no rank
-    return end.sig == signal.SIGABRT and any(
-        e.kind == "nccl.took_down" or LIBRARY.search(str(e.data.get("text", ""))) for e in said
+    old = [e for e in evidence.of("nccl.watchdog_timed_out") if e.rank is None]  # they name a rank inside
+    return end.sig == signal.SIGABRT and (
+        any(e.kind == "nccl.took_down" or LIBRARY.search(str(e.data.get("text", ""))) for e in said)
+        or any(e.data.get("group_rank") == end.rank for e in old)
     )
 
 

@@ -38,7 +38,13 @@ EXHAUSTED = (
             r"|out of shared memory|insufficient shared memory"
         ),
     ),
-    ("disk", re.compile(r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]")),
+    (
+        "disk",
+        re.compile(
+            r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]"
+            r"|[Nn]ot enough (?:free )?(?:disk )?space"
+        ),
+    ),
     ("fds", re.compile(r"[Tt]oo many open files|\[Errno 2[34]\]|received 0 items of ancdata")),
     (
         "memory",
