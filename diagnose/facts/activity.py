@@ -119,11 +119,11 @@ def of_strangers(evidence: Evidence, with_ranks: bool = False) -> Iterable[Fact]
     """
     found = strangers(evidence, with_ranks)
     callers = [one for one in found if one.waits]
-    outside = [one for one in found if not one.waits]
-    if callers and len(outside) > len(callers):
+    away = [one for one in found if not one.waits]
+    if callers and len(away) > len(callers):
         return
-    is_clear = len(outside) < len(callers)
-    for one in outside:
+    is_clear = len(away) < len(callers)
+    for one in away:
         doing = one.doing
         if one.is_bare:
             continue
