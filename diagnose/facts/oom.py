@@ -76,8 +76,7 @@ def of_nobody(
         if (found := WORKER.search(str(e.data.get("message", ""))))
     }
     sure = [r for r in reports if r.data.get("pid") in workers]
-    is_alone = evidence.read <= {"kernel_log", "bundle"}  # what somebody took out of it is about the job
-    likely = [r for r in reports if is_alone or OURS.match(str(r.data.get("comm")))]
+    likely = [r for r in reports if OURS.match(str(r.data.get("comm")))]
     ended_by_it = [end for end in killed if end.sig]
     if sure or (likely and (ended_by_it or not ends)):
         told = sure or likely
