@@ -9,17 +9,24 @@ from collections.abc import Sequence
 
 import msgspec
 
+from diagnose import native
 from diagnose.looks import Look
 from diagnose.model import Event, Record
 from diagnose.scans import IDLE_CPU_S, STOPPED, deep, spent, without_main, works
 
 # A warm compiled model shows the wrappers' frames while it merely runs; these two only while it compiles.
-COMPILE_FILES = {"convert_frame.py", "compile_fx.py"}
-COMPILE_PATHS = ("/triton/compiler/", "/triton/backends/")
+COMPILE_FILES = {"convert_frame.py", "compile_fx.py", "cpp_extension.py", "file_baton.py"}
+COMPILE_PATHS = ("/triton/compiler/", "/triton/backends/", "/deep_gemm/jit", "/flashinfer/jit/")
+COMPILE_CALLS = {  # what is left of a compile where a report leaves frames out
+    *(("_wait_futures", "async_compile.py"), ("precompile", "triton_heuristics.py")),
+    *(("compile_to_module", "graph.py"), ("_compile_to_module", "graph.py")),
+    *(("call_user_compiler", "output_graph.py"), ("benchmark_all_configs", "triton_heuristics.py")),
+}
 LOADER_FUNCTIONS = {"_try_get_data", "_next_data", "_get_data", "_process_next_batch", "_shutdown_workers"}
 SAVE_FUNCTIONS = {"save_checkpoint", "_save_checkpoint", "save_pretrained", "save_file"}
 JOINING = {(name, "distributed_c10d.py") for name in ("_store_based_barrier", "init_process_group")}
 AT_EXIT = {("_shutdown", "threading.py"), ("_python_exit", "thread.py"), ("_exit_function", "util.py")}
+INNER = 4  # frames of a wait: what is waited for
 LOCK_FILES = {"threading.py", "queue.py", "synchronize.py", "locks.py"}
 LIBRARY_WAITS = ("torch/distributed/", "torch/futures/")  # a bare wait of theirs is for other ranks
 WORK_WAIT = re.compile(r"\.wait\([^()]*\)")  # waits of locks and threads have Python frames of their own
@@ -85,16 +92,34 @@ def by_stack(event: Event) -> tuple[str, str] | None:
     stack = frames(event)
     pairs = [split(frame) for frame in stack]
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
-        if function != "<module>" and (file in COMPILE_FILES or any(part in path for part in COMPILE_PATHS)):
+        if function != "<module>" and compiles(function, file, path):
             return "compile", frame
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
         if function != "<module>" and (named := by_frame(function, file, path)):
             is_start = named == "collective" and any(pair in JOINING for pair in pairs)
             return "rendezvous" if is_start else named, frame
     if pairs and pairs[0][1] in LOCK_FILES:
-        return "lock", stack[0]
+        is_fed = any(function == "__next__" for function, _ in pairs[1:INNER])  # a thread fills its queue
+        return "loader" if is_fed else "lock", stack[0]
     saves = next((f for f, (function, _) in zip(stack, pairs, strict=True) if function in SAVE_FUNCTIONS), "")
     return ("checkpoint", saves) if saves else None
+
+
+def compiles(function: str, file: str, path: str) -> bool:
+    """Whether a frame is there only while something is compiled, or another's compile is awaited.
+
+    >>> compiles("compile", "compiler.py", "triton/compiler/compiler.py"), compiles("run", "jit.py", "jit.py")
+    (True, False)
+    """
+    known = file in COMPILE_FILES or (function, file) in COMPILE_CALLS
+    return known or any(part in f"/{path}" for part in COMPILE_PATHS)  # py-spy's paths begin at the package
+
+
+def below(event: Event) -> tuple[str, str] | None:
+    """A mutex that the C frames below Python wait for."""
+    told = event.data.get("native")
+    found = native.by_names([str(name) for name in told]) if isinstance(told, list) else None
+    return found if found and found[0] == "lock" else None
 
 
 def by_frame(function: str, file: str, path: str) -> str:
@@ -160,7 +185,8 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
 
 def is_bare(found: Activity) -> bool:
     """Whether the kernel alone calls it a lock: C code may as well wait there for another rank."""
-    return found.is_ == "lock" and split(found.frame)[1] not in LOCK_FILES
+    is_named = split(found.frame)[1] in LOCK_FILES or native.by_names([found.frame]) is not None
+    return found.is_ == "lock" and not is_named
 
 
 def is_for_work(look: Look, rank: int, found: Activity) -> bool:
@@ -265,7 +291,7 @@ def acting(event: Event) -> Event:
 
 def decide(stacks: Sequence[Event], procs: Sequence[Event], state: str, waits: bool) -> tuple[str, str]:
     """The activity and the frame that shows it: the stack's word first, else the kernel's."""
-    settled = by_stack(stacks[-1]) if stacks else None
+    settled = by_stack(stacks[-1]) or below(stacks[-1]) if stacks else None
     top = next(iter(frames(stacks[-1])), "") if stacks else ""
     if waits and (settled is None or settled[0] == "lock"):
         return "collective", top
@@ -303,8 +329,20 @@ def holds_interpreter(stacks: Sequence[Event], held: bool | None) -> bool:
     if held is not None:
         return held
     owners = [gil_stack(event) for event in stacks]
+    if len(stacks) == 1 and owners[0]:
+        return sleeps_with_it(stacks[0])
     asleep = all(event.data.get("gil_active") is False for event in stacks)
     return len(stacks) > 1 and asleep and bool(owners[0]) and all(owner == owners[0] for owner in owners)
+
+
+def sleeps_with_it(event: Event) -> bool:
+    """Whether one stack alone shows it: the owner waits in C, below another thread than the main one, or
+    below any while a thread waits for the lock.
+    """
+    told = event.data.get("gil_native")
+    inner = [str(name) for name in told[:4]] if isinstance(told, list) else []
+    is_else = not event.data.get("gil_is_main") or bool(event.data.get("gil_asked"))
+    return is_else and any(native.SLEEPS.search(name) for name in inner)
 
 
 def gil_stack(event: Event) -> list[str]:

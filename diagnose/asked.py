@@ -12,6 +12,10 @@ from diagnose.model import Event, Evidence
 from diagnose.raisings import kinds, nameless, parted
 
 ENDINGS = {1, 2, 3, 15}
+FAILURES = (  # what ends a job by itself, where its launcher is asked to stop only then
+    *("launcher.task_failed", "launcher.rank_failed", "device.busy", "cuda.out_of_memory"),
+    *("cuda.access_refused", "cuda.assert_failed", "version.refused"),
+)
 AS_ONE_S = 0.25  # ranks that a signal to all of them ends are gone within this of each other
 
 
@@ -51,11 +55,19 @@ def failed_before(signal: Event, ends: list[End], evidence: Evidence) -> bool:
     """
     chains = [chain for mine in parted(evidence)[0].values() for chain in mine] + nameless(evidence)
     raised = [event for chain in chains for kind, event in kinds(chain) if kind == "exception.raised"]
+    if any(is_before(e, signal) for e in evidence.of(*FAILURES)):
+        return True
     if signal.time is None:
         return bool(raised)
     failed = [end.time for end in ends if end.code or (end.sig and end.sig not in ENDINGS)]
     failed += [event.time for event in raised]
     return any(time is not None and time < signal.time - AS_ONE_S for time in failed)
+
+
+def is_before(one: Event, other: Event) -> bool:
+    """Whether a line stands before another of the same log."""
+    (path, _, line), (other_path, _, other_line) = one.where.rpartition(":"), other.where.rpartition(":")
+    return path == other_path and int(line) < int(other_line)
 
 
 def stalls(evidence: Evidence) -> list[Event]:

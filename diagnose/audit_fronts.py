@@ -77,7 +77,9 @@ def collective(link: Link, seq: int, front: Front, rank: int, group: Group, ledg
         return f"rank {rank} launched #{seq}" if any(n >= seq for n in mine) else ""
     if front.launched != launched:
         return f"rank {rank} has launched to #{launched}"
-    if front.basis != "report" and front.completed != completed:
+    # What all members launched is taken for done where the watchdog's late word alone tells of it.
+    is_later = front.basis == "status" and completed <= (front.completed or 0) <= launched
+    if front.basis != "report" and front.completed != completed and not is_later:
         return f"rank {rank} has completed to #{completed}"
     if front.started is not None and front.started != begun(group):
         return f"rank {rank} has begun to #{begun(group)}"

@@ -51,7 +51,7 @@ ROLES = {
     "done": lambda e, c, seq: c >= seq,
     "calls": lambda e, c, seq: e >= seq,
 }
-ROLES_OF_TRANSFER = {"waits": lambda n, done, seq: done < n, "held": lambda n, done, seq: done < n}
+ROLES_OF_TRANSFER = {role: lambda n, done, seq: done < n for role in ("waits", "meets", "held")}
 
 
 def pairs_agree(link: Link) -> str:
@@ -71,6 +71,9 @@ def parts_agree(link: Link, dumps: Dumps) -> str:
         done = link.of("done") or [f for f in link.of("begun") if (f.started or 0) >= (link.seq or 0)]
         ahead = [f for f in link.of("behind") if link.of("begun") and (f.started or 0) >= (link.seq or 0)]
         return "" if done and link.ranks("behind") and not ahead else "nobody is ahead of those behind"
+    if link.says == "arrived" and link.transfer:
+        both = link.ranks("waits", "meets") == sorted(link.transfer)
+        return "" if both and link.of("waits") and link.of("meets") else "not both sides are there"
     if link.says == "arrived":
         everybody = link.group is not None and link.ranks("waits") == sorted(link.group.ranks)
         calls = called(link, dumps)

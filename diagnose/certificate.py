@@ -39,7 +39,7 @@ class Front(msgspec.Struct, frozen=True):
     Of a transfer `launched` and `completed` count this rank's operations with the other, not the group's.
     """
 
-    role: str  # waits | awaited | held | silent | untold | behind | done | begun | calls | free
+    role: str  # waits | meets | awaited | held | silent | untold | behind | done | begun | calls | free
     ranks: list[int]
     launched: int | None = None
     completed: int | None = None
@@ -93,7 +93,7 @@ def said(link: Link) -> str:
         others = f"{named(done)} completed it" if done else f"{named(begun)} {have(begun)} begun it"
         return f"{named(late)} {be(late)} behind in {link.place()}: launched it, and {others}{tail}"
     if link.says == "arrived":
-        everybody = link.ranks("waits")
+        everybody = link.ranks("waits", "meets")
         return f"{named(everybody)} all launched {link.place()}, and none completed it"
     if link.says == "differs":
         sides = "; ".join(

@@ -31,6 +31,10 @@ class Certifier:
         for num, w in enumerate(waits):
             for member in self.holders(w) if is_recorded(w) else ():
                 self.held_up_by.setdefault(member.rank, []).append(num)
+        self.next_of: dict[int, list[int]] = {}  # rank -> places of the waits that are next for it
+        for num, w in enumerate(waits):
+            for rank in w.heads:
+                self.next_of.setdefault(rank, []).append(num)
 
     def awaited(self, w: Waiting, roots: Sequence[Member]) -> list[Link]:
         """The chain that begins at ranks which never launched an operation."""
@@ -53,6 +57,11 @@ class Certifier:
     def arrived(self, w: Waiting) -> list[Link]:
         return [self.link("arrived", w, [*self.fronts(w, "waits", w.waiting)])] if is_recorded(w) else []
 
+    def met(self, w: Waiting, other: Member) -> list[Link]:
+        """That both sides launched a transfer."""
+        fronts = [*self.fronts(w, "waits", w.waiting), *self.fronts(w, "meets", [other])]
+        return [self.link("arrived", w, fronts)]
+
     def differs(self, w: Waiting) -> list[Link]:
         """Who says what at one place of the sequence; nothing where only a rank without a dump may differ."""
         sides = [
@@ -74,13 +83,20 @@ class Certifier:
         """Each of the waits of a circle, with the place of the call."""
         members = set(circle)
         found = []
-        for w in self.waits:
-            here = [m for m in w.waiting if m.rank in members & w.heads]
+        for w in self.of_heads(members):
+            here = [m for m in w.waiting if m.rank in members and m.rank in w.heads]
             others = self.holders(w) if w.group.is_pair else w.group.members
-            late = [m for m in others if m.rank in members - w.heads and m.completed < w.seq]
+            late = [m for m in others if m.rank in members and m.rank not in w.heads and m.completed < w.seq]
             if here and late and is_recorded(w):
                 found.append(self.wait(w, late, here, with_site=True))
-        return found[:MAX_LINKS]
+            if len(found) == MAX_LINKS:
+                break
+        return found
+
+    def of_heads(self, ranks: Iterable[int]) -> list[Waiting]:
+        """What is next for some of these ranks."""
+        nums = {num for rank in ranks for num in self.next_of.get(rank, ())}
+        return [self.waits[num] for num in sorted(nums)]
 
     def told(self, first: Link, free: list[Link], w: Waiting, members: Sequence[Member]) -> list[Link]:
         """A chain: its first link, and who waits for those; of one past the limit only that they do."""

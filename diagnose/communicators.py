@@ -32,6 +32,10 @@ class Dumps(NamedTuple):
         head = self.heads.get(rank)
         return head is not None and not (head.data.get("history_lost") or head.data.get("only_active"))
 
+    def has_lost(self, rank: int) -> bool:
+        """Whether older entries were overwritten."""
+        return rank in self.heads and bool(self.heads[rank].data.get("history_lost"))
+
 
 def newest(look: Look) -> Dumps:
     """What each rank left last, and who moved between its last two dumps."""
@@ -180,6 +184,7 @@ def group(
     is_mixed = any(own.data.get("mixed") for own in mine.values())
     fronts = {rank: frontier(own, is_mixed) for rank, own in mine.items()}
     front = max(launched for launched, _ in fronts.values())
+    low = min(launched for launched, _ in fronts.values()) if len(fronts) >= len(everybody) else -1
     done = max((completed for r, (_, completed) in fronts.items() if (key, r) not in lost), default=-1)
     members = []
     for rank in everybody or sorted(mine):
@@ -189,6 +194,8 @@ def group(
         if did_fail:
             completed = min(completed, launched - 1)
         own = mine.get(rank)
+        if own is not None and dumps.has_lost(rank) and own.data.get("basis") == "status":
+            completed = max(completed, min(launched, low))  # the watchdog's word alone, and it may be late
         moved = rank in dumps.moved and not did_fail
         known = own is None or tells(own, is_mixed) or dumps.has_all(rank)
         members.append(Member(rank, launched, completed, moved, own, known))

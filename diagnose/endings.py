@@ -5,6 +5,7 @@ import re
 
 from diagnose.model import Event, Evidence, Record
 
+FEWEST_ON_A_NODE, MOST_ON_A_NODE = 4, 8  # ranks, one a GPU
 SHELL_SIGNALS = {4, 6, 7, 8, 9, 11, 15}
 ABORTS = {4, 6, 7, 8, 11}
 WORKER = re.compile(r"DataLoader worker \(pid (\d{1,10})\) is killed by signal: Killed")
@@ -38,7 +39,8 @@ def ended(evidence: Evidence) -> dict[int, End]:
         if rank is None:
             place = number(event.data.get("local_rank"))
             known = [pids.get(-1 if pid is None else pid), places.get(-1 if place is None else place)]
-            rank = next((k for k in known if k is not None), number(event.data.get("process", place)))
+            rank = next((k for k in known if k is not None), number(event.data.get("process")))
+            rank = placed(place, evidence) if rank is None else rank
         if rank is None:
             continue
         code, sig = status(event)
@@ -52,6 +54,20 @@ def ended(evidence: Evidence) -> dict[int, End]:
         found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us, pid=pid)
     found.update(whole(evidence, found))
     return found
+
+
+def placed(place: int | None, evidence: Evidence) -> int | None:
+    """The rank at a place of a node: the same number, unless the ranks that speak are those of a later node.
+
+    Their log shows none of the first node's: one that raised and stands so many nodes further is meant.
+    """
+    if place is None or place in evidence.ranks or not evidence.ranks:
+        return place
+    raised = {e.rank for e in evidence.of("exception.raised") if e.rank is not None and e.rank > place}
+    further = [rank for rank in raised if (rank - place) % FEWEST_ON_A_NODE == 0]
+    if len(further) == 1:
+        return further[0]
+    return place if max(evidence.ranks) < MOST_ON_A_NODE else None
 
 
 def alone(evidence: Evidence) -> int | None:

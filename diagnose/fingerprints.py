@@ -14,7 +14,7 @@ PRINT = re.compile(  # older ones have no number, or nothing between it and the 
 )
 MODEL = re.compile(  # zeros are what an aborted gather left, not a model's
     r"Rank (?P<rank>\d{1,7}) has (?P<num>\d{1,9}) params, while rank (?P<other>\d{1,7}) has inconsistent"
-    r" (?P<others>[1-9]\d{0,8}) params"
+    r" (?P<others>[1-9]\d{0,17}) params"
 )
 Call = tuple[str, str, str]  # operation, shape, dtype
 
@@ -24,21 +24,48 @@ def calls(evidence: Evidence) -> tuple[int, dict[int, Call], list[Event]]:
     seen: dict[int, dict[int, Call]] = {}
     events: dict[int, list[Event]] = {}
     for event in evidence.of("exception.raised"):
+        pair = paired(event)
         if model := MODEL.search(str(event.data.get("message"))):
             for rank, num in ((model["rank"], model["num"]), (model["other"], model["others"])):
                 seen.setdefault(0, {})[int(rank)] = ("DDP for a model of", f"{num} parameters", "")
             events.setdefault(0, []).append(event)
-        found = list(PRINT.finditer(str(event.data.get("message"))))
-        for part in found if len(found) > 1 else ():
-            seq, call = (
-                int(part["seq"] or 0),
-                (part["op"], part["shape"] or "", (part["dtype"] or "").strip()),
-            )
-            seen.setdefault(seq, {})[int(part["rank"])] = call
-            events.setdefault(seq, []).append(event)
+        place = max((seq for seq, _ in pair.values()), default=0)
+        differ = len({call for _, call in pair.values()}) > 1  # else DETAIL's numbers alone do
+        for rank, (seq, call) in pair.items():
+            at = place if differ else seq
+            seen.setdefault(at, {})[rank] = call
+            events.setdefault(at, []).append(event)
     first = min(seen, default=0)
     unique = {id(event): event for event in events.get(first, ())}
     return first, seen.get(first, {}), list(unique.values())
+
+
+def paired(event: Event) -> dict[int, tuple[int, Call]]:
+    """The two ranks that one exception compares -> the number and the call of each; empty for another."""
+    found = list(PRINT.finditer(str(event.data.get("message"))))
+    return {
+        int(part["rank"]): (
+            int(part["seq"] or 0),
+            (part["op"], part["shape"] or "", (part["dtype"] or "").strip()),
+        )
+        for part in (found if len(found) > 1 else ())
+    }
+
+
+def gone(evidence: Evidence) -> set[int]:
+    """Ranks whose print has neither number nor content beside one that has both: they had left."""
+    found = set[int]()
+    for pair in map(paired, evidence.of("exception.raised")):
+        blank = {rank for rank, (seq, call) in pair.items() if not seq and empty(call)}
+        if blank and all(
+            seq > 1 and not empty(call) for rank, (seq, call) in pair.items() if rank not in blank
+        ):
+            found |= blank
+    return found
+
+
+def empty(call: Call) -> bool:
+    return not call[1] and not call[2] and call[0] != "BARRIER"
 
 
 def miscounted(evidence: Evidence) -> list[Event]:

@@ -25,7 +25,7 @@ COLLECTIVE, TRANSFERRED = "collective_seq_id", "p2p_seq_id"
 
 def describe(dump: Dump, group: Group, index: int, kinds: Signatures) -> dict[str, object]:
     """What `flight.group_read` says."""
-    rows, seqs = blocks(relevant(dump, group.collectives), COLLECTIVE)
+    rows, seqs = blocks(relevant(dump, group.collectives), COLLECTIVE, dump.only_active)
     is_open = {id(row) for row in dump.open_of(rows)}
     open_rows = [i for i, row in enumerate(rows) if id(row) in is_open] if is_open else []
     # Collectives carry the number of transfers before them, which may be gone from the dump.
@@ -104,11 +104,11 @@ def started(rows: list[Row], seqs: list[int], status: tuple[int, ...] | None) ->
     return max(known, default=None)
 
 
-def blocks(rows: list[Row], counter: str) -> tuple[list[Row], list[int]]:
+def blocks(rows: list[Row], counter: str, only_active: bool) -> tuple[list[Row], list[int]]:
     """Rows in order of their numbers, and those; rows that share one are made one: the `coalesced` entry's.
 
-    Without that entry the block was left out as completed, or is still being built: it is done if newer
-    operations follow.
+    Without that entry a block is done, if newer operations follow or it was left out (`only_active`); else it
+    is still being built. A block may hold one transfer: a group with blocks has all its transfers in them.
     """
     numbers = [seq_of(row, counter) for row in rows]
     if all(map(lt, numbers, numbers[1:])) and numbers[:1] >= [0]:
@@ -118,20 +118,21 @@ def blocks(rows: list[Row], counter: str) -> tuple[list[Row], list[int]]:
         if n >= 0:
             found.setdefault(n, []).append(row)
     numbers = sorted(found)
-    merged = [found[n][0] if len(found[n]) == 1 else block(found[n], n == numbers[-1]) for n in numbers]
-    return merged, numbers
+    end = numbers[-1] if numbers and not only_active else -1
+    least = 1 if only_active and counter == TRANSFERRED else 2
+    return [found[n][0] if len(found[n]) < least else block(found[n], n == end) for n in numbers], numbers
 
 
-def block(same: list[Row], is_last: bool) -> Row:
+def block(same: list[Row], is_being_built: bool) -> Row:
     end = next((row for row in same if op_of(row) == "coalesced"), None)
     if end is None:
-        return {**same[0], "block": same, **({} if is_last else {"state": "completed"})}
+        return {**same[0], "block": same, **({} if is_being_built else {"state": "completed"})}
     return {**end, "block": [row for row in same if row is not end]}
 
 
 def transfers(dump: Dump, group: Group, kinds: Signatures) -> list[dict[str, object]]:
     """Sends and receives by peer, as ranks inside the group: how many are launched and open, and when."""
-    rows, numbers = blocks(group.transfers, TRANSFERRED)
+    rows, numbers = blocks(group.transfers, TRANSFERRED, dump.only_active)
     done = {n: dump.is_done(row) for n, row in zip(numbers, rows, strict=True)}
     found: dict[tuple[str, int, int], list[Row]] = {}
     for row in group.transfers:

@@ -69,6 +69,8 @@ def faults(event: Event) -> Iterable[Told]:
         yield Told("fabric", event, meaning=text)
     elif event.kind == "gpu.init_failed":
         yield Told("board", event, meaning=text)
+    elif event.kind == "gpu.firmware_silent":
+        yield Told("firmware", event, meaning=text)
     elif event.kind == "gpu.ecc_told":
         yield Told("memory", event, meaning=text)
     elif event.kind == "device.failed":

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from diagnose.values import plain
-from probes.files import append_line, atomic_write
+from probes.files import append_line, atomic_write, finished
 from probes.layout import events_path
 from probes.redact import redact_value
 
@@ -79,10 +79,10 @@ def sealed(spool: Path, run: Path) -> Callable[[], bool]:
     """A question to ask again: has all that the spool holds now reached the run directory?"""
     events = {path: news(path.read_bytes()) for path in spool.glob("attempts/*/events/*.jsonl")}
     wholes = [
-        path.relative_to(spool)
+        attempt.relative_to(spool) / kind / name
+        for attempt in spool.glob("attempts/*")
         for kind in ("stacks", "flight", "errors")
-        for path in spool.glob(f"attempts/*/{kind}/**/*")
-        if path.is_file() and not path.name.startswith(".")
+        for name in finished(str(attempt / kind))
     ]
 
     def is_there() -> bool:

@@ -1,8 +1,11 @@
 """Whether others went on without a rank that left by itself, and needed it. Pure."""
 
+from collections.abc import Iterator
+from datetime import datetime
 from functools import cached_property
+from signal import SIGKILL, SIGTERM
 
-from diagnose.endings import End
+from diagnose.endings import ABORTS, End
 from diagnose.looks import decisive
 from diagnose.losses import ended_well, is_loss
 from diagnose.model import Event, Evidence
@@ -11,6 +14,7 @@ from diagnose.waitgraph import stuck
 from diagnose.waiting import ranks
 
 ENDING_S = 5.0  # a rank's connections may close this long before its process is gone
+GRACE_S = 25.0  # a launcher gives its ranks half a minute between its two signals
 TOGETHER_S = 1.0  # ranks that leave within this of each other leave together
 
 
@@ -73,7 +77,7 @@ class Leaving:
                 return end.rank not in self.victims
             near = end.time + TOGETHER_S
             soon = {e.rank for e in self.ends if e.code and e.time is not None and e.time <= near}
-            return bool(still - soon)
+            return bool(still - soon) or (not still and self.was_swept_beside(end))
         if ended_well(self.evidence) or (self.awaited is not None and end.rank not in self.awaited):
             return False
         calls = [e for e in self.calls if (e.time or 0.0) > end.time]
@@ -86,4 +90,29 @@ def closings(evidence: Evidence) -> set[int]:
     told = evidence.of("rank.claimed", "rank.found", "launcher.failure_listed")
     pids = {e.data.get("pid"): e.rank for e in told if e.rank is not None}
     sent = (pids.get(e.data.get("pid")) for e in evidence.of("launcher.closing_sent"))
-    return {rank for rank in sent if rank is not None}
+    return {rank for rank in sent if rank is not None} | set(listed_after(evidence))
+
+
+def listed_after(evidence: Evidence) -> Iterator[int]:
+    """Ranks that the launcher's table lists with its own signals, after another had failed by itself.
+
+    Its times are of one clock, whatever that is: SIGTERM comes at once, SIGKILL half a minute later.
+    """
+    for root in [e for e in evidence.of("launcher.failure_listed") if e.data.get("root")]:
+        code, begun = root.data.get("exit_code"), clock(root)
+        if begun is None or not isinstance(code, int) or (code < 0 and -code not in ABORTS):
+            continue
+        for event in evidence.of("launcher.failure_listed"):
+            sig, time = event.data.get("signal"), clock(event)
+            if event.rank is None or time is None or event.data.get("host") != root.data.get("host"):
+                continue
+            if (sig == SIGTERM and time >= begun) or (sig == SIGKILL and time >= begun + GRACE_S):
+                yield event.rank
+
+
+def clock(listed: Event) -> float | None:
+    """The time in a table's row, as if it were UTC."""
+    try:
+        return datetime.fromisoformat(str(listed.data.get("time")).replace("_", "T", 1)).timestamp()
+    except ValueError:
+        return None

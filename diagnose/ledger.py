@@ -76,12 +76,13 @@ def ledger(told: Mapping[str, object], named: int | None) -> Ledger:
     version = told.get("nccl_version") or told.get("comm_lib_version")
     by_retired = library == "gloo" or not (library or version)  # gloo has no other sign of an end
     made = groups(told, rows, by_retired)
+    only_open = not by_retired and lacks_done(rows)
     kinds = Signatures()
     for group, mine in made:
         collectives = [(i, row) for i, row in mine if not is_true(row.get("is_p2p"))]
         transfers = [(i, row) for i, row in mine if is_true(row.get("is_p2p"))]
-        group.collectives = operations(collectives, "collective_seq_id", by_retired, kinds)
-        group.transfers = operations(transfers, "p2p_seq_id", by_retired, kinds)
+        group.collectives = operations(collectives, "collective_seq_id", by_retired, only_open, kinds)
+        group.transfers = operations(transfers, "p2p_seq_id", by_retired, only_open, kinds)
         group.carried = integer(transfers[-1][1].get("collective_seq_id")) or 0 if transfers else -1
         last = collectives[-1][1] if collectives else {}
         own, other = (integer(last.get(key)) or 0 for key in ("collective_seq_id", "op_id"))
@@ -92,7 +93,7 @@ def ledger(told: Mapping[str, object], named: int | None) -> Ledger:
     rank = named if named is not None and all(named in ranks for ranks in sets) else None
     rank = owners.pop() if rank is None and len(owners) == 1 else rank if rank is not None else named
     has_list = listed is not None or "nccl_comm_state" in told  # JSON has no empty list
-    return Ledger(rank, [group for group, _ in made], has_list and not by_retired and lacks_done(rows))
+    return Ledger(rank, [group for group, _ in made], has_list and only_open)
 
 
 def lacks_done(rows: list[Row]) -> bool:
@@ -152,22 +153,26 @@ def unused(
 
 
 def operations(
-    rows: list[tuple[int, Row]], counter: str, by_retired: bool, kinds: Signatures
+    rows: list[tuple[int, Row]], counter: str, by_retired: bool, only_open: bool, kinds: Signatures
 ) -> list[Operation]:
-    """The rows by number. Those that share one are a block, whose state its entry `coalesced` has."""
+    """The rows by number. Those that share one are a block, whose state its entry `coalesced` has.
+
+    `only_open`: that entry is left out where it is done. A group with blocks has all its transfers in them.
+    """
     blocks: dict[int, list[tuple[int, Row]]] = {}
     for place, row in rows:
         if (n := integer(row.get(counter))) is not None and n >= 0:
             blocks.setdefault(n, []).append((place, row))
     newest = max(blocks, default=-1)
+    in_blocks = counter == "p2p_seq_id" and any(len(same) > 1 for same in blocks.values())
     found = []
     for n, same in sorted(blocks.items()):
         place, row = next((pair for pair in same if op_of(pair[1]) == "coalesced"), same[0])
         has_end = op_of(row) == "coalesced"
         inside = [other for _, other in same if other is not row or not has_end]
         is_done = row.get("state") == "completed" or (by_retired and is_true(row.get("retired")))
-        if len(same) > 1 and not has_end:
-            is_done = is_done or n != newest
+        if not has_end and len(same) > (0 if only_open and in_blocks else 1):
+            is_done = is_done or only_open or n != newest
         is_block = len(same) > 1
         found.append(
             Operation(

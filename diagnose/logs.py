@@ -46,10 +46,12 @@ LAUNCHERS_OWN = {"ChildFailedError", "ProcessExitedException", "ProcessRaisedExc
 TRACE_WORDS = ("Traceback (most", "Exception in thread", "Exception ignored in", "Process-")
 # An exception whose traceback is not there: people quote the last line alone.
 BARE = re.compile(
-    r"(?P<type>(?:[A-Za-z_]\w{0,40}\.){0,6}[A-Z]\w{0,60}(?:Error|Exception)): (?P<message>\S.{0,4000})"
+    r"\s{0,8}(?P<type>(?:[A-Za-z_]\w{0,40}\.){0,6}[A-Z]\w{0,60}(?:Error|Exception)): (?P<message>\S.{0,4000})"
 )
 BARE_WORDS = ("Error: ", "Exception: ")
 PROGRAM = re.compile(r"(?i)\.(?:py|pyi|c|cc|cpp|cu|cuh|h|hpp|rs|go|sh|js|ts)$")
+JSON = re.compile(rb"[{\[]\s*(?:[{}\[\]\"\n]|$)")  # a program's dict has other quotes
+BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 MARKED = re.compile(rb"(?m)^\[(?:rank|default)\d{1,6}\]:")
 STEADY = {
     *TRACE_WORDS,
@@ -71,8 +73,14 @@ OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "cl
 
 def is_text(head: bytes) -> bool:
     """Whether a head may be a log: no pickle, no JSON document, no archive. An empty file may."""
-    start = head[:4096].lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
-    if start.startswith((b"{", b"[{", b"[\n", b"\x80", b"PK\x03\x04", b"\x1f\x8b", b"\x7fELF")):
+    start = head[:4096].lstrip(BLANKS)
+    return not JSON.match(start) and is_plain(head)
+
+
+def is_plain(head: bytes) -> bool:
+    """Whether a head is text at all."""
+    start = head[:4096].lstrip(BLANKS)
+    if start.startswith((b"\x80", b"PK\x03\x04", b"\x1f\x8b", b"\x7fELF")):
         return False
     strange = sum(byte < 32 and byte not in (0, 8, 9, 10, 12, 13, 27) for byte in start)
     return strange * 20 <= len(start)
@@ -90,7 +98,7 @@ def is_evidence(where: str, head: bytes) -> bool:
     """Whether a text may be something that a job left: no program's source, none of a run's other files."""
     return (
         bool(head.strip())
-        and is_text(head)
+        and is_plain(head)
         and not PROGRAM.search(where)
         and not OTHERS & set(steps(where)[:-1])
     )
@@ -196,6 +204,8 @@ class Reader:
     def told(self, number: int, line: Prefixed, patterns: list[Pattern]) -> Iterator[Event]:
         writer, num = self.rank_of(line), self.num_known
         was_inside = self.is_inside_of(line.wrapper)
+        if was_inside and writer is None:
+            writer = self.ranks[line.wrapper]  # the first line alone was marked
         yield from self.traced(number, line, writer)
         for pattern in patterns:
             rank = writer if pattern.by_rank else None

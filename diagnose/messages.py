@@ -56,9 +56,15 @@ def line(
     return Pattern(kind, word, text, data or named(*numbers), source, by_rank)
 
 
-def nccl_line(kind: str, word: str, text: str, *numbers: str) -> Pattern:
+def nccl_line(
+    kind: str,
+    word: str,
+    text: str,
+    *numbers: str,
+    data: Callable[[re.Match[str]], Data] | None = None,
+) -> Pattern:
     """A line of NCCL_DEBUG. It is the process's own, wherever it stands."""
-    return line(kind, word, text, *numbers, source="nccl_log")
+    return line(kind, word, text, *numbers, data=data, source="nccl_log")
 
 
 def named(*numbers: str) -> Callable[[re.Match[str]], Data]:

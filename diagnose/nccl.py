@@ -10,7 +10,10 @@ from diagnose.model import Event, Evidence
 FAMILIES = (nccl_devices, nccl_memory, nccl_network)
 LINES = tuple(pattern for family in FAMILIES for pattern in family.LINES)
 EVENTS = tuple(kind for family in FAMILIES for kind in family.EVENTS)
-ERROR = re.compile(r"\bNCCL error\b|\bnccl(?:System|Internal|Remote|UnhandledCuda)Error\b|NCCL_ERROR")
+ERROR = re.compile(
+    r"\bNCCL [Ee]rror\b|\bnccl(?:System|Internal|Remote|UnhandledCuda)Error\b|NCCL_ERROR"
+    r"|\bnccl[A-Z]\w{2,30} failed\b"
+)
 
 
 def said(text: str) -> tuple[str, dict[str, object]] | None:

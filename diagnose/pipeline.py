@@ -16,10 +16,10 @@ from diagnose.judge import match
 from diagnose.model import Event, Evidence, Fact, Member
 from diagnose.playbook import Playbook, load
 from diagnose.text import rank_of
+from diagnose.undressing import undressed, unwrapped
 from diagnose.verdict import Verdict
 from probes.redact import redact_value
 
-HEAD = 64 << 10  # bytes shown to `recognises`
 SMALL = 4 << 20  # JSON of this size grows to some 100 MB at most
 SAYS_NOTHING = {"log.read", "source.unreadable"}
 FEW = 16  # so many such files are read before a child has started
@@ -52,11 +52,10 @@ def parse(
     are_harmless = True
     for index, member in enumerate(members):
         try:
-            head = member.read(HEAD)
+            member, head, readers = known(member)
         except OSError as error:
             found[index] = [unreadable(member, error)]
             continue
-        readers = [m for m in modules("diagnose.sources") if m.recognises(member.where, head)]
         if not readers:
             found[index] = searched(member, head)
         (recognised if readers or found[index] else unrecognised).append(member.where)
@@ -76,6 +75,28 @@ def parse(
     return [event for events in found for event in events], recognised, unrecognised
 
 
+def known(member: Member) -> tuple[Member, bytes, list[ModuleType]]:
+    """The file without what its tools put around its lines, its head, and who reads it. Raises OSError.
+
+    A log keeps a runtime's stamps, which tell when; what is no log is not known by them.
+    """
+    member, head = undressed(member)
+    readers = readers_of(member, head)
+    if bare := unwrapped(member, head):
+        others = readers_of(*bare)
+        if set(others) - set(readers) and not any(map(is_log, others)):
+            return *bare, others
+    return member, head, readers
+
+
+def readers_of(member: Member, head: bytes) -> list[ModuleType]:
+    return [module for module in modules("diagnose.sources") if module.recognises(member.where, head)]
+
+
+def is_log(source: ModuleType) -> bool:
+    return hasattr(source, "may_hold")
+
+
 def read(source: ModuleType, member: Member) -> list[Event]:
     """The events of one file, by one source, in this process."""
     events: list[Event] = []
@@ -89,7 +110,7 @@ def read(source: ModuleType, member: Member) -> list[Event]:
 def searched(member: Member, head: bytes) -> list[Event]:
     """The events of a file that nobody knows by its head; none where it holds no line that anybody knows."""
     for source in modules("diagnose.sources"):
-        if hasattr(source, "may_hold") and source.may_hold(member.where, head):
+        if is_log(source) and source.may_hold(member.where, head):
             events = read(source, member)
             told = [event for event in events if event.kind not in SAYS_NOTHING]
             if any(not event.within for event in told):

@@ -28,7 +28,16 @@ def ranks_of(events: Sequence[Event]) -> dict[Process, int]:
     found: dict[Process, set[int]] = {}
     for process, rank in told(events, size):
         found.setdefault(process, set()).add(rank)
-    return {process: ranks.pop() for process, ranks in found.items() if len(ranks) == 1}
+    known = {process: ranks.pop() for process, ranks in found.items() if len(ranks) == 1}
+    return known or on_one_host(events, size)
+
+
+def on_one_host(events: Sequence[Event], size: int) -> dict[Process, int]:
+    """Process -> its device, which is its rank where one host has them all."""
+    all_of_it = {process for event in events if (process := process_of(event))}
+    devices = {device for _, _, device in all_of_it}
+    is_whole = len(all_of_it) == len(devices) == size and len({host for host, _, _ in all_of_it}) == 1
+    return {process: process[2] for process in all_of_it} if is_whole and max(devices) < size else {}
 
 
 def told(events: Sequence[Event], size: int) -> Iterator[tuple[Process, int]]:

@@ -15,7 +15,8 @@ from diagnose.rendezvous import said
 
 TIMED_OUT = re.compile(
     r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
-    r"failed to pass monitoredBarrier|timed out in blocking wait"
+    r"failed to pass monitoredBarrier|timed out in blocking wait|RPC call to \w{1,60} timed out"
+    r"|DeepEP error: .{0,40}timeout"
 )
 LOST = re.compile(
     r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
@@ -36,7 +37,8 @@ GAVE_UP = re.compile(
     r"|(?:Engine core|WorkerProc|Engine process) (?:initialization )?failed"
     r"|check the stack trace above|failed with exit code|returned non-zero exit status"
     r"|exited unexpectedly with code"
-    r"|(?:CUDA|HIP) error: (?:uncorrectable|unknown error|hardware|device lost|nvlink"
+    r"|(?:(?:CUDA|HIP) error|cuda runtime error \(\d{1,4}\) ?): "
+    r"(?:uncorrectable|unknown error|hardware|device lost|nvlink"
     r"|peer access|unspecified launch"
     r"|invalid device ordinal|"
     r"all CUDA-capable devices)"
@@ -123,6 +125,23 @@ def is_in_program(stack: Event) -> bool:
     return any(frame.startswith("<module> (") and not path.startswith("<") for frame, path in pairs)
 
 
+def inside(evidence: Evidence) -> set[int | None]:
+    """The ranks whose main thread a stack shows inside their program."""
+    return {event.rank for event in evidence.of("stack.read") if is_in_program(event)}
+
+
+def may_all_live(evidence: Evidence) -> bool:
+    """Whether a visit to a running job met every rank, and no stack shows one outside its program."""
+    met = {event.rank for event in evidence.of("rank.found")}
+    seen = {event.rank for event in evidence.of("stack.read")}
+    return bool(met) and len(met) >= (evidence.num_ranks or 0) and seen <= inside(evidence)
+
+
+def all_live(evidence: Evidence) -> bool:
+    """The same, and each was seen."""
+    return may_all_live(evidence) and {e.rank for e in evidence.of("rank.found")} <= inside(evidence)
+
+
 def outlived(event: Event, evidence: Evidence) -> bool:
     """Whether a thread died of an exception and its rank went on training without it."""
     if event.time is None or event.data.get("thread") in (None, "MainThread"):
@@ -139,9 +158,10 @@ def outlived(event: Event, evidence: Evidence) -> bool:
 def nameless(evidence: Evidence) -> list[list[Event]]:
     """Chains of exceptions in logs that do not tell whose they are, unless the ranks tell of them too.
 
-    Where ranks left words of their own, what a launcher prints without a name is its own or a copy.
+    Where ranks left words of their own, what a launcher prints without a name is its own or a copy. Where a
+    visit found each of them inside its program, none of them ended of it.
     """
-    if any(evidence.of("rank.claimed")) or OWN & evidence.read:
+    if any(evidence.of("rank.claimed")) or OWN & evidence.read or all_live(evidence):
         return []
     found = [e for e in evidence.of("exception.raised") if e.rank is None]
     known = {identity(e) for e in evidence.of("exception.raised") if e.rank is not None}
@@ -156,7 +176,7 @@ def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, 
         if event.rank is not None:
             by_rank.setdefault(event.rank, []).append(event)
     hooked = {e.rank for e in evidence.of("rank.claimed") if e.source == "rank_hook"}
-    inside = {e.rank for e in evidence.of("stack.read") if is_in_program(e)}
+    alive = inside(evidence)
     ends = ended(evidence)
     uncaught: dict[int, list[list[Event]]] = {}
     caught: dict[int, list[list[Event]]] = {}
@@ -169,7 +189,7 @@ def parted(evidence: Evidence) -> tuple[dict[int, list[list[Event]]], dict[int, 
             own, kept = [], list[list[Event]]()
         elif own:
             kept = [chain for chain in logged if identity(chain[-1]) in names]
-        elif rank in hooked or rank in inside:  # it left past the hook (os._exit), or it lives on
+        elif rank in hooked or rank in alive:  # it left past the hook (os._exit), or it lives on
             kept = logged[-1:] if end is not None and end.code else []
         else:
             kept = logged

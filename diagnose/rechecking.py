@@ -12,9 +12,9 @@ from diagnose.certificate import Link
 from diagnose.ledger import KIND, Ledger
 from diagnose.model import Member
 from diagnose.sources import flight_recorder
+from diagnose.undressing import undressed
 from diagnose.verdict import Cause, Verdict
 
-HEAD = 64 << 10
 MAX_LINE = 1 << 20
 READER = "diagnose.ledger"
 
@@ -46,7 +46,7 @@ def ledgers(
     is_cut = any(len(front.where) < len(front.ranks) for front in fronts)
     folders = {where.rpartition("/")[0] for where in cited} if is_cut else set()
     jobs = [
-        pool.Job(num, READER, member)
+        pool.Job(num, READER, plain(member))
         for num, member in enumerate(members)
         if member.where in cited or (member.where.rpartition("/")[0] in folders and is_dump(member))
     ]
@@ -62,9 +62,17 @@ def ledgers(
     return found, unread
 
 
+def plain(member: Member) -> Member:
+    """As the sources read it; what cannot be read says so later."""
+    try:
+        return undressed(member)[0]
+    except OSError:
+        return member
+
+
 def is_dump(member: Member) -> bool:
     try:
-        return flight_recorder.recognises(member.where, member.read(HEAD))
+        return flight_recorder.recognises(member.where, undressed(member)[1])
     except OSError:
         return False
 

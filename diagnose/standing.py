@@ -16,6 +16,7 @@ from diagnose.communicators import groups
 from diagnose.looks import Look
 from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Record
+from diagnose.rendezvous import INIT
 from diagnose.waitgraph import stuck
 from diagnose.waiting import Group, Member, Waiting, ranks
 
@@ -171,7 +172,8 @@ def is_still(stacks: Sequence[Event], procs: Sequence[Event]) -> bool | None:
 
 
 def may_come(look: Look, evidence: Evidence, found: Iterable[Waiting]) -> set[int]:
-    """Awaited ranks that were at work or only sleep, in a wait that does not yet count as a stall."""
+    """Awaited ranks that were at work, only sleep or are not started, in a wait that is not yet a stall."""
+    absent = set(missing(evidence))
     stands = {one.rank: one for one in standing(look, evidence)}
     coming: set[int] = set()
     for wait in found:
@@ -179,6 +181,7 @@ def may_come(look: Look, evidence: Evidence, found: Iterable[Waiting]) -> set[in
         if (wait.inferred or look.cause in ("asked", "expiring")) and not is_late(callers, look, evidence):
             awaited = [stands[rank] for rank in ranks(wait.awaited) if rank in stands]
             coming |= {one.rank for one in awaited if is_at_work(one, look) and not is_long(one, evidence)}
+            coming |= absent & set(ranks(wait.awaited)) if wait.call == INIT else set()
     return coming
 
 

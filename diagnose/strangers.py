@@ -4,42 +4,28 @@ They name no rank, but they part those who wait in a collective from those who s
 tell less: only what is a wait whoever began it. Pure.
 """
 
-import re
 from collections.abc import Iterator
 
-from diagnose.activity import LOCK_FILES, TEAMS, Activity, frames, of_process, paths, split
+from diagnose import native
+from diagnose.activity import (
+    TEAMS,
+    Activity,
+    below,
+    by_stack,
+    frames,
+    is_bare,
+    is_idle,
+    of_process,
+    own_part,
+    paths,
+    split,
+)
 from diagnose.model import Event, Evidence, Record
 
 LAUNCHERS = (
     "torch/distributed/elastic/", "torch/distributed/launch", "torch/distributed/run.py",
     "torch/multiprocessing/spawn.py", "accelerate/commands/", "deepspeed/launcher/",
 )  # fmt: skip
-NATIVE = (  # the first that any frame fits counts; a wait for a condition is what idle threads do
-    (
-        "collective",
-        re.compile(r"^(?:p?nccl[A-Z]|c10d::(?:ProcessGroup|Work|Reducer)|gloo::|P?MPI_|bootstrap[A-Z])"),
-    ),
-    (
-        "device",
-        re.compile(
-            r"^(?:cu|cuda)(?:Stream|Device|Event|Ctx)Synchronize|^cuMemcpy|^nvidia_|^_nv\d{6}rm|^os_acquire_"
-        ),
-    ),
-    (
-        "idle",
-        re.compile(
-            r"pthread_cond_(?:timed)?wait|^epoll_wait|^ep_poll|^do_epoll_wait|^take_gil|^PyEval_RestoreThread"
-        ),
-    ),
-    (
-        "storage",
-        re.compile(
-            r"^(?:nfs\d?_|rpc_wait|fuse_|request_wait_answer|ll_|cl_io_|osc_|ceph_|cxiWait|wait_on_page|folio_wait"
-            r"|io_schedule|jbd2_|xfs_|ext4_|blk_mq_)"
-        ),
-    ),
-    ("lock", re.compile(r"pthread_mutex_lock|lll_(?:mutex_)?lock|pthread_rwlock_|pthread_spin_lock")),
-)
 MAIN = 1  # the number that gdb gives to the main thread
 MEETS = {"collective", "rendezvous"}
 
@@ -58,35 +44,59 @@ class Stranger(Record, frozen=True):
         return f"process {pid}" if pid is not None else "a process"
 
 
-def strangers(evidence: Evidence) -> list[Stranger]:
-    """One for each process; nobody where anything tells who is who."""
+def strangers(evidence: Evidence, with_ranks: bool = False) -> list[Stranger]:
+    """One for each process; nobody where anything tells who is who. `with_ranks`: of known ranks, too."""
     if {"agent", "rank_hook"} & evidence.read:
         return []
     stacks = list(evidence.of("stack.read"))
-    found = [e for e in stacks if e.rank is None] if stacks else list(interrupted(evidence))
+    mine = [e for e in stacks if with_ranks or e.rank is None]
+    found = mine if stacks else list(interrupted(evidence))
+    found += [own_part(e) for e in evidence.of("worker.stack_read") if e.rank is None and is_locked(e)]
     doing = [(of_process([event], [], False, None), event) for event in found]
-    own = [
-        Stranger(one, event, one.is_ in MEETS, one.is_ == "lock" and split(one.frame)[1] not in LOCK_FILES)
-        for one, event in doing
-        if one is not None
-    ]
-    return own + [one for event in evidence.of("native.stack_read") if (one := below_python(event))]
+    own = [Stranger(one, event, one.is_ in MEETS, is_bare(one)) for one, event in doing if one is not None]
+    below = (one for event in evidence.of("native.stack_read") if (one := below_python(event)))
+    holding = list(holders(evidence))
+    kept = {one.event.where.rpartition(":")[0] for one in holding}  # what else these show follows from it
+    return [*own, *holding, *(one for one in below if one.event.where.rpartition(":")[0] not in kept)]
+
+
+def is_locked(event: Event) -> bool:
+    """Whether a worker that has something to do waits for a lock."""
+    return not is_idle(event) and (by_stack(own_part(event)) or below(event) or ("",))[0] == "lock"
 
 
 def below_python(event: Event) -> Stranger | None:
-    """What a thread's C frames tell; None where they tell nothing."""
-    told = event.data.get("frames")
-    names = [str(name) for name in told] if isinstance(told, list) else []
-    if event.data.get("thread", MAIN) != MAIN:
+    """What a main thread's C frames tell; None where they tell nothing."""
+    found = native.by_names(names(event)) if event.data.get("thread", MAIN) == MAIN else None
+    if found is None or found[0] in ("idle", "device"):
         return None
-    for is_, words in NATIVE:
-        if frame := next((name for name in names if words.search(name)), ""):
-            if is_ in ("idle", "device"):
-                return None
-            state = "D" if is_ == "storage" and event.data.get("via") == "kernel" else ""
-            doing = Activity(is_, frame, "", None, event, state)
-            return Stranger(doing, event, is_ in MEETS, False)
-    return None
+    is_, frame = found
+    state = "D" if is_ == "storage" and event.data.get("via") == "kernel" else ""
+    doing = Activity(is_, frame, "", None, event, state)
+    return Stranger(doing, event, is_ in MEETS, False)
+
+
+def holders(evidence: Evidence) -> Iterator[Stranger]:
+    """Who keeps the interpreter's lock, by C frames of several threads of one process.
+
+    Another thread waits for the lock: it is the one thread in a C call of the interpreter's that does not.
+    """
+    by_file: dict[str, list[Event]] = {}
+    for event in evidence.of("native.stack_read"):
+        by_file.setdefault(event.where.rpartition(":")[0], []).append(event)
+    for threads in by_file.values():
+        asking = [event for event in threads if native.asks(names(event))]
+        able = {event.data.get("thread"): event for event in threads if native.may_hold(names(event))}
+        if asking and len(able) == 1:
+            [event] = able.values()
+            doing = Activity("gil", next(iter(names(event)), ""), "", None, event, proofs=asking[:1])
+            yield Stranger(doing, event, False, False)
+
+
+def names(event: Event) -> list[str]:
+    """A thread's C functions, innermost first."""
+    told = event.data.get("frames")
+    return [str(name) for name in told] if isinstance(told, list) else []
 
 
 def interrupted(evidence: Evidence) -> Iterator[Event]:

@@ -5,7 +5,7 @@ Nothing here raises on bad input. Lines are cut at `LINE_LIMIT` bytes, so memory
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import BinaryIO, NamedTuple
 
@@ -118,8 +118,13 @@ class Prefixed(NamedTuple):
     text: str
 
 
+UNIT = (
+    r"(?P<unit>[\w.-]{1,100} (?!systemd-oomd)[\w.@/-]{1,60}\[\d{1,10}\]): ?"  # host and program in a journal
+)
 STAMP = re.compile(
-    r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)\]?(?: |$)"
+    r"(?:[A-Z][a-z]{2} )?\[?"
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)\]?(?: |$)"
+    rf"(?:{UNIT})?"
 )
 WRAPPER = re.compile(
     r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
@@ -128,10 +133,13 @@ WRAPPER = re.compile(
     r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
     r"|\[rank[:=] ?(?P<told>\d{1,6})\] "  # Lightning, Determined
     r"|\(Worker_TP(?P<tp>\d{1,5})(?:_EP\d{1,5})? pid=\d+\) "
-    r"|\([\w./@-]+(?: [\w./@-]+)?(?: rank=(?P<worker>\d{1,6}))? pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
+    r"|\((?:[\w./@-]+(?:\[rank=(?P<actor>\d{1,6})\])? (?:[\w./@-]+ )?)?(?:rank=(?P<worker>\d{1,6}) )?"
+    r"pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
     r"|std(?:out|err) [FP] "  # a container runtime's
     r"|\[pod/[\w./-]{1,200}\] "  # kubectl logs --prefix
-    r"|[a-z][\w.-]{0,60}[-.]\d{1,5} {1,20}\| "  # docker compose
+    r"|[a-z][\w.-]{0,60}[-._]\d{1,5} {1,20}\| "  # docker compose
+    rf"|[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{{1,6}})? {UNIT}"  # syslog, journalctl
+    r"|[^\t]{1,80}\t[^\t]{1,80}\t\ufeff?(?=\d{4}-\d\d-\d\dT)"  # GitHub Actions: job and step
     r"|[a-z][\w.-]{0,60}\d[\w.-]{0,60}: (?=\[rank\d|\[default\d|Traceback \(most|  File \")"  # pdsh
     r"|(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d "
     r"(?P<at>\[?[\w./]{1,80}:\d{1,6}\]) ?"  # vLLM's logger
@@ -152,23 +160,30 @@ def unwrap(line: str) -> Prefixed:
     (True, False, '2026-08-24T10:00:00Z', '[default3]:', '  x')
     >>> unwrap("(RayWorker pid=77, ip=10.0.0.2) [1,4]<stderr>:boom")[0]
     4
+    >>> unwrap("Mar 04 11:42:18 gpu-3 torchrun[4711]: [rank1]: boom")[4:]
+    ('gpu-3 torchrun[4711][rank1]: ', 'boom')
     """
     rank, is_local, is_sure, stamp, wrapper = None, False, False, "", ""
     for _ in range(MAX_WRAPPERS):
         if found := HINT.match(line):
             rank = hinted(found) if rank is None else rank
         elif found := WRAPPER.match(line):
-            wrapper += f"{found['level']} {found['at']}" if found["level"] else found[0]
+            wrapper += f"{found['level']} {found['at']}" if found["level"] else found["unit"] or found[0]
             if told := found["rank"]:
                 rank, is_local, is_sure = int(told), False, True
             elif (
-                told := found["mpi"] or found["srun"] or found["told"] or found["worker"] or found["tp"]
+                told := found["mpi"]
+                or found["srun"]
+                or found["told"]
+                or found["worker"]
+                or found["actor"]
+                or found["tp"]
             ) and not is_sure:
                 rank, is_local = int(told), False
-            elif found["local"] and rank is None:
-                rank, is_local = int(found["local"]), True
+            elif found["local"] and not is_sure:  # what stood before it is of a node
+                rank, is_local = (int(found["local"]) if rank is None else None), rank is None
         elif not stamp and (found := STAMP.match(line)):
-            stamp = found[1]
+            stamp, wrapper = found[1], wrapper + (found["unit"] or "")
         else:
             break
         line = line[found.end() :]
@@ -183,7 +198,16 @@ def hinted(found: re.Match[str]) -> int | None:
     """
     if found["rank"]:
         return int(found["rank"])
-    told = {part[:2]: int(part[2:]) for part in found["groups"].split()}
+    return of_groups(found["groups"].split())
+
+
+def of_groups(names: Iterable[str]) -> int | None:
+    """The rank of a server's worker by its places in its groups.
+
+    >>> of_groups(["TP3", "EP3"]), of_groups(["PP1", "TP0"])
+    (3, None)
+    """
+    told = {name[:2]: int(name[2:]) for name in names}
     return told.get("TP") if not told.get("DP") and not told.get("PP") else None
 
 

@@ -5,9 +5,10 @@ from collections import deque
 from typing import NamedTuple
 
 FRAME = re.compile(r'\s*File "(.{1,400}?)", line (\d{1,9}), in (.{1,200})')
-# Alone on its line, behind an exception group's gutter or a logger's words, or glued to a progress bar.
+# Alone on its line, behind a terminal's echo of Ctrl-C, an exception group's gutter or a logger's words, or
+# glued to a progress bar.
 HEADER = re.compile(
-    r"(?:^(?P<gutter>\s*[|+] )?\s*\+? ?(?:Exception Group )?|(?:/\w{1,12}|\?)\]\s*"
+    r"(?:^(?:\^C){0,9}(?P<gutter>\s*[|+] )?\s*\+? ?(?:Exception Group )?|(?:/\w{1,12}|\?)\]\s*"
     r"|(?:exception|error|failed|traceback)\b.{0,80}: )"
     r"Traceback \(most recent call last\):\s*$",
     re.IGNORECASE,

@@ -7,7 +7,6 @@ the waiting one is behind. A rank that moved between two scans is no part of a h
 What the recorder does not see (gloo's send, recv and monitored barrier) is read from the stacks.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -16,13 +15,14 @@ import msgspec
 from diagnose.activity import may_be_work, of_rank
 from diagnose.circles import waiters
 from diagnose.communicators import groups, newest
+from diagnose.heads import heads, of_wait
 from diagnose.joining import joining
 from diagnose.looks import Look
 from diagnose.losses import is_after
 from diagnose.model import Evidence
 from diagnose.rendezvous import INIT
 from diagnose.transfers import transfers
-from diagnose.waiting import ROOTED, Group, Key, Member, Waiting
+from diagnose.waiting import ROOTED, Group, Member, Waiting
 
 
 def wait_for(found: Iterable[Group]) -> list[Waiting]:
@@ -35,12 +35,19 @@ def wait_for(found: Iterable[Group]) -> list[Waiting]:
                 pending.setdefault(member.completed + 1, []).append(member)
         for seq, waiting in sorted(pending.items()):
             absent = lacking(group, seq, len(waiting))
-            done = any(m.completed >= seq for m in group.members)
             w = Waiting(group, seq, waiting, absent, [])
-            if done and w.op() not in ROOTED and (group.in_order or not absent):
+            if has_completed(w) and (group.in_order or not absent):
                 w = Waiting(group, seq, waiting, [], waiting)  # gloo calls done what failed, too
             waits.append(w)
     return waits
+
+
+def has_completed(w: Waiting) -> bool:
+    """Whether a member completed it, and nobody completes that call before all have begun it."""
+    if w.op() in ROOTED:
+        return False
+    done = (m for m in w.group.members if m.completed >= w.seq)
+    return any((m.signature(w.seq) or "").partition("|")[0] not in ROOTED for m in done)
 
 
 def lacking(group: Group, seq: int, num_waiting: int) -> list[Member]:
@@ -54,29 +61,11 @@ def lacking(group: Group, seq: int, num_waiting: int) -> list[Member]:
 
 
 def ordered(waits: Sequence[Waiting]) -> list[Waiting]:
-    """The waits with their heads: of a rank's open operations the oldest holds up the others.
-
-    Gloo has threads for each: there every wait is one of its own.
-    """
-    oldest: dict[int, tuple[float, Key, int]] = {}
-    for w in waits:
-        for member in w.waiting if w.group.in_order else ():
-            own = (created(member, w.seq), w.group.key, w.seq)
-            if member.rank not in oldest or own[0] < oldest[member.rank][0]:
-                oldest[member.rank] = own
-    found = []
+    """The waits with their heads, and who is behind in them."""
+    next_up = heads(waits)
     is_timed = any(m.has_started(0) for w in waits for m in w.waiting)  # a setting of the whole job
-    for w in waits:
-        heads = {
-            m.rank for m in w.waiting if not w.group.in_order or oldest[m.rank][1:] == (w.group.key, w.seq)
-        }
-        found.append(not_begun(msgspec.structs.replace(w, heads=frozenset(heads)), is_timed))
+    found = [not_begun(msgspec.structs.replace(w, heads=of_wait(w, next_up)), is_timed) for w in waits]
     return [untold(w, found) for w in found]
-
-
-def created(member: Member, seq: int) -> float:
-    row = member.entry(seq)
-    return float(row[2]) if row and len(row) > 2 and isinstance(row[2], int | float) else math.inf
 
 
 def not_begun(w: Waiting, is_timed: bool) -> Waiting:

@@ -80,6 +80,34 @@ def reports(evidence: Evidence) -> Iterable[Report]:
         yield Report(rank, group, seq, (op, size, ""), event)
 
 
+def first_given_up(evidence: Evidence) -> dict[int, Report]:
+    """Every rank's report that it gave up the first collective of all, where nothing ever got through.
+
+    Empty where calls differ, where one rank has no report, or one completed any: then it is not all of them.
+    """
+    told: dict[int, Report] = {}
+    for (group, seq), mine in places(evidence).items():
+        if seq <= 1 and (not group or group in WORLD):
+            told |= mine
+    done = (
+        reach.completed
+        for group, mine in reaches(evidence).items()
+        if group in WORLD
+        for reach in mine.values()
+    )
+    size = next((n for report in told.values() if (n := members(report))), None) or evidence.num_ranks or 0
+    is_all = size >= 2 and told.keys() == set(range(size))
+    return told if is_all and len({r.call for r in told.values()}) == 1 and max(done, default=0) < 1 else {}
+
+
+def members(report: Report) -> int | None:
+    """How many ranks a gathering is of, by its sizes."""
+    mine, whole = report.event.data.get("numel_in"), report.event.data.get("numel_out")
+    if "ALLGATHER" not in report.call[0] or not isinstance(mine, int) or not isinstance(whole, int):
+        return None
+    return whole // mine if mine and whole % mine == 0 else None
+
+
 def reaches(evidence: Evidence) -> dict[str, dict[int, Reach]]:
     """group -> rank -> how far it came, by its last word."""
     found: dict[str, dict[int, Reach]] = {}

@@ -30,11 +30,9 @@ from probes.watching.wake import Wake
 
 VERSION = "0.1.0"
 TICK_S, TABLE_S = 1.0, 3.0
+NEWS = (".refused", ".died", ".stalled", ".stopped", ".lost", ".unwatched", ".expiring")
 CRASHES = {4, 5, 6, 7, 8, 11, 31}
-AFTER_DEATH_S, AFTER_EXIT_S = (
-    1.0,
-    5.0,
-)  # the launcher ends the others within this; a normal end is over by then
+AFTER_DEATH_S, AFTER_EXIT_S = 1.0, 5.0  # the launcher ends the others by then; a normal end is over
 
 
 class Agent:
@@ -66,10 +64,7 @@ class Agent:
 
     def _say(self, attempt: str, rank: int | None, kind: str, **data: Any) -> None:
         log = self._log(attempt)
-        is_news = kind.endswith(
-            (".refused", ".died", ".stalled", ".stopped", ".lost", ".unwatched", ".expiring")
-        )
-        (log.warning if is_news else log.info)(kind, rank=rank, **data)
+        (log.warning if kind.endswith(NEWS) else log.info)(kind, rank=rank, **data)
 
     def _say_of(self, one: Rank, kind: str, **data: Any) -> None:
         self._say(one.attempt, one.rank, kind, **data)

@@ -47,9 +47,10 @@ def prefixes(environ: dict[str, str]) -> list[str]:
 def newest(one: Rank, since: float) -> str | None:
     """The rank's newest dump that was written after `since` (unix s)."""
     found: list[tuple[float, str]] = []
-    root = f"/proc/{one.pid}/root" if procfs.is_alive(one.pid, one.start_ticks) else ""
+    is_alive = procfs.is_alive(one.pid, one.start_ticks)
     for prefix in prefixes(one.environ):
-        path = f"{root}{prefix}{one.rank}"
+        path = f"{prefix}{one.rank}"
+        path = procfs.seen_by(one.pid, path) if is_alive else path
         try:
             status = os.stat(path)
         except OSError:
@@ -63,7 +64,7 @@ def take(one: Rank, since: float) -> Dump | None:
     """The rank's newest dump after `since`; None where there is none that can be read."""
     path = newest(one, since)
     try:
-        body = procfs.read_whole(path, LIMIT) if path else None
+        body = procfs.head(path, LIMIT) if path else None
         return Dump(body, os.stat(path).st_mtime) if path and body else None
     except OSError:
         return None
@@ -85,7 +86,8 @@ def ask(ranks: Sequence[Rank], limit_s: float = PIPE_S) -> dict[int, Dump | str]
     told: dict[int, Dump | str] = {}
     waiting = {one.rank: one for one in ranks if one.rank in pipes}
     for rank, one in list(waiting.items()):
-        if reason := _write(f"/proc/{one.pid}/root{pipes[rank]}{rank}.pipe", one.pid):
+        folder, name = os.path.split(f"{pipes[rank]}{rank}.pipe")
+        if reason := _write(f"{procfs.seen_by(one.pid, folder)}/{name}", one.pid):
             told[rank] = reason
             del waiting[rank]
     while waiting and time.monotonic() < end:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -34,3 +35,11 @@ def append_line(path: "str | os.PathLike[str]", line: bytes) -> None:
             raise OSError(f"{os.fspath(path)}: short write")
     finally:
         os.close(fd)
+
+
+def finished(folder: str) -> Iterator[str]:
+    """Paths of the files below `folder`, relative to it; drafts are left out, also those of killed ranks."""
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if not name.startswith(".") and not name.endswith(".tmp"):
+                yield os.path.relpath(os.path.join(base, name), folder)

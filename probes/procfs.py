@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_MAX_LINKS = 40
 
 
 class Stat(NamedTuple):
@@ -45,7 +46,7 @@ def read(path: str) -> bytes | None:
 
 
 def head(path: str, limit: int) -> bytes | None:
-    """At most `limit` bytes of a table; None where it cannot be read."""
+    """The first `limit` bytes of a file; None where it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(limit)
@@ -244,13 +245,28 @@ def tells_exit_codes() -> bool:
     return len(raw) > 23 and raw[23] != b"0"
 
 
-def read_whole(path: str, limit: int) -> bytes | None:
-    """A regular file's first `limit` bytes; None where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(limit)
-    except OSError:
-        return None
+def seen_by(pid: int, path: str) -> str:
+    """Where a file lies for us that a process calls `path`: it may live in a container.
+
+    Links are followed as it would: below /proc/PID/root an absolute one would lead into our own files.
+    """
+    root, done, left, num_links = f"/proc/{pid}/root", list[str](), path.split("/")[::-1], 0
+    while left:
+        name = left.pop()
+        if name == "..":
+            done = done[:-1]
+        elif name not in ("", "."):
+            try:
+                link = os.readlink("/".join([root, *done, name]))
+            except OSError:  # no link, or nothing there
+                done.append(name)
+                continue
+            num_links += 1
+            if num_links > _MAX_LINKS:
+                return "/".join([root, *done, name, ""])  # opens as nothing
+            done = [] if link.startswith("/") else done
+            left += link.split("/")[::-1]
+    return "/".join([root, *done])
 
 
 def started_at(start_ticks: int) -> float:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from probes import procfs
+
 _LARGEST, _FRAMES = 2 << 20, 24
 _INSTALLED = ("site-packages", "dist-packages", "/lib/python", "/diagnose_rank/", "<")
 Frame = dict[str, Any]
@@ -46,7 +48,7 @@ def tree(path: str, pid: int) -> ast.Module | None:
 def places(path: str, pid: int) -> Iterator[str]:
     """Where a file that a process names may be read from here: it may live in a container."""
     if os.path.isabs(path):
-        yield f"/proc/{pid}/root{path}"
+        yield procfs.seen_by(pid, path)
         yield path
     else:
         yield f"/proc/{pid}/cwd/{path}"

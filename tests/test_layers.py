@@ -21,13 +21,34 @@ def ours(names: str) -> set[str]:
 LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
 WORDS = {*LINES, *ours("rendezvous nccl")}  # what messages say, for logs and for exceptions
 FILES = ours(
-    "anchors dumps failure_table frontiers logs ras_json ras_text signatures suspects text tracebacks values"
+    "anchors dressing dumps failure_table frontiers json_lines logs native ras_json ras_text signatures "
+    "suspects text tracebacks undressing values"
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
-    *("looks", "endings", "fingerprints", "histories", "scans", "tellings", "watchdogs"),
+    *(
+        "native",
+        "looks",
+        "endings",
+        "fingerprints",
+        "histories",
+        "scans",
+        "tellings",
+        "watchdogs",
+        "nccl_calls",
+    ),
     *("losses", "joining", "raisings", "activity", "compiling", "places", "starting"),
-    *("waiting", "circles", "communicators", "transfers", "waitgraph", "calls", "certifying"),
+    *(
+        "waiting",
+        "heads",
+        "circles",
+        "meeting",
+        "communicators",
+        "transfers",
+        "waitgraph",
+        "calls",
+        "certifying",
+    ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "strangers", "gpu_words"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from diagnose.activity import (
     PARENTS,
     SEEN_BARE,
+    WORKING,
     Activity,
     is_bare,
+    of_process,
     of_rank,
     of_workers,
     stands_still,
@@ -66,11 +70,12 @@ WORDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from lost_workers(evidence)
-    yield from of_strangers(evidence)
     look = decisive(evidence)
+    waits = waits_of(look, evidence) if look else []
+    yield from starved(evidence)
+    yield from of_strangers(evidence, not waits and not any(evidence.of("flight.read")))
     if look is None:
         return
-    waits = waits_of(look, evidence)
     waiting = {rank for w in waits for rank in ranks(w.waiting)}
     awaited = (
         {rank for w in waits for rank in ranks(w.awaited)} - waiting if had_time(look, evidence) else set()
@@ -106,41 +111,62 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             )
 
 
-def of_strangers(evidence: Evidence) -> Iterable[Fact]:
+def of_strangers(evidence: Evidence, with_ranks: bool = False) -> Iterable[Fact]:
     """What processes of no known rank do outside the collective that most of them wait in.
 
-    Where none waits in one, only what is a wait by itself counts: stacks are taken of jobs that hang.
+    Where none waits in one, or as many do, only what is a wait by itself counts: stacks are taken of jobs
+    that hang. `with_ranks`: also those of known ranks, where nothing tells who waits for whom.
     """
-    found = strangers(evidence)
+    found = strangers(evidence, with_ranks)
     callers = [one for one in found if one.waits]
-    outside = [one for one in found if not one.waits]
-    if callers and len(outside) >= len(callers):
+    away = [one for one in found if not one.waits]
+    if callers and len(away) > len(callers):
         return
-    for one in outside:
+    is_clear = len(away) < len(callers)
+    for one in away:
         doing = one.doing
         if one.is_bare:
             continue
-        if not callers and doing.is_ not in STUCK:
+        if not is_clear and doing.is_ not in STUCK:
             continue
-        yield Fact(
-            kind="rank.activity",
-            text=describe(one.who, doing) + (f", and {len(callers)} wait in a collective" if callers else ""),
-            ranks=[] if one.event.rank is None else [one.event.rank],
-            data={
-                "is": doing.is_,
-                "frame": doing.frame,
-                "moving": None,
-                "still": True,
-                "awaited": True,
-                "alone": not callers,
-                "resolved": False,
-                "state": doing.state,
-                "file": "",
-                "worker": None,
-            },
-            events=[one.event, *(other.event for other in callers[:2])],
-            inferred=True,
+        fact = outside(
+            one.event.rank, doing, [one.event, *(other.event for other in callers[:2])], not callers
         )
+        waiting = f", and {len(callers)} wait in a collective" if callers else ""
+        yield msgspec.structs.replace(fact, text=describe(one.who, doing) + waiting)
+
+
+def outside(rank: int | None, doing: Activity, events: list[Event], alone: bool) -> Fact:
+    """What one process does that others wait for, by a dump alone."""
+    return Fact(
+        kind="rank.activity",
+        text=describe(named([] if rank is None else [rank]), doing),
+        ranks=[] if rank is None else [rank],
+        data={
+            "is": doing.is_,
+            "frame": doing.frame,
+            "moving": None,
+            "still": True,
+            "awaited": True,
+            "alone": alone,
+            "resolved": False,
+            "state": doing.state,
+            "file": "",
+            "worker": None,
+        },
+        events=events,
+        inferred=True,
+    )
+
+
+def starved(evidence: Evidence) -> Iterable[Fact]:
+    """Whose watchdog made no progress, while its main thread was at work with the interpreter's lock."""
+    stuck = {e.rank: e for e in evidence.of("nccl.heartbeat_lost")} if "agent" not in evidence.read else {}
+    for event in evidence.of("stack.read"):
+        doing = of_process([event], [], False, None)
+        beat = stuck.get(event.rank)
+        if beat and doing and doing.is_ in WORKING and event.data.get("owns_gil"):
+            yield outside(event.rank, msgspec.structs.replace(doing, is_="gil"), [event, beat], False)
 
 
 def held_up(look: Look, rank: int, main: Activity) -> list[Activity]:

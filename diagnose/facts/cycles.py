@@ -4,7 +4,7 @@ With TORCH_DISTRIBUTED_DEBUG=DETAIL every rank compares its call with the others
 check waits for all members although the call itself (`async_op=True`) would not: then it is at fault.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from diagnose import fingerprints
 from diagnose.activity import of_rank, own_frame
@@ -16,7 +16,7 @@ from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import call, site
 from diagnose.waitgraph import stuck
-from diagnose.waiting import Waiting, ranks
+from diagnose.waiting import ranks
 
 KINDS = {
     "collective.cycled": FactKind(
@@ -36,9 +36,11 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         return
     waits = stuck(look, evidence)
     explained = {m.rank for w in waits for m in w.behind} | {m.rank for m in differing(waits)}
+    certifier = Certifier(waits, look)
+    in_order = any(w.group.in_order for w in waits)
     for circle in circles(waits):
-        if explained.isdisjoint(circle) or not any(w.group.in_order for w in waits):
-            yield fact(circle, waits, look)
+        if explained.isdisjoint(circle) or not in_order:
+            yield fact(circle, certifier, look)
     if not any(w.seq for w in waits):
         yield from crossed(look, evidence)
 
@@ -73,13 +75,15 @@ def is_wrapper(event: Event) -> bool:
     )
 
 
-def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:
+def fact(circle: list[int], certifier: Certifier, look: Look) -> Fact:
     members = set(circle)
+    waits = certifier.of_heads(circle)
     stacks = look.last("stack.read")
     parts, groups, events, places = [], list[str](), list[Event](), dict[int, str]()
     for w in waits:
-        here = [m for m in w.waiting if m.rank in members & w.heads]
-        lacking = [m.rank for m in w.group.members if m.rank in members - w.heads and m.completed < w.seq]
+        here = [m for m in w.waiting if m.rank in members and m.rank in w.heads]
+        late = (m for m in w.group.members if m.rank not in w.heads and m.completed < w.seq)
+        lacking = [m.rank for m in late if m.rank in members]
         if not here or not lacking:
             continue
         told = {m.rank: site(look, m.rank) or m.site(w.seq) for m in here}
@@ -88,7 +92,7 @@ def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:
         groups.append(w.group.title())
         events += [event for m in here if (event := stacks.get(m.rank, m.event))]
         places |= told
-    times = [t for w in waits if members & w.heads and (t := w.since()) is not None]
+    times = [t for w in waits if (t := w.since()) is not None]
     return Fact(
         kind="collective.cycled",
         text="each waits for another: " + "; ".join(parts),
@@ -97,7 +101,7 @@ def fact(circle: list[int], waits: Sequence[Waiting], look: Look) -> Fact:
             "groups": groups,
             "sites": [places.get(rank, "") for rank in sorted(circle)],
             "resolved": look.resolved_after_s is not None,
-            "certificate": Certifier(waits, look).circle(circle),
+            "certificate": certifier.circle(circle),
         },
         since=min(times, default=None),
         events=events,

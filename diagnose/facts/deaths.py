@@ -92,7 +92,7 @@ def fact(
     later = first is not None and end.time is not None and end.time > first + AT_ONCE_S
     since = signals[0].time if signals and signals[0].kind == "signal.received" else None
     operator = bool(signals) and (end.time is None or since is None or end.time >= since)
-    data: dict[str, object] = {"first": not later, "exit_code": end.code}
+    data: dict[str, object] = {"first": not later and not rootless(end, evidence), "exit_code": end.code}
     if end.sig == signal.SIGKILL:
         data["by"] = "us" if end.by_us else "launcher" if closed or after_grace(end, first) else "unknown"
         if operator and data["by"] == "unknown":
@@ -117,6 +117,12 @@ def fact(
         yield statement("process.exited", text, end, data)
 
 
+def rootless(end: End, evidence: Evidence) -> bool:
+    """Whether a table lists it among the later failures, and the row of the first one is not there."""
+    rows = list(evidence.of("launcher.failure_listed"))
+    return end.event in rows and not any(row.data.get("root") for row in rows)
+
+
 def statement(kind: str, text: str, end: End, data: dict[str, object], *more: Event) -> Fact:
     if data.get("by") == "launcher":
         kind, text = "process.cleaned_up", f"{text}, by the launcher"
@@ -135,8 +141,11 @@ def took_itself_down(end: End, evidence: Evidence) -> bool:
     if any(e.rank in (None, end.rank) for e in evidence.of("gloo.size_mismatched")):
         return True
     said = [e for e in evidence.of("nccl.took_down", "process.aborted") if e.rank == end.rank]
-    return end.sig == signal.SIGABRT and any(
-        e.kind == "nccl.took_down" or LIBRARY.search(str(e.data.get("text", ""))) for e in said
+    said = said or [e for e in evidence.of("nccl.took_down") if e.rank is None]  # the oldest name no rank
+    old = [e for e in evidence.of("nccl.watchdog_timed_out") if e.rank is None]  # they name a rank inside
+    return end.sig == signal.SIGABRT and (
+        any(e.kind == "nccl.took_down" or LIBRARY.search(str(e.data.get("text", ""))) for e in said)
+        or any(e.data.get("group_rank") == end.rank for e in old)
     )
 
 

@@ -1,10 +1,13 @@
 """Exceptions, parted into primary ones and those that only report what happened elsewhere."""
 
+import re
 from collections.abc import Iterable
+
+import msgspec
 
 from diagnose.endings import alone, ended
 from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
-from diagnose.raisings import is_end, kinds, nameless, parted
+from diagnose.raisings import is_end, kinds, may_all_live, nameless, parted
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log")
 KINDS = {
@@ -27,6 +30,7 @@ KIND_OF_LINE = {
 }
 ASKED = (1, 2, 15)  # signals that ask a process to end
 LOGS = {"rank_log", "launcher_log"}  # where an exception's last line may stand alone
+DEADLOCK = re.compile(r"DeadLock detected from rank: (\d{1,7})\b")
 LATER_S = 5.0  # what a rank raises this long after another had failed follows from that
 WORDS = {
     "collective.timed_out": "reports that its collective timed out",
@@ -70,7 +74,17 @@ def unnamed(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> Ite
         if not any(one == kind for one, _ in best):
             events.sort(key=lambda e: not e.data.get("frames"))
             owner = alone(evidence) if kind == "exception.raised" else None
-            yield statement(kind, owner, events, earliest(events), True)
+            owner = deadlocked(evidence) if owner is None and kind == "exception.raised" else owner
+            fact = statement(kind, owner, events, earliest(events), True)
+            may_be_outlived = kind == "exception.raised" and owner is None and may_all_live(evidence)
+            yield msgspec.structs.replace(fact, open=may_be_outlived)
+
+
+def deadlocked(evidence: Evidence) -> int | None:
+    """The rank whose exception Lightning found the others not to share; it calls that a deadlock."""
+    told = (DEADLOCK.search(str(e.data.get("message"))) for e in evidence.of("exception.raised"))
+    ranks = {int(found[1]) for found in told if found}
+    return ranks.pop() if len(ranks) == 1 else None
 
 
 def failures(best: dict[tuple[str, int], list[Event]], evidence: Evidence) -> list[tuple[int, float]]:

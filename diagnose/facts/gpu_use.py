@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from diagnose.endings import number
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, fold, named
 
 KINDS = {
     "gpu.held_down": FactKind(
@@ -17,13 +17,16 @@ KINDS = {
         "somebody else's work is on a GPU of the job; data: how (process, busy), gpu, name", ("gpu_report",)
     ),
     "gpu.misplaced": FactKind(
-        "ranks use other devices than their own; data: how (ordinal: it is not there; contexts: all hold "
-        "one on the first GPU)",
+        "ranks use other devices than their own; data: how (ordinal: it is not there; contexts: they hold "
+        "one on others' GPUs, mostly on the first)",
         ("rank_log", "launcher_log", "gpu_report"),
     ),
 }
 MUCH = 1 << 30  # a desktop's windows need less
 PYTHON = "python"
+CONTEXT = 2 << 30  # more is no context alone
+SHARE = 0.25  # of what it holds where it computes
+ALIKE = 0.02
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -75,12 +78,38 @@ def foreign(listed: list[Event], evidence: Evidence) -> Iterable[Fact]:
 
 
 def contexts(listed: list[Event]) -> Iterable[Fact]:
-    """Processes that are each at work on a GPU of their own, and hold a context on the first one too."""
-    homes: dict[object, set[object]] = defaultdict(set)
+    """Processes that are each at work on a GPU of their own, and hold a context on others too."""
+    homes: dict[object, dict[object, int]] = defaultdict(dict)
     for event in listed:
-        homes[event.data.get("pid")].add(event.data.get("index"))
-    twice = [pid for pid, gpus in homes.items() if len(gpus) == 2 and 0 in gpus]
-    events = [e for e in listed if e.data.get("pid") in twice and e.data.get("index") == 0]
-    if len(twice) >= 2:
-        text = f"{len(twice)} processes hold a context on GPU 0 besides the GPU they compute on"
+        homes[event.data.get("pid")][event.data.get("index")] = number(event.data.get("used")) or 0
+    guests = {pid for pid, used in homes.items() if is_guest(list(used.values()))}
+    if len(guests) < 2 and len(homes) > 2:
+        guests = set()  # one of many: it may be a tool
+    events = [
+        e
+        for e in listed
+        if e.data.get("pid") in guests
+        and number(e.data.get("used")) != max(homes[e.data.get("pid")].values())
+    ]
+    events = events or crowd(listed)
+    if events:
+        num, gpus = len({e.data.get("pid") for e in events}), {number(e.data.get("index")) for e in events}
+        where = fold([gpu for gpu in gpus if gpu is not None])
+        text = f"{num} processes hold no more than a context on GPU {where}, beside one that computes there"
         yield Fact(kind="gpu.misplaced", text=text, data={"how": "contexts"}, events=events[:4])
+
+
+def is_guest(used: list[int]) -> bool:
+    """Whether a process has one GPU that it computes on, and no more than a context on each other one."""
+    *small, most = sorted(used)
+    return bool(small) and small[-1] <= CONTEXT and small[-1] < SHARE * most
+
+
+def crowd(listed: list[Event]) -> list[Event]:
+    """Contexts on the one GPU that is shown: all of one size, and of the program that computes there."""
+    if len({event.data.get("index") for event in listed}) != 1 or len(set(map(program, listed))) != 1:
+        return []
+    *small, most = sorted(listed, key=lambda event: number(event.data.get("used")) or 0)
+    used = [number(event.data.get("used")) or 0 for event in small]
+    alike = len(small) >= 2 and used[-1] - used[0] <= ALIKE * used[-1]
+    return small if alike and is_guest([*used, number(most.data.get("used")) or 0]) else []

@@ -60,8 +60,12 @@ def lasts(bar: Event) -> float:
 
 
 def other(bar: Event, wait: Event) -> bool:
-    """Whether the bar may be of another rank than the one that gave up."""
-    return bar.rank is None or bar.rank != wait.rank
+    """Whether the bar may be of another rank than the one that gave up.
+
+    Who waits for the store draws none: what is unfinished in its log is another's on the same console.
+    """
+    is_others = wait.kind == "store.key_missing" and bar.data.get("left_s") != 0
+    return bar.rank is None or bar.rank != wait.rank or is_others
 
 
 def statement(by: str, text: str, best: Event, other: Event, what: str) -> Fact:

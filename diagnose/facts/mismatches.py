@@ -5,13 +5,15 @@ itself for the root. The recorder shows no root of a broadcast or a reduce.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from itertools import pairwise
 
-from diagnose import fingerprints, watchdogs
+from diagnose import fingerprints, nccl_calls, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, queued, roots
 from diagnose.certifying import Certifier
 from diagnose.looks import Look, decisive, left, looks, steps_made
 from diagnose.losses import AFTER, ended_well
+from diagnose.meeting import met, sides
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
 from diagnose.raisings import OLD_CHECK
@@ -28,25 +30,36 @@ KINDS = {
         "a rank left out a collective: its later ones pair with others' earlier", NEEDS
     ),
 }
+RINGS = {"all_reduce", "allreduce", "all_gather", "allgather"}
+ANALYSED = {"COLLECTIVE_TYPE": "op", "COLLECTIVE_DTYPE": "dtype", "SIZE_OR_SYNTAX": "size"}
 BACK = 256  # how many earlier collectives tell what usually follows what
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     well = ended_well(evidence)
-    told = by_text(*fingerprints.calls(evidence), well)  # with DETAIL the recorder is full of its checks
+    told = by_text(
+        *fingerprints.calls(evidence), well, fingerprints.gone(evidence)
+    )  # with DETAIL the recorder is full of its checks
     told = told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
+    told = told or by_text(*nccl_calls.calls(evidence), well)
     told = told or list(shifted(evidence, well)) or list(sized(evidence, well))
     yield from told or desynced(evidence, well)
 
 
 def by_text(
-    seq: int, calls: dict[int, tuple[str, str, str]], events: list[Event], resolved: bool
+    seq: int,
+    calls: dict[int, tuple[str, str, str]],
+    events: list[Event],
+    resolved: bool,
+    gone: Set[int] = frozenset(),
 ) -> list[Fact]:
-    """What the ranks say themselves that they called."""
+    """What the ranks say themselves that they called; who had `gone` is odd, however few the others."""
     votes = Counter(calls.values())
     if len(votes) < 2:
         return []
     (usual, most), *_ = votes.most_common()
+    if away := gone & calls.keys():
+        usual, most = next(call for rank, call in calls.items() if rank not in away), len(calls)
     majority = 2 * most > len(calls)
     sides = {call: named([r for r, one in calls.items() if one == call]) for call in votes}
     text = ", ".join(f"{who} called {' '.join(what).strip()}" for what, who in sides.items())
@@ -86,18 +99,23 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
 
 
 def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
-    """A message that was larger than the room for it, and nothing that tells what the ranks called."""
-    found = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
-    told = [e for e in evidence.of("exception.raised") if OLD_CHECK.search(str(e.data.get("message")))]
-    is_op = any("operation types" in str(e.data.get("message")) for e in told)
-    found += told
-    if found and decisive(evidence) is None:
+    """Who only says that calls differ, where nothing tells what the ranks called."""
+    sizes = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
+    checks = [e for e in evidence.of("exception.raised") if OLD_CHECK.search(str(e.data.get("message")))]
+    analysed = list(evidence.of("flight.mismatch_told"))
+    text = "a message was larger than the room for it: sizes or dtypes differ between ranks"
+    aspect_ = "size"
+    if checks:
         text = "what the ranks called differs, says DETAIL's check"
-        larger = "a message was larger than the room for it: sizes or dtypes differ between ranks"
+        aspect_ = "op" if any("operation types" in str(e.data.get("message")) for e in checks) else "size"
+    elif analysed and not sizes:
+        text = "what the ranks called differs, says torch's analyser of their dumps"
+        aspect_ = ANALYSED.get(str(analysed[0].data.get("what")), "op")
+    if found := [*sizes, *checks, *analysed]:
         yield Fact(
             kind="collective.mismatched",
-            text=text if told else larger,
-            data={"aspect": "op" if is_op else "size", "majority": False, "resolved": resolved},
+            text=text,
+            data={"aspect": aspect_, "majority": False, "resolved": resolved},
             since=min((e.time for e in found if e.time is not None), default=None),
             events=found[:4],
             inferred=True,
@@ -142,6 +160,7 @@ def recorded(evidence: Evidence) -> Iterable[Fact]:
         found = [
             fact for w in (*first_of_each(waits), *queued(waits)) for fact in mismatch(w, look, evidence)
         ]
+        found += unequal(waits, look)
         if found:
             yield from found
             return
@@ -157,6 +176,22 @@ def mismatch(w: Waiting, look: Look, evidence: Evidence) -> Iterable[Fact]:
         yield other_root(w, claims, look)
     elif len(calls) == 1:
         yield from aborted(w, *next(iter(calls.items())), look, evidence)
+
+
+def unequal(waits: Sequence[Waiting], look: Look) -> Iterable[Fact]:
+    """Sends that do not fit the receive that they meet: the two sides alone tell, so both are named."""
+    for w, other in met(waits):
+        if len(told := sides(w, other)) > 1:
+            words = (f"{named(ranks(who))} {what.replace('|', ' ')}" for what, who in told.items())
+            members = [*w.waiting, other]
+            yield Fact(
+                kind="collective.mismatched",
+                text=f"the sides of {w.place()} differ: {'; '.join(words)}",
+                ranks=sorted(ranks(members)),
+                data={**w.data(look), "aspect": aspect(f"|{what}" for what in told), "majority": False},
+                since=w.since(),
+                events=[m.event for m in members if m.event],
+            )
 
 
 def statement(
@@ -196,11 +231,19 @@ def differing(w: Waiting, calls: dict[str, list[Member]], look: Look, unseen: in
 
 
 def left_out(odd: Member, seq: int, peer: Member) -> bool:
-    """Whether the odd rank's call is the one that used to follow the peer's call: it is one ahead."""
+    """Whether the odd rank's call is the one that used to follow the peer's call: it is one ahead.
+
+    Not where it is what used to come here, and the peer's is not: then that was added. Nor where both agree
+    again in the next call, and that is not the odd one.
+    """
     mine, usual = odd.signature(seq), peer.signature(seq)
-    if mine == usual:
+    after = peer.signature(seq + 1)
+    if mine == usual or (after not in (None, mine) and odd.signature(seq + 1) == after):
         return False
     before = [peer.signature(s) for s in range(max(1, seq - BACK), seq)]
+    usually = {after for call, after in pairwise(before) if call == before[-1]}
+    if mine in usually and usual not in usually:
+        return False
     for i in range(len(before) - 2, -1, -1):
         if before[i] == usual and (i == 0 or before[i - 1] == before[-1]):
             return before[i + 1] == mine
@@ -237,18 +280,35 @@ def aborted(w: Waiting, call: str, agreed: list[Member], look: Look, evidence: E
     """A rank that a message of another size ended, while all that is left of the others agrees.
 
     Where sizes may differ in health (all_to_all) that clears nobody: the sender may be the one that is wrong.
+    So may a rank that was not heard, unless the message must have come from one that was.
     """
     gone = aborted_in(w, evidence)
     if not gone:
         return
     is_sized = call.split("|")[1:2] not in ([""], [])
-    majority = is_sized and 2 * len(agreed) > len(w.group.members)
+    heard = {*ranks(agreed), *ranks(gone)}
+    is_whole = all(m.rank in heard for m in w.group.members)
+    is_clear = is_sized and (is_whole or (is_ring(call) and beside(gone, w) <= set(ranks(agreed))))
     agree = "agree" if len(agreed) > 1 else "is alone to tell what it called"
     if not is_sized:
         agree = f"called {call.split('|')[0]}, whose sizes may differ"
     text = f"{named(ranks(agreed))} {agree}, and {named(ranks(gone))} was ended by a message of another size"
-    wrong = gone if majority else [*gone, *agreed]
+    is_odd = is_clear and len(agreed) > len(gone)
+    wrong = gone if is_odd else [*gone, *agreed] if is_whole else []
+    majority = is_odd and 2 * len(agreed) > len(w.group.members)
     yield statement("collective.mismatched", w, wrong, look, text, aspect="size", majority=majority)
+
+
+def is_ring(call: str) -> bool:
+    """Whether gloo passes this along a ring: each member receives from those beside it alone."""
+    return call.split("|")[0].removeprefix("gloo:") in RINGS
+
+
+def beside(members: Iterable[Member], w: Waiting) -> set[int]:
+    """The ranks right before and after `members` in their group."""
+    order = ranks(w.group.members)
+    places = [order.index(m.rank) for m in members]
+    return {order[(at + step) % len(order)] for at in places for step in (-1, 1)}
 
 
 def aborted_in(w: Waiting, evidence: Evidence) -> list[Member]:

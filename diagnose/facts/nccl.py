@@ -11,7 +11,8 @@ NEEDS = ("nccl_log",)
 KINDS = {
     "gpu.duplicated": FactKind("NCCL found two ranks on one GPU; data: devices (their buses)", NEEDS),
     "gpu.peers_apart": FactKind(
-        "GPUs of one host cannot reach each other as they should; data: reason", (*NEEDS, "kernel_log")
+        "GPUs of one host cannot reach each other as they should; data: reason",
+        (*NEEDS, "kernel_log", "peer_test"),
     ),
     "net.misfitted": FactKind(
         "the network that NCCL has, or was told, does not fit; data: how (plugin, path, networks_differ)",
@@ -25,6 +26,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from duplicated(heard(evidence, "nccl.gpu_duplicated"))
     yield from apart(heard(evidence, "nccl.peers_apart"))
     yield from intercepted(list(evidence.of("iommu.refused")))
+    yield from slower(list(evidence.of("peers.measured")))
+    if hangs(evidence):
+        yield from redirected(list(evidence.of("peers.redirected")))
     yield from misfitted("plugin", heard(evidence, "nccl.plugin_failed"))
     yield from misfitted("path", heard(evidence, "nccl.path_refused"))
     yield from differing(list(evidence.of("nccl.network_chosen")))
@@ -39,11 +43,11 @@ def duplicated(found: list[Saying]) -> Iterable[Fact]:
         rank for _, data in found for key in ("first", "second") if isinstance(rank := data.get(key), int)
     }
     if ranks:
-        devices = sorted({str(data.get("device_id")) for _, data in found})
+        devices = sorted({str(data["device_id"]) for _, data in found if "device_id" in data})
         yield Fact(
             kind="gpu.duplicated",
-            text=f"NCCL found ranks {fold(sorted(ranks))} on the same GPU{'s' * (len(devices) > 1)} "
-            f"({', '.join(devices[:8])})",
+            text=f"NCCL found ranks {fold(sorted(ranks))} on the same GPU{'s' * (len(devices) > 1)}"
+            + (f" ({', '.join(devices[:8])})" if devices else ""),
             ranks=sorted(ranks),
             data={"devices": devices},
             since=first(found),
@@ -75,6 +79,37 @@ def intercepted(found: list[Event]) -> Iterable[Fact]:
             data={"reason": "iommu"},
             since=earliest(ours),
             events=ours[:4],
+            inferred=True,
+        )
+
+
+def slower(found: list[Event]) -> Iterable[Fact]:
+    """What a test of the links measured: the direct path is there, and does not carry what it should."""
+    for event in found[:1]:
+        pairs, speed, other = (event.data.get(key) for key in ("slower", "direct", "by_host"))
+        some = ", ".join(f"{a} and {b}" for a, b in pairs[:3]) if isinstance(pairs, list) else "some"
+        yield Fact(
+            kind="gpu.peers_apart",
+            text=f"GPUs {some} reach each other with {speed} GB/s directly, with {other} GB/s by the host",
+            data={"reason": "slower"},
+            events=[event],
+        )
+
+
+def hangs(evidence: Evidence) -> bool:
+    """Whether ranks wait, or nothing that failed is known."""
+    waits = any(evidence.of("nccl.watchdog_timed_out", "job.stalled"))
+    return not any(evidence.of("exception.raised", "rank.died")) or waits
+
+
+def redirected(found: list[Event]) -> Iterable[Fact]:
+    """That peers' accesses may be sent up to the root of the bus says something where ranks hang."""
+    if found:
+        yield Fact(
+            kind="gpu.peers_apart",
+            text=f"what GPUs send to each other may not go directly: {found[0].data.get('text')}",
+            data={"reason": "redirected"},
+            events=found[:4],
             inferred=True,
         )
 

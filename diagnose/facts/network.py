@@ -74,7 +74,9 @@ def given_up(evidence: Evidence) -> Iterable[Fact]:
     heard = nccl.sayings(evidence, "nccl.completion_failed", "nccl.port_failed", "nccl.connection_lost")
     told = [(event, kind, data) for event, kind, data in heard]
     lost = [
-        e for e, kind, data in told if kind == "nccl.completion_failed" and data.get("status") in UNANSWERED
+        e
+        for e, kind, data in told
+        if kind == "nccl.completion_failed" and (data.get("status") in UNANSWERED or "code" in data)
     ]
     down = [e for e, kind, _ in told if kind == "nccl.port_failed"]
     cut = [

@@ -34,6 +34,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     killed = [end for end in ends if end.sig in (signal.SIGKILL, None) and not end.code and not end.by_us]
     ours = {end.pid for end in ends} | {e.data.get("pid") for e in evidence.of("rank.claimed", "rank.found")}
     reports = list(evidence.of("kernel.oom_killed"))
+    known = {r.data.get("pid") for r in reports}
+    reports += [r for r in evidence.of("kernel.oom_reaped") if r.data.get("pid") not in known]
     strange = [report for report in reports if report.data.get("pid") not in ours]
     scheduled = passed_on(killed, evidence)
     found: list[Fact] = []

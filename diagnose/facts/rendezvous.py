@@ -48,6 +48,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from taken(found.get("store.address_taken", []))
     if serves(evidence):
         yield from unreached(found.get("store.unreachable", []), began(evidence))
+    yield from shut_out(found.get("host.unreachable", []))
     yield from unconnected(found, evidence)
     yield from untold(found.get("rendezvous.variable_missing", []))
     yield from overfull(found.get("store.clients_missing", []))
@@ -142,6 +143,20 @@ def unreached(found: list[Saying], since: float | None) -> Iterable[Fact]:
             text=f"{who(found)} could not connect to the store" + (f" at {address}" if address else ""),
             data={"address": address, "how": "no_answer"},
             since=since,
+            events=[event for event, _ in found][:4],
+        )
+
+
+def shut_out(found: list[Saying]) -> Iterable[Fact]:
+    """Hosts on which the launcher could start nothing."""
+    if found:
+        hosts = sorted({str(data["host"]) for _, data in found if "host" in data})
+        who, why = ", ".join(hosts[:4]) or "a host", found[0][1].get("reason")
+        yield Fact(
+            kind="rendezvous.unreachable",
+            text=f"the launcher could not reach {who}: {why}",
+            data={"how": "no_answer"},
+            since=first(found),
             events=[event for event, _ in found][:4],
         )
 

@@ -34,10 +34,17 @@ EXHAUSTED = (
         re.compile(
             r"(?s)/dev/shm.{0,200}(?:No space left|\(28\))|No space left on device.{0,100}/dev/shm"
             r"|unable to (?:write to file|allocate shared memory|mmap).{0,200}(?:No space left|\(28\)|\(12\))"
+            r"|unable to open shared memory object <[^>\n]{1,100}> in read-write mode\s*$"
             r"|out of shared memory|insufficient shared memory"
         ),
     ),
-    ("disk", re.compile(r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]")),
+    (
+        "disk",
+        re.compile(
+            r"No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]"
+            r"|[Nn]ot enough (?:free )?(?:disk )?space"
+        ),
+    ),
     ("fds", re.compile(r"[Tt]oo many open files|\[Errno 2[34]\]|received 0 items of ancdata")),
     (
         "memory",
@@ -133,13 +140,11 @@ def nobodys(evidence: Evidence, of_ranks: set[str], caches: list[str]) -> Iterat
     words = evidence.of("exception.raised", "resource.refused")
     for event in (e for e in words if e.rank is None and e.where not in of_nccl):
         for found in facts(-1, event, caches):
-            if found.kind == "resource.exhausted" and found.data["kind"] not in of_ranks:
+            what = str(found.data.get("kind"))  # "None": a cache's file
+            if what not in of_ranks:
                 text = found.text.replace(named([-1]), "a rank")
                 sure = event.kind == "exception.raised"
-                told.setdefault(
-                    str(found.data["kind"]),
-                    msgspec.structs.replace(found, ranks=[], text=text, inferred=not sure),
-                )
+                told.setdefault(what, msgspec.structs.replace(found, ranks=[], text=text, inferred=not sure))
     yield from told.values()
     for event in list(evidence.of("memory.guard_killed"))[:1]:
         text = f"{event.data.get('by')} ended a process for memory: {event.data.get('text')}"
@@ -151,14 +156,16 @@ def outgrown(evidence: Evidence) -> Iterator[Fact]:
     """Memory that a program's own figures show at its end, where SIGKILL ended ranks and nobody says why."""
     closed = closings(evidence)
     killed = sorted(e.rank for e in ended(evidence).values() if e.sig == SIGKILL and e.rank not in closed)
+    nameless = any(e.data.get("exit_code") == -SIGKILL for e in evidence.of("launcher.command_failed"))
     told = list(evidence.of("memory.reported"))
     shares = [share for e in told if (share := e.data.get("percent")) is not None]
     used = [n for e in told if isinstance(n := e.data.get("used"), int)]
     is_full = bool(shares) and isinstance(shares[-1], int | float) and shares[-1] >= FULL_PERCENT
     rises = len(used) >= 3 and used == sorted(used) and used[0] < used[-1] and used[-1] >= MUCH_BYTES
-    if killed and (is_full or rises):
+    if (killed or nameless) and (is_full or rises):
         figure = f"{shares[-1]} % of it" if is_full else f"{used[-1] / 2**30:.1f} GiB, more each time"
-        text = f"host memory was used up to {figure} when SIGKILL ended {named(killed)}"
+        who = named(killed) if killed else "a rank"
+        text = f"host memory was used up to {figure} when SIGKILL ended {who}"
         data: dict[str, object] = {"kind": "memory", "path": "", "free": None, "cached": False}
         yield Fact(
             kind="resource.exhausted", text=text, ranks=killed, data=data, events=told[-2:], inferred=True

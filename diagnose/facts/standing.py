@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from diagnose.looks import decisive
 from diagnose.model import Evidence, Fact, FactKind, fold, named
+from diagnose.rendezvous import INIT
 from diagnose.standing import inferred, is_late, missing, standing
 from diagnose.waiting import ranks
 
@@ -23,7 +24,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     for wait in inferred(look, evidence):
         stacks = [m.event for m in wait.waiting if m.event is not None]
         who = f"{named(ranks(wait.waiting))} wait{'s' if len(wait.waiting) == 1 else ''} in {wait.place()}"
-        starts = wait.call == "init_process_group"
+        starts = wait.call == INIT
         callers = [stands[rank] for rank in ranks(wait.waiting) if rank in stands]
         yield Fact(
             kind="rank.unseen" if starts else "rank.gone",

@@ -7,7 +7,10 @@ is measured from the moment the last member arrived at the collective before.
 """
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable
+
+import msgspec
 
 from diagnose import histories
 from diagnose.looks import decisive, looks
@@ -26,6 +29,7 @@ WARM_UP = 5  # collectives at the start that are not counted: step 0 is contamin
 NOTABLE_S = 0.005  # shorter waits are the scheduler's
 ALIKE = 0.85  # the score of ranks that differ by chance alone is above
 FEWEST = 3  # steps that are told
+BELOW = 0.3  # of the others' speed at least: from there on detectors name a rank
 OF_A_REPORT = 100  # steps: a detector tells a score of many, and not of how many
 Arrivals = dict[int, dict[int, float]]  # collective -> rank -> time
 
@@ -49,7 +53,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     found = (late(g, list(mine.values())) for g, mine in sorted(newest.items()) if g not in odd)
     facts = [fact for fact in found if fact is not None]
     if not facts and not well:
-        yield from list(by_own_times(evidence)) or by_score(evidence)
+        yield from list(by_own_times(evidence)) or list(by_score(evidence)) or by_report(evidence)
     if facts:
         yield max(facts, key=lambda f: float(str(f.data["fraction"])))
 
@@ -88,6 +92,28 @@ def by_score(evidence: Evidence) -> Iterable[Fact]:
     if len(lowest) > 2 and seconds(scores[lowest[1]], "score") >= ALIKE > seconds(scores[lowest[0]], "score"):
         rest = 1.0 - seconds(scores[lowest[0]], "score")
         yield told_slow(lowest[0], rest, 1.0, rest, OF_A_REPORT, [scores[lowest[0]]])
+
+
+def by_report(evidence: Evidence) -> Iterable[Fact]:
+    """Whom a detector names in most of its reports, or who has the least throughput in each of them."""
+    told = [(e, ranks) for e in evidence.of("straggler.named") if (ranks := integers(e.data.get("ranks")))]
+    each = Counter(rank for _, ranks in told for rank in set(ranks))
+    for rank in sorted(r for r, times in each.items() if 2 * times > len(told)):
+        events = [event for event, ranks in told if rank in ranks]
+        text = f"a detector in the job names {named([rank])} in {len(events)} of {len(told)} reports"
+        fact = told_slow(rank, BELOW, 1.0, BELOW, OF_A_REPORT, events)
+        yield msgspec.structs.replace(fact, text=text)
+    ranged = list(evidence.of("straggler.ranged"))
+    slowest = {e.data.get("slowest") for e in ranged}
+    one = slowest.pop() if len(slowest) == 1 else None
+    if not told and isinstance(one, int):
+        share = statistics.fmean(seconds(e, "least") / (seconds(e, "most") or 1.0) for e in ranged)
+        if share < ALIKE:
+            yield told_slow(one, 1.0 - share, 1.0, 1.0 - share, OF_A_REPORT, ranged)
+
+
+def integers(value: object) -> list[int]:
+    return [n for n in value if isinstance(n, int)] if isinstance(value, list) else []
 
 
 def told_slow(rank: int, late: float, share: float, fraction: float, num: int, events: list[Event]) -> Fact:

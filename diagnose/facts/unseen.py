@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from diagnose.asked import stalls
+from diagnose.looks import decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.rendezvous import came_together, sayings
+from diagnose.standing import limit_s, standing, waited_s
 from diagnose.starting import is_joining
 
 KINDS = {
@@ -40,7 +42,17 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             ranks=lost,
             data={"counted": counted is not None},
             events=[*([counted[0]] if counted else []), *claims],
+            open=is_early(evidence),
         )
+
+
+def is_early(evidence: Evidence) -> bool:
+    """Whether a visit found the others waiting for less than a stall: it may yet be started."""
+    look = decisive(evidence)
+    if look is None or look.cause != "asked":
+        return False
+    waited = waited_s(standing(look, evidence), look, evidence)
+    return waited is not None and waited < limit_s(evidence)
 
 
 def nobody_tells(

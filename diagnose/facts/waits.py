@@ -18,6 +18,7 @@ from diagnose.communicators import groups
 from diagnose.compiling import compilers, spans
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
+from diagnose.meeting import met, sides
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.ras_counts import missing
 from diagnose.rendezvous import INIT
@@ -34,7 +35,9 @@ KINDS = {
     ),
     "collective.awaited": FactKind("a root: never launched the collective that the others wait in", NEEDS),
     "collective.behind": FactKind("a root: launched it, and did not complete it as the others did", NEEDS),
-    "collective.arrived": FactKind("every member launched the same collective, and none completed it", NEEDS),
+    "collective.arrived": FactKind(
+        "every member launched the same collective, or both sides a transfer, and none completed it", NEEDS
+    ),
 }
 
 
@@ -45,7 +48,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from facts
     if not any(fact.kind == "collective.awaited" for fact in facts):
         told = list(by_text(evidence)) or (list(by_ras(evidence)) if not facts else [])
-        yield from told or ([] if look else by_counters(evidence))
+        told = told or ([] if look else list(by_counters(evidence)))
+        yield from told or ([] if look else by_first(evidence))
 
 
 def by_ras(evidence: Evidence) -> Iterable[Fact]:
@@ -87,6 +91,9 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
             yield root("collective.behind", w, late, look, "completed it, though launched", links)
         if not blurred and w.is_all_there() and not any(m.rank in behind for m in w.waiting):
             yield from arrived(w, num_waits, look, certifier)
+    for w, other in met(waits):
+        if len(sides(w, other)) == 1 and not blurred:
+            yield unmoved(w, other, look, certifier)
 
 
 def unproven(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> set[int]:
@@ -201,6 +208,21 @@ def by_counters(evidence: Evidence) -> Iterable[Fact]:
             return
 
 
+def by_first(evidence: Evidence) -> Iterable[Fact]:
+    """All ranks that gave up one and the same first collective: the ways between them have never worked."""
+    told = watchdogs.first_given_up(evidence)
+    if told:
+        op, num = told[0].call[0], len(told)
+        yield Fact(
+            kind="collective.arrived",
+            text=f"all {num} ranks gave up their first collective ({op}): nothing ever got through",
+            ranks=sorted(told),
+            data={"op": op, "seq": told[0].seq, "resolved": ended_well(evidence)},
+            events=[report.event for report in told.values()][:4],
+            inferred=True,
+        )
+
+
 def waited(w: Waiting, look: Look) -> Fact:
     missing = ranks(w.awaited)
     tail = f", {named(missing)} missing" if missing else ""
@@ -247,4 +269,17 @@ def arrived(w: Waiting, num_waits: Mapping[int, int], look: Look, certifier: Cer
         since=w.since(),
         events=w.events(),
         inferred=w.group.name == INIT,  # by the hooks' word alone: what they wait for there, no dump tells
+    )
+
+
+def unmoved(w: Waiting, other: Member, look: Look, certifier: Certifier) -> Fact:
+    """A transfer that both sides launched."""
+    both = [*w.waiting, other]
+    return Fact(
+        kind="collective.arrived",
+        text=f"{named(ranks(both))} launched {w.place()}, and neither completed it",
+        ranks=sorted(ranks(both)),
+        data={**w.data(look), "certificate": certifier.met(w, other)},
+        since=w.since(),
+        events=[m.event for m in both if m.event],
     )

@@ -24,7 +24,11 @@ def told(found: re.Match[str]) -> Data:
 
 line = partial(any_line, data=told, source="platform_log", by_rank=False)
 LINES = (
-    line("platform.oom_told", "OOMKilled", r"\"OOMKilled\": true|\bOOMKilled=true"),
+    line(
+        "platform.oom_told",
+        "OOMKilled",
+        r"\"OOMKilled\": true|\bOOMKilled=true|\"reason\": {0,2}\"OOMKilled\"",
+    ),
     line("platform.oom_told", "oom_kill ", r"^oom_kill [1-9]\d{0,9}$"),  # memory.events of its cgroup
     line("platform.oom_told", "container oom", r"container oom\b.{0,200}"),
     line("container.exited", "Exit Code:", r"Exit Code:\s{1,20}(?P<exit_code>\d{1,3})\b"),

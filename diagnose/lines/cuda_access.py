@@ -28,8 +28,9 @@ LINES = (
     line(
         "cuda.assert_failed",
         "Assertion `",
-        r"^(?:.{0,300}?(?P<at>[\w.+-]{1,80}:\d{1,6}): )?.{0,300}?block: \[\d{1,9},\d{1,9},\d{1,9}\], "
-        r"thread: \[\d{1,9},\d{1,9},\d{1,9}\] Assertion `(?P<text>.{1,200}?)` failed",
+        # Threads of several ranks print at once: their pieces of a line may be mixed.
+        r"(?:(?P<at>[\w.+-]{1,80}\.cuh?:\d{1,6})\b|block: \[|thread: \[).{0,400}?"
+        r"Assertion `(?P<text>[^`\n]{1,200})` failed",
     ),
     *(
         line("cuda.access_refused", word, rf"(?P<text>{text})", data=refused)
@@ -39,7 +40,7 @@ LINES = (
             ("STATUS_EXECUTION_FAILED", r"CU(?:BLAS|DNN)_STATUS_EXECUTION_FAILED"),
             ("STATUS_MAPPING_ERROR", r"CU(?:BLAS|DNN)_STATUS_MAPPING_ERROR"),
             *(
-                (word, rf"(?:CUDA|HIP|Triton|Cuda|hip)\b.{{0,60}}?(?:{ACCESS})")
+                (word, rf"(?:CUDA|HIP|Triton|[Cc]uda|hip)\b.{{0,60}}?(?:{ACCESS})")
                 for word in (
                     "illegal memory access",
                     "misaligned address",

@@ -73,6 +73,7 @@ LINES = (
         for by, word, text in (
             ("driver", "error: out of memory", r"\b(?:CUDA|HIP|CUDA driver) error: out of memory"),
             ("allocator", "CUDA out of memory", r"CUDA out of memory\b"),
+            ("driver", " : out of memory", r"\b(?:cuda runtime error \(2\)|error=2) : out of memory"),
             ("allocator", "llocation on device", r"Allocation on device .{0,20}would exceed allowed memory"),
             ("driver", "cudaMalloc failed", r"cudaMalloc failed: out of memory"),
             ("xla", "OOM when allocating", r"OOM when allocating tensor with shape"),

@@ -53,6 +53,7 @@ LINES = (
         "Unable to determine the device handle",
         r"(?P<text>Unable to determine the device handle for (?:GPU\s?\d{0,3}: ?|GPU ?)(?P<bus>[0-9A-Fa-f:.]{8,20})?.{0,60})",
     ),
-    line("device.misnumbered", "", "invalid device ordinal", r"(?P<text>(?:CUDA|CUDART|Cuda)\b.{0,60}invalid device ordinal)"),
+    line("device.misnumbered", "", "invalid device ordinal", r"^(?!.{0,300}transport/)"
+         r".{0,300}?(?P<text>(?:CUDA|CUDART|[Cc]uda|error=\d{1,4})\b.{0,60}invalid device ordinal)"),
     line("device.busy", "", "busy or unavailable", r"(?P<text>devices?(?:\(s\))? (?:is/)?are busy or unavailable)"),
 )  # fmt: skip

@@ -27,7 +27,7 @@ LINES = (
     line(
         "gloo.size_mismatched",
         "op.preamble.length",
-        r"op\.preamble\.length <= op\.nbytes\. (?P<got>\d{1,18}) vs (?P<room>\d{1,18})\. Received data",
+        r"op\.preamble\.length <= op\.nbytes\. (?P<got>\d{1,18}) vs (?P<room>\d{1,18})\b",
         "got",
         "room",
     ),

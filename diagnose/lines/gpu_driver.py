@@ -22,6 +22,7 @@ EVENTS = {
     "gpu.lost": "the driver cannot reach a GPU any more; data: bus, text",
     "gpu.fabric_refused": "the driver's NVLink fabric is out of step; data: text",
     "gpu.init_failed": "the driver could not start a GPU; data: bus, text",
+    "gpu.firmware_silent": "the driver waited in vain for a GPU's firmware, in other words than its code; data: text",
     "gpu.ecc_told": "a platform tells of an uncorrectable memory error; data: gpu, level, text",
 }
 BUS = r"(?:PCI:)?(?P<bus>[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2})(?:\.\d)?"
@@ -86,7 +87,11 @@ LINES = (
     line("gpu.lost", "fallen off the bus", r"^(?!.{0,200}Xid \().{0,100}?NVRM:.{0,40}?"
          rf"(?:GPU(?: at)? {BUS}.{{0,40}})?(?P<text>(?:GPU has )?fallen off the bus.{{0,100}})"),
     line("gpu.lost", "NVRM: GPU is lost", r"NVRM: (?P<text>GPU is lost.{0,100})"),
-    line("gpu.lost", "(rev ff)", rf"{BUS} .{{0,60}}(?P<text>NVIDIA .{{0,100}}\(rev ff\))"),
+    line("gpu.lost", "(rev ff)", rf"(?:{BUS}|\b[0-9a-fA-F]{{2}}:[0-9a-fA-F]{{2}}\.\d) .{{0,60}}(?P<text>NVIDIA .{{0,100}}\(rev ff\))"),
+    *(
+        line("gpu.firmware_silent", word, rf"NVRM: .{{0,60}}(?P<text>_kgsp\w{{1,40}}: .{{0,80}}{word}.{{0,200}})")
+        for word in ("GSP Timeout", "Heartbeat timed out")
+    ),
     *(
         line("gpu.fabric_refused", word, rf"NVRM: .{{0,200}}(?P<text>{word}.{{0,200}})")
         for word in ("NVLink fabric state cached by the driver is out of sync", "Failed to send inband data")

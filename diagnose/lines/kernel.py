@@ -13,6 +13,7 @@ from diagnose.messages import line as any_line
 
 EVENTS = {
     "kernel.oom_killed": "data: pid, comm, rss, limit (bytes), limited (cgroup, host), group",
+    "kernel.oom_reaped": "it took back the memory of a process that it killed; data: pid, comm",
     "kernel.crashed": "a process's fault, as the kernel saw it; data: pid, comm, text",
     "kernel.task_blocked": "a task was in state D for long; data: pid, comm, blocked_s",
 }
@@ -36,6 +37,12 @@ LINES = (
         r"Kill(?:ed)? process (?P<pid>\d{1,10}),? \((?P<comm>.{0,64}?)\)"
         r"(?:.{0,200}?anon-rss:(?P<rss>\d{1,15})kB)?",
         data=killed,
+    ),
+    line(
+        "kernel.oom_reaped",
+        "oom_reaper: reaped",
+        r"oom_reaper: reaped process (?P<pid>\d{1,10}) \((?P<comm>.{0,64}?)\)",
+        "pid",
     ),
     line(
         "kernel.task_blocked",

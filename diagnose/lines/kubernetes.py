@@ -46,7 +46,10 @@ LINES = (
     line("platform.preempted", "Marking for deletion", r"Marking for deletion Pod .{0,160}"),
     line("platform.preempted", "nterruption", r"(?i:spot|preemptible|scheduled)[- ](?i:instance[- ])?(?i:interruption|termination)\b.{0,160}"),
     line("platform.preempted", "SPOT_ITN", r"SPOT_ITN"),
-    line("platform.preempted", "was preempted", r"(?:[Ii]nstance|VM|[Nn]ode|[Pp]od|[Jj]ob|[Ww]orkload)\b.{0,120} was preempted.{0,80}"),
+    *(
+        line("platform.preempted", word, rf"(?:[Ii]nstance|VM|[Nn]ode|[Pp]od|[Jj]ob|[Ww]orkload|[Cc]luster)\b.{{0,120}} {word}.{{0,80}}")
+        for word in ("was preempted", "is preempted", "been preempted")
+    ),
     line("platform.preempted", "TerminationNotice", r"(?:Spot|Preempt)\w{0,20}TerminationNotice.{0,120}"),
     line("platform.oom_told", "OOMKilled", r"(?<!\")\bOOMKilled\b(?!\"?[:=] ?\"?\w).{0,80}"),
     line("platform.unscheduled", "nodes are available", r"\d{1,6}/\d{1,6} nodes are available: .{0,300}"),

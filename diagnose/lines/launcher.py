@@ -15,6 +15,8 @@ EVENTS = {
     "launcher.rank_failed": "torchrun saw a rank end; data: exit_code (negative: signal), local_rank, pid",
     "launcher.closing_sent": "the launcher ended a survivor; data: pid, signal",
     "launcher.interrupted": "somebody sent the launcher a signal; data: signal",
+    "launcher.command_failed": "a rank of this launcher failed, it does not say which; data: exit_code",
+    "launcher.task_failed": "srun saw a task end by itself, and not well; data: node, task",
     "spawn.child_failed": "mp.spawn saw a child end; data: process (index), exit_code or signal",
 }
 line = partial(any_line, source="launcher_log", by_rank=False)
@@ -40,6 +42,15 @@ LINES = (
         "failed (exitcode:",
         r"failed \(exitcode: (?P<exit_code>-?\d{1,9})\) local_rank: (?P<local_rank>\d{1,7})"
         r" \(pid: (?P<pid>\d{1,10})\)",
+        "exit_code",
+        "local_rank",
+        "pid",
+    ),
+    line(
+        "launcher.rank_failed",
+        "Child process with PID",
+        r"\[rank: (?P<local_rank>\d{1,7})\] Child process with PID (?P<pid>\d{1,10}) terminated with code"
+        r" (?P<exit_code>-?\d{1,9})",
         "exit_code",
         "local_rank",
         "pid",
@@ -70,6 +81,24 @@ LINES = (
         "got signal",
         r"Process (?P<pid>\d{1,10}) got signal: (?P<signal>\w{1,20})",
         data=interrupted,
+    ),
+    *(
+        line(
+            "launcher.task_failed",
+            word,
+            r"srun: error: (?P<node>[\w.-]{1,80}): tasks? (?P<task>\d{1,7})(?:[-,\d]{0,200}): " + rest,
+            "task",
+        )
+        for word, rest in (
+            ("Exited with exit code", "Exited with exit code [1-9]"),
+            ("(core dumped)", r"[A-Z][\w ]{1,40} \(core dumped\)"),
+        )
+    ),
+    line(
+        "launcher.command_failed",  # DeepSpeed prints the command of its last rank, whichever failed
+        "exits with return code",
+        r"exits with return code = (?P<exit_code>-?\d{1,9})",
+        "exit_code",
     ),
     line(
         "spawn.child_failed",

@@ -15,14 +15,30 @@ from diagnose.messages import Data, line
 EVENTS = {
     "phase.bar_told": "a progress bar of a long phase; data: what, done, total, elapsed_s, left_s",
 }
-BAR = (
-    r"[^|]{0,120}?\d{1,3}%\|[^|]{0,300}\| *(?P<done>[\d.]{1,14}[kKMG]?)/(?P<total>[\d.]{1,14}[kKMG]?)"
+DRAWN = (
+    r"\d{1,3}%(?:\|[^|]{0,300}| Completed )\| *(?P<done>[\d.]{1,14}[kKMG]?)/(?P<total>[\d.]{1,14}[kKMG]?)"
     r" \[(?P<elapsed>\d{1,3}:\d\d:\d\d|(?:[5-9]|\d\d):\d\d)<(?P<left>(?:\d{1,3}:)?\d{1,3}:\d\d|\?)"
 )
+BAR = r"[^|]{0,120}?" + DRAWN
+RATE = r", {1,3}[\d.]{1,14} ?[kMG]?"
+UNITS = ("B/s]", "examples/s]", "files/s]", "docs/s]", "rows/s]", "lines/s]")  # of data: no step's
 WORK = (
     *("tokeniz", "Tokeniz", "Map:", "Map (num_proc", "Filter:", "Filter (num_proc", "Generating", "Evaluat"),
     *("evaluat", "Validat", "validat", "checkpoint shards", "reprocess", "Packing", "Caching", "Extracting"),
+    *("Scanning", "Multi-thread loading shards"),
     *("Converting", "Saving", "Downloading", "Computing", "Predict", "Inference", "Quantiz", ".safetensors"),
+    *(
+        "reparing",
+        "Loading",
+        "Building",
+        "ncoding",
+        "Indexing",
+        "Processing",
+        "Scoring",
+        "Sampling",
+        "Calibrat",
+    ),
+    *("Testing", "Sanity Checking", "enerating", "Rollout", "Decoding", "Merging", "Resolving data files"),
 )
 NAMES = {
     "tokeniz": "tokenizer",
@@ -59,4 +75,7 @@ def bar(word: str) -> Callable[[re.Match[str]], Data]:
     return data
 
 
-LINES = tuple(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK)
+LINES = (
+    *(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK),
+    *(line("phase.bar_told", unit, DRAWN + RATE + re.escape(unit), data=bar("reading")) for unit in UNITS),
+)

@@ -38,9 +38,20 @@ LINES = tuple(
             r"(?:NCCL WARN|Bootstrap|NET/Socket).{0,40}: (?P<interface>no (?:socket )?interface found)",
         ),
         (
+            "nccl.interface_missing",
+            "is neither AF_INET",  # what was never filled in
+            r"connecting to address (?P<interface>[^\s<]{0,80})\S{0,10} ?with family \d{1,6} "
+            r"is neither AF_INET",
+        ),
+        (
             "nccl.ranks_differ",
             "mismatch in rank count",
             r"(?P<text>mismatch in rank count from procs \d{1,7} : \d{1,7})",
+        ),
+        (
+            "nccl.ranks_differ",
+            "essage truncated",  # of the processes that meet: what is not of one size there is not of one job
+            r"(?P<text>Message truncated : received \d{1,18} bytes instead of \d{1,18})",
         ),
         (
             "nccl.ranks_differ",

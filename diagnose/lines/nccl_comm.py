@@ -10,6 +10,7 @@ from diagnose.messages import nccl_line
 EVENTS = {
     "nccl.comm_inited": "a process's rank in a communicator; data: comm_rank, num_ranks, device_id (its bus)",
     "nccl.proxy_named": "a proxy thread tells the rank of its process; data: comm_rank",
+    "nccl.channel_named": "a channel that a process opens to another tells its own rank; data: comm_rank",
     "nccl.version_told": "which NCCL a process has loaded; data: version",
     "nccl.network_chosen": "what NCCL sends over between hosts; data: network",
 }
@@ -34,6 +35,13 @@ LINES = (
         "nccl.proxy_named",
         "[Proxy Service ",
         r"\[Proxy Service (?:UDS )?(?P<comm_rank>\d{1,7})\]",
+        "comm_rank",
+    ),
+    nccl_line(
+        "nccl.channel_named",
+        " via ",
+        r"\bChannel \d{1,4}(?:/\d{1,3})? : (?P<comm_rank>\d{1,7})\[[0-9a-f]{1,16}\] -> "
+        r"\d{1,7}\[[0-9a-f]{1,16}\] (?!\[receive)(?:\[send\] )?via ",
         "comm_rank",
     ),
     nccl_line(

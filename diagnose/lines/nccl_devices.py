@@ -17,7 +17,7 @@ LINES = (
         "nccl.gpu_duplicated",
         "Duplicate GPU detected",
         r"Duplicate GPU detected\s{0,2}: rank (?P<first>\d{1,7}) and rank (?P<second>\d{1,7}) both on "
-        r"(?:CUDA|HIP) device (?P<device_id>[0-9a-f:.]{1,20})",
+        r"(?:CUDA|HIP) device(?: (?P<device_id>[0-9a-f:.]{1,20}))?",
         "first",
         "second",
     ),
@@ -46,6 +46,32 @@ LINES = (
         "transport/nvls.c",
         r"transport/nvls\.cc?u?:\d{1,5} NCCL WARN (?P<reason>Cuda failure (?:\d{1,4} )?"
         r"'(?!out of memory|an illegal|unspecified launch)[^']{1,100}')",
+    ),
+    *(
+        nccl_line("nccl.peers_apart", word, rf"(?P<reason>{text})")
+        for word, text in (
+            (
+                "IpcOpenMemHandle",
+                r"\w{2,4}IpcOpenMemHandle\b.{0,60}?(?:(?:cuda|hip|CUDA)_?[Ee]\w{3,40}|failed|[Ee]rror).{0,60}",
+            ),
+            ("PeerAccess", r"\b(?:cuda|hip)ErrorPeerAccess(?:Unsupported|NotEnabled)"),
+            (
+                "custom_all_reduce.cu",
+                r"custom_all_reduce\.cuh?:\d{1,5} '(?!out of memory|an illegal|unspecified launch)[^']{1,99}",
+            ),
+            ("failed to open CUDA IPC", r"failed to open CUDA IPC handle.{0,100}"),
+        )
+    ),
+    nccl_line(
+        "nccl.peers_apart",
+        "attaching to shared memory segment",
+        r"(?P<reason>Error while attaching to shared memory segment \S{1,100}) \(size \d{1,15}\).{0,20}"
+        r"error: (?!No space)",
+    ),
+    nccl_line(
+        "nccl.peers_apart",
+        "reverse path from",
+        r"(?P<reason>Failed to find reverse path from .{1,60} to node \S{1,20})",
     ),
     nccl_line(
         "nccl.peers_apart",

@@ -34,7 +34,8 @@ LINES = (
         nccl_line(
             "nccl.memlock_refused",
             word,
-            rf"(?P<text>Call to {word}\w{{0,20}} failed.{{0,40}}Cannot allocate memory.{{0,120}})",
+            # Older ones give no reason: it is the limit, hardly ever another.
+            rf"(?P<text>Call to {word}\w{{0,20}} failed(?:\s*$|.{{0,40}}Cannot allocate memory.{{0,120}}))",
         )
         for word in ("ibv_reg_mr", "ibv_create_cq", "ibv_create_qp", "ibv_reg_dmabuf_mr")
     ),

@@ -8,7 +8,8 @@
 from diagnose.messages import nccl_line
 
 EVENTS = {
-    "nccl.completion_failed": "the adapter gave a transfer up; data: peer, status (its number), adapter",
+    "nccl.completion_failed": "the adapter gave a transfer up; data: peer, status (its number), adapter; a "
+    "library's own code and reason",
     "nccl.port_failed": "an adapter's port or the adapter went down; data: adapter, reason",
     "nccl.path_refused": "a connection over the fabric could not be set up; data: call, reason, adapter",
     "nccl.plugin_failed": "a network plug-in, or the network that was asked for, cannot be used; data: text",
@@ -19,7 +20,7 @@ LINES = (
         nccl_line(
             "nccl.completion_failed",
             word,
-            rf"NET/\w{{2,12}} ?: Got completion (?:from peer (?P<peer>[^\s<]{{1,100}})\S{{0,8}} )?with "
+            rf"NET/\w{{2,12}} ?: ?Got completion (?:from peer (?P<peer>[^\s<]{{1,100}})\S{{0,8}} )?with "
             rf"{status}(?:.{{0,300}}? hca (?P<adapter>\w{{1,40}}))?",
             "status",
         )
@@ -27,6 +28,12 @@ LINES = (
             ("Got completion", r"error (?P<status>\d{1,3})"),
             ("Got completion", r"status=(?:\w{1,60}\()?(?P<status>\d{1,3})"),
         )
+    ),
+    nccl_line(
+        "nccl.completion_failed",
+        "completed with error",
+        r"NET/OFI Request (?:0x\w{1,16} )?completed with error\. RC: (?P<code>\d{1,4})\. Error: "
+        r"(?P<reason>.{1,120})",
     ),
     *(
         nccl_line(
@@ -46,6 +53,8 @@ LINES = (
         )
         for word in (
             "ibv_modify_qp",
+            "ibv_create_qp",
+            "ibv_create_cq",
             "ibv_query_gid",
             "ibv_create_ah",
             "ibv_open_device",
@@ -57,10 +66,16 @@ LINES = (
         nccl_line("nccl.plugin_failed", word, rf"(?P<text>{text})")
         for word, text in (
             ("No eligible providers", r"NET/OFI No eligible providers were found"),
+            ("Could not find NET with id", r"Could not find NET with id \d{1,4}"),
+            ("Unable to open device", r"NET/IB ?: Unable to open device \w{1,40}"),
             ("optimal provider", r"NET/OFI Couldn't find any optimal provider"),
             (
                 "NET/OFI",
                 r"NET/OFI (?:.{0,60}initialization failed|.{0,40}fi_getinfo\(\).{0,40}failed.{0,60})",
+            ),
+            (
+                "NCCL WARN NET/OFI",
+                r"NET/OFI (?!Request )(?:Couldn't|Could not|Unable to|Only EFA|.{1,120}? failed).{0,160}",
             ),
             ("Error: network ", r"Error: network [\w ./-]{1,60} not found"),
             ("Failed to initialize any NET", r"Failed to initialize any NET plugin"),

@@ -13,7 +13,7 @@ LINES = tuple(
     for word, text in (
         (
             "essage truncated",
-            r"[Mm]essage truncated : receiv(?:ed|ing) (?P<got>\d{1,18}) bytes instead of (?P<room>\d{1,18})",
+            r"[Mm]essage truncated : receiving (?P<got>\d{1,18}) bytes instead of (?P<room>\d{1,18})",
         ),
         (
             "collective mismatch error",

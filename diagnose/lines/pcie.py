@@ -1,4 +1,4 @@
-"""What the kernel says of the bus: errors that nothing corrected, and accesses that the IOMMU refused.
+"""What the kernel says of the bus: errors that nothing corrected, accesses that the IOMMU refused, detours.
 
 >>> from diagnose.messages import said
 >>> said("pcieport 0000:5d:00.0: PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer", LINES)
@@ -14,6 +14,8 @@ from diagnose.messages import line as any_line
 EVENTS = {
     "pcie.failed": "an error on the bus that was not corrected; data: bus (the device's), driver, text",
     "iommu.refused": "the IOMMU refused an access of a device; data: device, text",
+    "peers.redirected": "what one device sends to another may go by the root of the bus: access control (ACS), or "
+    "an IOMMU that nobody passes; common, and harmless where ranks do not hang; data: text",
 }
 BUS = r"(?P<bus>[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2})\.\d"
 DEVICE = r"(?P<device>[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.\d)"
@@ -37,4 +39,6 @@ LINES = (
         "DMAR: [",
         r"(?P<text>DMAR: \[(?:DMA|INTR)[- ]?\w{0,10}.{0,30}\].{0,200})",
     ),
+    line("peers.redirected", "ACSCtl:", r"(?P<text>ACSCtl:\s{1,20}SrcValid\+.{0,120})"),
+    any_line("peers.redirected", "iommu=pt", r"NCCL WARN (?P<text>Missing \"iommu=pt\" from kernel command line.{0,80})"),
 )  # fmt: skip

@@ -12,9 +12,10 @@ EVENTS = {
     "store.key_missing": "a key that another rank should have set did not come; data: wait_ms, keys",
     "store.unreachable": "a client could not reach the store's server; data: host, port",
     "store.address_taken": "the server's port is in use by somebody else; data: port, host",
+    "host.unreachable": "a launcher could not reach a host, or was not let in; data: host, port, reason",
     "rendezvous.variable_missing": "a rank was not told where to meet; data: name",
     "gloo.address_missing": "the interface that gloo was told has no address; data: interface",
-    "gloo.connect_failed": "a peer's advertised address could not be connected to; data: reason, peer",
+    "gloo.connect_failed": "gloo or MPI could not connect to a peer's address; data: reason, peer",
 }
 NUMBERS = ("joined", "expected", "wait_s", "wait_ms", "port")
 HOST = r"(?P<host>[\w.:%-]{1,253})"
@@ -74,6 +75,17 @@ LINES = tuple(
             r"client socket has failed to connect to \[?(?P<host>[\w.:%-]{1,253})\]?:(?P<port>\d{1,5}) "
             r"\(errno: (?:101|110|113) - ",
         ),
+        *(
+            ("host.unreachable", word, text)
+            for word, text in (
+                (
+                    "ssh: connect to host",
+                    rf"ssh: connect to host {HOST} port {PORT}: (?P<reason>[A-Z][\w ]{{1,60}})",
+                ),
+                ("ssh: Could not resolve", rf"ssh: (?P<reason>Could not resolve hostname) {HOST}"),
+                ("Host key verification", r"(?P<reason>Host key verification failed)"),
+            )
+        ),
         (
             "rendezvous.variable_missing",
             "expected, but not set",
@@ -115,6 +127,17 @@ LINES = tuple(
             "connectFullMesh failed",
             r"connectFullMesh failed with (?:\[.{1,200}?\] )?"
             r"(?P<reason>.{1,120}?)(?:, remote=\[?(?P<peer>[\w.:%\]]{1,80})|$)",
+        ),
+        (
+            "gloo.connect_failed",
+            "btl_tcp_endpoint",
+            r"btl_tcp_endpoint\.c:.{0,120}connect\(\) to (?P<peer>[\w.:%]{1,80}) failed: "
+            r"(?P<reason>[A-Z][\w ]{1,60})",
+        ),
+        (
+            "gloo.connect_failed",
+            "pair.cc:",
+            r"pair\.cc:\d{1,5}\] connect (?P<peer>\[[\w.:%]{1,60}\]:\d{1,5}): (?P<reason>[A-Z][\w ]{1,60})",
         ),
     )
 )

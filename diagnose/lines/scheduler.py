@@ -47,6 +47,8 @@ LINES = (
     line("scheduler.oom_told", "OUT_OF_ME", ACCOUNTED + r"OUT_OF_ME(?:MORY|\+)"),
     line("scheduler.oom_told", "TERM_MEMLIMIT", r"TERM_MEMLIMIT", by="lsf"),
     line("platform.preempted", "DUE TO PREEMPTION", cancelled("PREEMPTION")),
+    line("platform.preempted", "DUE TO JOB REQUEUE", cancelled("JOB REQUEUE")),
+    line("platform.preempted", "this job is preempted", r"Caught signal \w{1,12} on (?P<node>[\w.-]{1,120}): this job is preempted", by="submitit"),
     line("platform.preempted", "PREEMPTED", ACCOUNTED + r"PREEMPTED\b"),
     line("platform.preempted", "TERM_PREEMPT", r"TERM_PREEMPT", by="lsf"),
     line("platform.preempted", "TERM_OWNER", r"TERM_OWNER", by="lsf"),

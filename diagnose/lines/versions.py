@@ -19,7 +19,11 @@ REFUSED = (
     ("library", "VERSION_MISMATCH", r"CUDNN_STATUS_(?:SUBLIBRARY_)?VERSION_MISMATCH"),
     ("driver", "Found no NVIDIA driver", "Found no NVIDIA driver on your system"),
     ("architecture", "invalid device function", r"(?:CUDA|HIP) error: invalid device function"),
-    ("architecture", "named symbol not found", r"(?:CUDA|HIP) error: named symbol not found"),
+    (
+        "architecture",
+        "named symbol not found",
+        r"(?:(?:CUDA|HIP) error: |Cuda failure .{0,8}?)named symbol not found",
+    ),
     ("architecture", "PTX JIT compilation", "a PTX JIT compilation failed"),
     ("library", "without libuv", r"use_libuv was requested but PyTorch was built? ?without libuv"),
     ("package", "does not exist", r"operator torchvision::\w{1,40} does not exist"),
@@ -50,6 +54,11 @@ REFUSED = (
         "is not defined for option",
         r"ptxas fatal *: Value '\w{1,20}' is not defined for option",
     ),
+    (
+        "architecture",
+        "not supported on .target",
+        r"Instruction '[\w.:]{1,60}' not supported on \.target '?\w{1,20}",
+    ),
     ("architecture", "does not support", r"PTX \.version .{1,40} does not support \.target \w{1,20}"),
     (
         "architecture",
@@ -59,7 +68,9 @@ REFUSED = (
     (
         "symbol",
         "undefined symbol",
-        r"\b(?:\w{2,40}Error|lookup error): .{0,300}?undefined symbol: [\w@.]{1,200}",
+        # Not of an optional extension, without which its package goes on.
+        r"^(?!.{0,200}(?:Failed to load image|NCCL INFO)).{0,300}?"
+        r"(?:\b\w{2,40}Error|lookup error|\.so[\w.]{0,20}): .{0,300}?undefined symbol: [\w@.]{1,200}",
     ),
     ("symbol", "not found (required by", r"version `[\w.]{1,40}' not found \(required by .{1,200}\)"),
     ("symbol", "ELF header", "invalid ELF header"),
@@ -75,6 +86,7 @@ REFUSED = (
         "cannot open shared",
         r"\b\w{2,40}Error: .{0,100}?lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
     ),
+    ("library", "load NCCL library", r"Failed to load NCCL library from [\w./-]{1,200}"),
     ("library", "cuDNN version incompat", r"cuDNN version incompatibility: .{1,200}"),
     (
         "library",

@@ -17,14 +17,19 @@ from diagnose.text import decode, lines_of, steps
 EVENTS = {
     "gpu.process_listed": "a process on a GPU; data: index (of the GPU), pid, name, used (bytes)",
     "gpu.held_down": "a GPU's clocks are held down; data: index, bus, reason",
+    "gpu.lost": "a GPU whose values cannot be read; data: index, bus, text",
     "gpu.ecc_told": "a memory error that a report shows; data: index, bus, text",
     "gpu.report_read": "the whole of a report; data: num_lines",
 }
 MAX_EVENTS = 2000
 PROCESS = re.compile(
-    r"^\|\s{1,10}(?P<index>\d{1,3})\s{1,10}(?:(?:N/A|\d{1,4})\s{1,10}){0,2}(?P<pid>\d{1,10})\s{1,10}"
+    r"^\|?\s{1,10}(?P<index>\d{1,3})\s{1,10}(?:(?:N/A|\d{1,4})\s{1,10}){0,2}(?P<pid>\d{1,10})\s{1,10}"
     r"(?:C|G|C\+G|M\+C)\s{1,10}(?P<name>\S.{0,120}?)\s{1,80}(?P<used>\d{1,8})MiB \|"
 )
+ROW = re.compile(
+    r"^\|\s{1,10}(?P<index>\d{1,3})\s.{0,60}\|\s{1,10}(?P<bus>[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d)"
+)
+ERRORS = 3  # values of a device that cannot be read; one alone is a fan
 DEVICE = re.compile(r"^GPU (?P<bus>[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d)\s*$")
 SLOWDOWN = re.compile(r"^\s{1,30}(?P<reason>[HS]W (?:Thermal |Power Brake )?Slowdown)\s{1,40}: Active\s*$")
 REMAP = re.compile(r"^\s{1,30}(?P<text>Remapping Failure Occurred\s{1,40}: Yes)")
@@ -43,11 +48,16 @@ def recognises(where: str, head: bytes) -> bool:
 def parse(member: Member) -> Iterator[Event]:
     count, num, bus, index = 0, 0, "", -1
     names: list[str] = []
+    place: dict[str, object] = {}
     for count, text in lines_of(member):
         data: dict[str, object] = {"index": index, "bus": bus} if bus else {}
         kind = ""
         if found := DEVICE.match(text):
             bus, index = found["bus"], index + 1
+        elif found := ROW.match(text):
+            place = {"index": int(found["index"]), "bus": found["bus"]}
+        elif place and text.count("ERR!") >= ERRORS:
+            kind, data = "gpu.lost", {**place, "text": "nvidia-smi reads ERR! of it"}
         elif HEADER.match(text):
             names = [name.strip().partition(" ")[0] for name in text.split(",")]
         elif found := PROCESS.match(text):
@@ -58,16 +68,23 @@ def parse(member: Member) -> Iterator[Event]:
                 "name": found["name"],
                 "used": int(found["used"]) << 20,
             }
-        elif found := SLOWDOWN.match(text):
-            kind, data["reason"] = "gpu.held_down", found["reason"]
-        elif found := REMAP.match(text):
-            kind, data["text"] = "gpu.ecc_told", " ".join(found["text"].split())
-        elif names and text.count(",") == len(names) - 1 and (told := row(names, text)):
-            kind, data = "gpu.held_down", told
+        elif told := queried(text):
+            kind, data = told[0], data | told[1]
+        elif names and text.count(",") == len(names) - 1 and (cells := row(names, text)):
+            kind, data = "gpu.held_down", cells
         if kind and num < MAX_EVENTS:
             num += 1
             yield Event(kind, "gpu_report", f"{member.where}:{count}", data=data)
     yield Event("gpu.report_read", "gpu_report", member.where, data={"num_lines": count})
+
+
+def queried(text: str) -> tuple[str, dict[str, object]] | None:
+    """What a line of `nvidia-smi -q` says of the device above it."""
+    if found := SLOWDOWN.match(text):
+        return "gpu.held_down", {"reason": found["reason"]}
+    if found := REMAP.match(text):
+        return "gpu.ecc_told", {"text": " ".join(found["text"].split())}
+    return None
 
 
 def row(names: list[str], text: str) -> dict[str, object]:

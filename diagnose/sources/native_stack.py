@@ -20,7 +20,10 @@ KEEP = 128  # frames of a thread
 KEEP_THREADS = 1024
 GDB = re.compile(r"\s{0,8}#(?P<at>\d{1,4}) +(?:0x[0-9a-f]{1,16} in )?(?P<func>[^\s(][^(]{0,300}?) ?\(")
 KERNEL = re.compile(r"\s{0,8}\[<(?:0|[0-9a-f]{8,16})>\] (?P<func>[\w.]{1,100})(?:\+0x[0-9a-f]{1,16}|\s|$)")
-THREAD = re.compile(r"Thread (?P<thread>\d{1,7}) \(Thread 0x[0-9a-f]{1,16} \(LWP (?P<pid>\d{1,10})\).{0,200}")
+THREAD = re.compile(
+    r"(?:\[Switching to )?[Tt]hread (?P<thread>\d{1,7}) "
+    r"\(Thread 0x[0-9a-f]{1,16} \(LWP (?P<pid>\d{1,10})\).{0,200}"
+)
 PID = re.compile(
     r"/proc/(?P<pid>\d{1,10})/(?:task/\d{1,10}/)?stack|(?i:attaching to process) (?P<attached>\d{1,10})"
 )
@@ -49,7 +52,9 @@ def parse(member: Member) -> Iterator[Event]:
             via = "gdb" if gdb else "kernel"
             is_next = threads and threads[-1][1]["via"] == via and follows(threads[-1], gdb, number)
             if not is_next:
-                threads.append((number, {"via": via, **about}, []))
+                if not about and threads and threads[-1][2] == [found["func"].strip()]:
+                    about = threads.pop()[1]  # `thread 1` shows its first frame, `bt` all of them
+                threads.append((number, {**about, "via": via}, []))
                 about = {}
             if len(threads[-1][2]) < KEEP:
                 threads[-1][2].append(found["func"].strip())

@@ -12,15 +12,17 @@ from collections.abc import Iterator
 
 import msgspec
 
+from diagnose import native
 from diagnose.model import Event, Member, Record
-from diagnose.text import decode, rank_of, steps, time_of
+from diagnose.text import decode, of_groups, rank_of, steps, time_of
 from diagnose.values import integer, json_value, number, string
 
 EVENTS = {
     "stack.read": "data: via, main (innermost first: `func (file.py:12)`), paths (same order), "
     "active, owns_gil, num_threads, threads (`name: innermost frame`), native (C++ above them, if asked "
     "for); where a thread owned the GIL: "
-    "gil_thread, gil_is_main, gil_active, gil_stack (innermost first); where the main thread waits for "
+    "gil_thread, gil_is_main, gil_active, gil_stack (innermost first), gil_native (C above Python), "
+    "gil_asked (how many threads wait for it, by their C frames); where the main thread waits for "
     "another to end: others (each with thread, main, paths, active)",
     "worker.stack_read": "the same of a process below the rank, with its pid in data: worker",
     "source.unreadable": "data: reason",
@@ -35,10 +37,19 @@ TEAMS = {("_worker_loop", "worker.py"), ("worker", "pool.py"), ("_process_worker
 JSON = re.compile(rb"\s{0,99}(?:\[\s{0,99}[{\]]|\{|\[$)")  # a log may begin with a bracket, too
 PROCESS = re.compile(r"Process (?P<pid>\d{1,10}): ")
 # What people write above one stack of several; what tells the rank in a process's arguments.
-HEADING = re.compile(r"(?i)[\s#=*\[-]{0,20}(?:global )?rank[ =:_#-]{0,3}(?P<rank>\d{1,6})\b[\]\s:=#*-]{0,20}")
+HEADING = re.compile(
+    r"(?i)[\s#=*\[-]{0,20}(?:[\w-]{1,20} ){0,5}rank[ =:_#-]{0,3}(?P<rank>\d{1,6})\b(?: \([^()]{0,100}\))?"
+    r"[\]\s:=#*-]{0,20}"
+)
 ARGUMENT = re.compile(r"\s--rank[= ](\d{1,6})\b|\bRANK=(\d{1,6})\b")
+TITLE = re.compile(r"\b(?:sglang::scheduler|VLLM::Worker)(?P<groups>(?:_[A-Z]{2}\d{1,5}){1,6})\b")
 THREAD = re.compile(r'Thread (?P<id>\w{1,20}) \((?P<state>[\w+ ]{1,40})\)(?:: "(?P<name>.{0,200})")?')
-FRAME = re.compile(r"(?: {1,8}|\t)(?P<func>\S.{0,300}) \((?P<path>[^()]{1,400}):(?P<line>\d{1,9})\)")
+FRAME = re.compile(
+    r"(?: {1,8}|\t)(?P<func>\S.{0,300}?) {1,60}\((?P<path>[^()]{1,400}?)(?::(?P<line>\d{1,9}))?\)"
+)
+BELOW = re.compile(
+    r"\.(?:c|cc|cpp|cu|cuh|h|hpp|S|rs)$"
+)  # C's sources: a frame of `--native`, as one without line
 FAULT_THREAD = re.compile(
     r"(?P<current>Current thread|Thread) (?P<id>0x\w{1,20}).{0,200}\(most recent call first\):"
 )
@@ -181,12 +192,15 @@ def gil(threads: list[Thread]) -> dict[str, object]:
     owner = next((t for t in threads if t.owns_gil), None)
     if owner is None:
         return {}
-    stack = [frame.short() for frame in owner.frames[:KEEP_GIL]]
+    inner = [one.func for one in owner.frames[: deepest(owner.frames)]]
+    asked = sum(native.asks([frame.func for frame in t.frames]) for t in threads if t is not owner)
     return {
         "gil_thread": owner.name,
         "gil_is_main": owner.is_main,
         "gil_active": owner.active,
-        "gil_stack": stack,
+        "gil_stack": [frame.short() for frame in owner.frames[:KEEP_GIL]],
+        **({"gil_native": inner[:KEEP_GIL]} if inner else {}),
+        **({"gil_asked": asked} if asked else {}),
     }
 
 
@@ -247,10 +261,9 @@ def of_text(text: str) -> list[Part]:
         if told := HEADING.fullmatch(line):
             found.append(Part([], rank=int(told["rank"]), line=at))
         elif told := PROCESS.match(line):
-            named = ARGUMENT.search(line)
-            told_rank = (named[1] or named[2]) if named else None
+            told_rank = rank_in(line)
             before = found.pop() if not found[-1].threads else Part([], line=at)
-            rank = before.rank if told_rank is None else int(told_rank)
+            rank = before.rank if told_rank is None else told_rank
             found.append(Part([], rank=rank, pid=int(told["pid"]), line=before.line))
         elif told := FAULT_THREAD.match(line):
             found[-1] = msgspec.structs.replace(found[-1], via="faulthandler")
@@ -260,8 +273,7 @@ def of_text(text: str) -> list[Part]:
             name = told["name"] or told["id"]
             is_main = name == "MainThread"
             found[-1].threads.append(Thread(name, [], "active" in state, "gil" in state, is_main))
-        elif found[-1].threads and (told := FAULT_FRAME.fullmatch(line) or FRAME.fullmatch(line)):
-            frame = Frame(told["func"], told["path"], integer(told["line"]))
+        elif found[-1].threads and (frame := frame_of(line)):
             found[-1].threads[-1].frames.append(frame)
     return [
         msgspec.structs.replace(part, threads=mark_main(part.threads))
@@ -269,6 +281,31 @@ def of_text(text: str) -> list[Part]:
         else part
         for part in found
     ]
+
+
+def rank_in(command: str) -> int | None:
+    """The rank that a process's arguments or its title tell.
+
+    >>> rank_in("Process 7: python train.py --rank 3"), rank_in("Process 7: sglang::scheduler_TP1")
+    (3, 1)
+    """
+    if named := ARGUMENT.search(command):
+        return int(named[1] or named[2])
+    titled = TITLE.search(command)
+    return of_groups(titled["groups"].strip("_").split("_")) if titled else None
+
+
+def frame_of(line: str) -> Frame | None:
+    """A frame as py-spy or faulthandler writes it.
+
+    >>> [frame_of(line).is_native for line in ("    pthread_cond_wait (libc.so.6)", "    wait (queue.py:9)")]
+    [True, False]
+    """
+    told = FAULT_FRAME.fullmatch(line) or FRAME.fullmatch(line)
+    if not told:
+        return None
+    number = integer(told["line"])
+    return Frame(told["func"], told["path"], number, number is None or bool(BELOW.search(told["path"])))
 
 
 def mark_main(threads: list[Thread]) -> list[Thread]:

@@ -59,7 +59,7 @@ def sockets(pid: int, links: dict[int, str]) -> tuple[list[str], list[int]]:
     inodes = {link[8:-1] for link in links.values() if link.startswith("socket:[")}
     peers, ports = set[str](), set[int]()
     for name in ("tcp", "tcp6"):
-        for line in (procfs.read_whole(f"/proc/{pid}/net/{name}", 4 << 20) or b"").decode().splitlines()[1:]:
+        for line in (procfs.head(f"/proc/{pid}/net/{name}", 4 << 20) or b"").decode().splitlines()[1:]:
             words = line.split()
             if len(words) < 10 or words[9] not in inodes:
                 continue

@@ -16,7 +16,7 @@ def control_socket(pid: int, environ: dict[str, str]) -> str | None:
     spool, named = environ.get("DIAGNOSE_SPOOL"), environ.get("TORCH_WORKER_SERVER_SOCKET")
     for path in _listening(pid):
         if path == named or (spool and path.startswith(f"{spool}/sock/")):
-            return os.path.join(f"/proc/{pid}/root", path.lstrip("/"))
+            return procfs.seen_by(pid, path)
     return None
 
 
@@ -35,7 +35,7 @@ def find_signal(one: Rank, scripts: list[str]) -> None:
     """
     target = (procfs.fd_links(one.pid) or {}).get(2, "")
     for path in scripts:
-        for found in _REGISTERED.finditer(procfs.read_whole(f"/proc/{one.pid}/root{path}", 1 << 20) or b""):
+        for found in _REGISTERED.finditer(procfs.head(procfs.seen_by(one.pid, path), 1 << 20) or b""):
             signum = number(found[1].decode())
             if signum and procfs.catches(one.pid, signum) and os.path.isfile(target):
                 one.stack_signal, one.stack_fd, one.faults_file = signum, 2, target

@@ -2,21 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 
 from probes import layout
-from probes.files import atomic_write
+from probes.files import atomic_write, finished
 
 KINDS = ("stacks", "flight", "errors", "host")
-
-
-def files(folder: str) -> Iterator[str]:
-    """Paths below `folder`, relative to it; drafts are left out."""
-    for base, _, names in os.walk(folder):
-        for name in names:
-            if not name.startswith(".") and not name.endswith(".tmp"):
-                yield os.path.relpath(os.path.join(base, name), folder)
 
 
 def remove_drafts(folder: str) -> None:
@@ -40,7 +31,7 @@ class Wholes:
         """Copy what is new or changed; bytes copied."""
         dropped, total = self._dropped(), 0
         for kind in KINDS:
-            for name in files(os.path.join(self.source, kind)):
+            for name in finished(os.path.join(self.source, kind)):
                 path = os.path.join(kind, name)
                 if os.path.dirname(path) not in dropped:
                     total += self.copy_one(os.path.join(self.source, path), os.path.join(self.target, path))

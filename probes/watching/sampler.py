@@ -22,7 +22,7 @@ class Sampler:
     def __init__(self, spool: str, table: Table) -> None:
         self.spool, self.table = spool, table
         self.caches = Caches()
-        self.looked: dict[int, tuple[float, Work, Size]] = {}  # by pid
+        self.looked: dict[int, tuple[float, Work, Size | None]] = {}  # by pid
         try:
             self.user = getpass.getuser()
         except (OSError, KeyError):
@@ -74,8 +74,8 @@ class Sampler:
             "phase": one.phase,
             "phase_s": round(now - one.phase_since, 3) if one.phase else 0.0,
             "silent_s": round(silent_s, 3),
-            "cache_files": size.files,
-            "cache_bytes": size.bytes,
+            "cache_files": size and size.files,
+            "cache_bytes": size and size.bytes,
             "children": work.names,
             "children_cpu_s": round(work.cpu_s, 2),
             "log_line": last_line(self.spool, one),
@@ -83,8 +83,8 @@ class Sampler:
         one.sampled, one.cpu_s = now, stat.cpu_s
         return data
 
-    def _around(self, one: Rank, now: float) -> tuple[Work, Size]:
-        when, work, size = self.looked.get(one.pid, (0.0, Work([], 0.0), Size(0, 0)))
+    def _around(self, one: Rank, now: float) -> tuple[Work, Size | None]:
+        when, work, size = self.looked.get(one.pid, (0.0, Work([], 0.0), None))
         if now - when >= CHILDREN_S * 0.9 and one.stat is not None:
             work = self.table.work(one.pid, one.stat.waited_cpu_s)
             size = self.caches.measure(folders(one.environ, self.user), CHILDREN_S)

@@ -29,9 +29,8 @@ class Stalls:
         self.pause_s, self.due, self.asked = self.shortest_s, 0.0, 0.0
         self.is_unwatched = False
         self.expiring: dict[int, float] = {}  # rank: its last progress when it was looked at for its timeout
-        self.unsure: dict[
-            int, tuple[float, float]
-        ] = {}  # rank: when its collective ended, and when to believe it
+        # rank: when its collective ended, and when to believe it
+        self.unsure: dict[int, tuple[float, float]] = {}
 
     def follow(self, ranks: list[Rank]) -> None:
         """Take up new ranks, drop gone ones; a new attempt starts from nothing."""

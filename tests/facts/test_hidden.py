@@ -184,3 +184,24 @@ def test_a_rank_that_prints_its_exception_and_ends_with_code_0_hides_it():
     assert [(c.failure, c.ranks) for c in found.causes] == [("rank_exception_hidden", [1])]
     assert found.symptom == "crash"
     assert causes(printed(1, 40), log(1, 90), *ends) == [("rank_exited_early", [1], "proven")]
+
+
+def test_what_a_shared_log_quotes_ended_nobody_where_a_visit_finds_all_ranks_in_their_program():
+    """A rank whose program has ended by it stands in the interpreter's end, outside its program's file."""
+    found = [event("rank.found", r, 5.0, pid=100 + r, world_size=2, how="environment") for r in (0, 1)]
+    where = "attempts/1/logs/launcher.log:7"
+    quoted = event("exception.raised", None, None, "launcher_log", where, type="ValueError", message="bad")
+    program = {"main": ["step (train.py:9)", "<module> (train.py:20)"], "paths": ["/a/train.py"] * 2}
+    ended = {"main": ["_shutdown (threading.py:1590)"], "paths": ["/usr/lib/python3.11/threading.py"]}
+    for second, num_ranks, facts in (
+        (program, 2, []),
+        (ended, 2, [("exception.raised", False)]),
+        (None, 2, [("exception.raised", True)]),
+        (program, 3, [("exception.raised", False)]),
+    ):
+        stacks = [event("stack.read", r, **data) for r, data in enumerate((program, second)) if data]
+        events = [*found, quoted, *stacks]
+        evidence = Evidence(
+            events=events, read=frozenset({"launcher_log"}), ranks=[0, 1], num_ranks=num_ranks
+        )
+        assert [(f.kind, f.open) for f in exceptions.derive(evidence)] == facts

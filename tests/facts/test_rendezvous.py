@@ -103,6 +103,12 @@ def test_without_a_hook_the_stacks_tell_that_ranks_wait_in_the_rendezvous():
     told = verdict(found, stacks, taken)
     assert [(c.failure, c.ranks, c.grade) for c in told.causes] == [("rank_never_started", [2], "likely")]
     assert told.symptom == "will_not_start"
+    visit = event("attach.started", None, 4.0, "agent", stall_after_s=120.0)
+    for still_s, named in ((5.0, []), (150.0, [("rank_never_started", [2])])):
+        procs = [event("proc.dumped", r, 15.0, "agent", dir="100", still_s=still_s) for r in (0, 1)]
+        gone = event("ranks.missing", None, 4.0, "agent", ranks=[2], reason="no process here is this rank")
+        for more in ([], [gone]):
+            assert causes(found, stacks, taken, [visit], procs, more) == named, "it may yet be started"
 
 
 def test_a_world_size_left_in_the_environment_misses_nobody_where_nobody_waits():

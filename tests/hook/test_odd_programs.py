@@ -103,13 +103,19 @@ if "again" not in sys.argv:
     os.execv(sys.executable, [sys.executable, __file__, "again"])
 """,
     "has_threads": """
-import threading
-def bad(): raise ValueError("in a thread")
+import threading, weakref
+class Large: pass
+seen = []
+def bad():
+    held = Large()
+    seen.append(weakref.ref(held))
+    raise ValueError("in a thread")
 threads = [threading.Thread(target=bad, name="one"), threading.Thread(target=print, args=("two",))]
 for thread in threads:
     thread.start()
     thread.join()
-print(threading.active_count())
+del thread, threads
+print(threading.active_count(), "freed" if seen[0]() is None else "kept")
 """,
     "forks_in_multiprocessing": """
 import multiprocessing as mp

@@ -145,3 +145,19 @@ def test_what_lies_in_our_own_folder_is_left_to_the_collector(tmp_path: Path) ->
     (tmp_path / "dump_3").write_bytes(b"\x80\x02}.")
     kept.take()
     assert said == []
+
+
+def test_a_folder_that_does_not_answer_costs_its_deadline_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left, "LIMIT_S", 0.3)
+    monkeypatch.setattr(dumps, "newest", lambda *_: time.sleep(60))
+    said: list[tuple[str, dict[str, object]]] = []
+    kept = left.Left(str(tmp_path / "spool"), lambda one, kind, **data: said.append((kind, data)))
+    kept.note(rank(os.getpid(), 3, "", str(tmp_path / "dump_")))
+    begun = time.monotonic()
+    for _ in range(5):
+        kept.take()
+    assert time.monotonic() - begun < 5.0
+    [(kind, data)] = said
+    assert kind == "flight.refused" and "nothing answers" in str(data["reason"])

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from diagnose.model import Event, Member
-from diagnose.pipeline import HEAD, modules
+from diagnose.pipeline import modules
+from diagnose.undressing import HEAD
 
 HERE = Path(__file__).parent
 SOURCES = {module.__name__.rpartition(".")[2]: module for module in modules("diagnose.sources")}

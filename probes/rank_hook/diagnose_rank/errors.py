@@ -79,7 +79,8 @@ def report(value: BaseException, traceback: "TracebackType | None", thread: str)
     """Event and file for one exception; the file only for the main thread's, which ends the process."""
     if not me.is_rank() or any([one is value for one in _reported]):
         return
-    _reported[:] = [value]
+    if thread == "MainThread":  # a thread's exception comes once, and what it holds is to be freed
+        _reported[:] = [value]
     if me.has_group and thread == "MainThread" and not isinstance(value, KeyboardInterrupt):
         from . import recorder
 

@@ -1,0 +1,41 @@
+"""The size of compile caches, also of those on a file system that does not answer."""
+
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from probes.watching import cache
+
+
+def until_known(caches: cache.Caches, paths: list[str]) -> cache.Size:
+    end = time.monotonic() + 20
+    while (size := caches.measure(paths, 0.0)) is None:
+        assert time.monotonic() < end
+    return size
+
+
+def test_files_and_bytes_of_all_folders_count_and_growth_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    (tmp_path / "a" / "deep" / "one.o").write_bytes(b"12345")
+    (tmp_path / "b").mkdir()
+    paths = [str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "none")]
+    caches = cache.Caches()
+    assert until_known(caches, paths) == (1, 5)
+    (tmp_path / "b" / "two.o").write_bytes(b"1")
+    end = time.monotonic() + 20
+    while caches.measure(paths, 0.0) != (2, 6):
+        assert time.monotonic() < end
+
+
+def test_a_folder_that_does_not_answer_holds_nobody_up_and_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_sizes", lambda _: time.sleep(60))
+    monkeypatch.setattr(cache, "_LIMIT_S", 0.3)
+    caches, path, begun = cache.Caches(), str(tmp_path), time.monotonic()
+    while caches.due.get(path) != math.inf:
+        assert caches.measure([path], 0.0) is None
+    assert caches.measure([path], 0.0) is None and not caches.walks
+    assert time.monotonic() - begun < 20
