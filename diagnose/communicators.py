@@ -37,7 +37,7 @@ class Dumps(NamedTuple):
         return rank in self.heads and bool(self.heads[rank].data.get("history_lost"))
 
     def overfull(self) -> set[int]:
-        """Ranks with more open than their ring holds: all that it has is open, and another rank has what is done.
+        """Ranks with more open than their ring holds: nothing there is done, though others have what is.
 
         That completed entries are left out is a setting of the whole job.
         """
