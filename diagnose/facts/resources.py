@@ -151,7 +151,11 @@ def outgrown(evidence: Evidence) -> Iterator[Fact]:
     """Memory that a program's own figures show at its end, where SIGKILL ended ranks and nobody says why."""
     closed = closings(evidence)
     killed = sorted(e.rank for e in ended(evidence).values() if e.sig == SIGKILL and e.rank not in closed)
-    told = list(evidence.of("memory.reported"))
+    listed = evidence.of("host.memory_listed")  # one that shows room was made afterwards
+    told = [
+        *evidence.of("memory.reported"),
+        *(e for e in listed if float(str(e.data["percent"])) >= FULL_PERCENT),
+    ]
     shares = [share for e in told if (share := e.data.get("percent")) is not None]
     used = [n for e in told if isinstance(n := e.data.get("used"), int)]
     is_full = bool(shares) and isinstance(shares[-1], int | float) and shares[-1] >= FULL_PERCENT

@@ -130,7 +130,8 @@ def test_a_coloured_dump_is_known() -> None:
 @pytest.mark.parametrize(
     "form",
     ["2025-03-04T11:42:18.118204991Z {line}", "2025-03-04T11:42:18.118204991Z stderr F {line}",
-     "trainer-1  | {line}", "Mar 04 11:42:18 gpu-3 torchrun[4711]: {line}", "(train pid=77, ip=10.0.0.2) {line}"],
+     "trainer-1  | {line}", "Mar 04 11:42:18 gpu-3 torchrun[4711]: {line}",
+     "(train pid=77, ip=10.0.0.2) {line}"],
 )  # fmt: skip
 def test_a_runtimes_stamps_do_not_hide_a_dump(form: str) -> None:
     [event] = told(text(FAULT, form), "pod.txt")
