@@ -24,7 +24,10 @@ KINDS = {
 }
 NEAR_S = 5.0  # the kernel's word and the death; its clock and ours are of one machine
 WORKER_S = 15.0  # a loader notices the death of a worker this late
-OURS = re.compile(r"^(?:python|pt_|ray::|torchrun|accelerate|deepspeed|vllm|sglang|VLLM|.{0,20}train)")
+OURS = re.compile(
+    r"^(?:python|pt_|ray::|torchrun|accelerate|deepspeed|vllm|sglang|VLLM|tritonserver"
+    r"|text-generation|trtllm|lmdeploy|.{0,20}train)"
+)
 REUSE_S = 600.0  # a pid names the same process for this long, where only one of the two has a time zone
 
 
@@ -76,8 +79,7 @@ def of_nobody(
         if (found := WORKER.search(str(e.data.get("message", ""))))
     }
     sure = [r for r in reports if r.data.get("pid") in workers]
-    is_alone = evidence.read <= {"kernel_log", "bundle"}  # what somebody took out of it is about the job
-    likely = [r for r in reports if is_alone or OURS.match(str(r.data.get("comm")))]
+    likely = [r for r in reports if OURS.match(str(r.data.get("comm")))]
     ended_by_it = [end for end in killed if end.sig]
     if sure or (likely and (ended_by_it or not ends)):
         told = sure or likely
