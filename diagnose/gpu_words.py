@@ -11,6 +11,7 @@ from diagnose.model import Event, Evidence, Record
 from diagnose.xids import ACCUSES_NOBODY, catalogue
 
 HARD = {"bus", "memory", "board", "firmware", "fabric"}
+GPU_DRIVERS = {None, "nvidia", "amdgpu", "pcieport"}  # the port names itself for what is behind it
 NONFATAL = re.compile(r"\bNon-?fatal\b", re.IGNORECASE)
 FATAL = re.compile(r"\bFatal\b", re.IGNORECASE)
 
@@ -71,10 +72,17 @@ def faults(event: Event) -> Iterable[Told]:
         yield Told("firmware", event, meaning=text)
     elif event.kind == "gpu.ecc_told":
         yield Told("memory", event, meaning=text)
+    elif event.kind == "pcie.failed" and is_deadly(event, text):
+        yield Told("bus", event, meaning=text, inferred=True)
     elif event.kind == "device.failed":
         yield Told(
             str(event.data.get("fault")), event, meaning=text, inferred=event.data.get("fault") == "board"
         )
+
+
+def is_deadly(event: Event, text: str) -> bool:
+    """Whether an error of the bus ended a link, and of no other device than a GPU, as far as is told."""
+    return bool(FATAL.search(text)) and not NONFATAL.search(text) and event.data.get("driver") in GPU_DRIVERS
 
 
 def coded(event: Event, text: str) -> Iterable[Told]:
