@@ -136,7 +136,7 @@ def of_strangers(evidence: Evidence, with_ranks: bool = False) -> Iterable[Fact]
         yield msgspec.structs.replace(fact, text=describe(one.who, doing) + waiting)
 
 
-def outside(rank: int | None, doing: Activity, events: list[Event], alone: bool) -> Fact:
+def held_outside(rank: int | None, doing: Activity, events: list[Event], alone: bool) -> Fact:
     """What one process does that others wait for, by a dump alone."""
     return Fact(
         kind="rank.activity",
@@ -166,7 +166,7 @@ def starved(evidence: Evidence) -> Iterable[Fact]:
         doing = of_process([event], [], False, None)
         beat = stuck.get(event.rank)
         if beat and doing and doing.is_ in WORKING and event.data.get("owns_gil"):
-            yield outside(event.rank, msgspec.structs.replace(doing, is_="gil"), [event, beat], False)
+            yield held_outside(event.rank, msgspec.structs.replace(doing, is_="gil"), [event, beat], False)
 
 
 def held_up(look: Look, rank: int, main: Activity) -> list[Activity]:
