@@ -129,7 +129,7 @@ def of_strangers(evidence: Evidence, with_ranks: bool = False) -> Iterable[Fact]
             continue
         if not is_clear and doing.is_ not in STUCK:
             continue
-        fact = outside(
+        fact = held_outside(
             one.event.rank, doing, [one.event, *(other.event for other in callers[:2])], not callers
         )
         waiting = f", and {len(callers)} wait in a collective" if callers else ""

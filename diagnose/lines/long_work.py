@@ -26,7 +26,7 @@ UNITS = ("B/s]", "examples/s]", "files/s]", "docs/s]", "rows/s]", "lines/s]")  #
 WORK = (
     *("tokeniz", "Tokeniz", "Map:", "Map (num_proc", "Filter:", "Filter (num_proc", "Generating", "Evaluat"),
     *("evaluat", "Validat", "validat", "checkpoint shards", "reprocess", "Packing", "Caching", "Extracting"),
-    *("Scanning", "Multi-thread loading shards"),
+    *("Scanning", "Multi-thread loading shards", "Capturing batches"),
     *("Converting", "Saving", "Downloading", "Computing", "Predict", "Inference", "Quantiz", ".safetensors"),
 )
 
