@@ -20,7 +20,9 @@ EVENTS = {
 KEEP = 128  # frames of a thread
 KEEP_THREADS = 1024
 NEAR = 4  # lines from one Python frame to the next
-GDB = re.compile(r"\s{0,8}#(?P<at>\d{1,4}) +(?:0x[0-9a-f]{1,16} in )?(?P<func>[^\s(][^(]{0,300}?) ?\(")
+GDB = re.compile(
+    r"\s{0,8}#(?P<at>\d{1,4}) +(?:0x[0-9a-f]{1,16} in )?(?!Frame 0x|file )(?P<func>[^\s(][^(]{0,300}?) ?\("
+)
 KERNEL = re.compile(r"\s{0,8}\[<(?:0|[0-9a-f]{8,16})>\] (?P<func>[\w.]{1,100})(?:\+0x[0-9a-f]{1,16}|\s|$)")
 PYTHON = re.compile(
     r"\s{0,8}#\d{1,4} (?:Frame 0x[0-9a-f]{1,16}, for )?file (?P<path>[^\s,]{1,400}), line (?P<line>\d{1,9}), "
@@ -38,7 +40,8 @@ PID = re.compile(
 def recognises(where: str, head: bytes) -> bool:
     if {"events", "stacks", "flight", "errors", "host"} & set(steps(where)[:-1]):
         return False
-    found = [line for line in decode(head).splitlines()[:400] if GDB.match(line) or KERNEL.match(line)]
+    lines = decode(head).splitlines()[:400]
+    found = [line for line in lines if GDB.match(line) or KERNEL.match(line) or PYTHON.match(line)]
     return len(found) > 1
 
 
@@ -50,8 +53,6 @@ def parse(member: Member) -> Iterator[Event]:
     for number, line in lines_of(member):
         if len(threads) > KEEP_THREADS:
             break
-        if PYTHON.match(line):
-            continue
         gdb = GDB.match(line)
         if found := THREAD.match(line):
             about = {"thread": int(found["thread"]), "pid": int(found["pid"])}
