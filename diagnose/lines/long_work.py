@@ -65,8 +65,8 @@ WHOLE = {
     "checkpoint": "loading",
 }
 LINES = (
-    *(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK),
     *(line("phase.bar_told", unit, DRAWN + RATE + re.escape(unit), data=bar("reading")) for unit in UNITS),
+    *(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK),
     *(
         line("compile.noted", word, rf".{{0,100}}{re.escape(word)}.{{0,160}}", data=whole_match)
         for word in (
