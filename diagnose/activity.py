@@ -136,7 +136,7 @@ def by_frame(function: str, file: str, path: str) -> str:
         return "collective"
     if path.endswith("torch/utils/data/dataloader.py"):
         return "loader"
-    if file == "dataloader.py" and function in LOADER_FUNCTIONS:
+    if file in {"dataloader.py", "stateful_dataloader.py"} and function in LOADER_FUNCTIONS:
         return "loader"
     if "torch/distributed/checkpoint/" in path or file == "filesystem.py":
         return "checkpoint"

@@ -132,14 +132,14 @@ def of_strangers(evidence: Evidence, with_ranks: bool = False) -> Iterable[Fact]
             continue
         if not is_clear and doing.is_ not in STUCK:
             continue
-        fact = outside(
+        fact = held_outside(
             one.event.rank, doing, [one.event, *(other.event for other in callers[:2])], not callers
         )
         waiting = f", and {len(callers)} wait in a collective" if callers else ""
         yield msgspec.structs.replace(fact, text=describe(one.who, doing) + waiting)
 
 
-def outside(rank: int | None, doing: Activity, events: list[Event], alone: bool) -> Fact:
+def held_outside(rank: int | None, doing: Activity, events: list[Event], alone: bool) -> Fact:
     """What one process does that others wait for, by a dump alone."""
     return Fact(
         kind="rank.activity",
@@ -169,7 +169,7 @@ def starved(evidence: Evidence) -> Iterable[Fact]:
         doing = of_process([event], [], False, None)
         beat = stuck.get(event.rank)
         if beat and doing and doing.is_ in WORKING and event.data.get("owns_gil"):
-            yield outside(event.rank, msgspec.structs.replace(doing, is_="gil"), [event, beat], False)
+            yield held_outside(event.rank, msgspec.structs.replace(doing, is_="gil"), [event, beat], False)
 
 
 def stopped(evidence: Evidence) -> Iterable[Fact]:

@@ -4,10 +4,10 @@ import pickle
 
 import pytest
 from click.testing import CliRunner
-from tests.incidents.pictures import said, verdict
 
 from diagnose.cli import group
 from tests.incidents.handmade import Job
+from tests.incidents.pictures import said, verdict
 
 
 def begun(num_ranks):
