@@ -11,8 +11,8 @@ from diagnose.playbook import load
 BOOK = load()
 WATCHDOG = (
     "[rank0]:[E304 11:42:18.447627510 ProcessGroupNCCL.cpp:607] [Rank 0] Watchdog caught collective "
-    "operation timeout: WorkNCCL(SeqNum=71, OpType=ALLREDUCE, NumelIn=4096, NumelOut=4096, Timeout(ms)=600000) ran for "
-    "600016 milliseconds before timing out.\n"
+    "operation timeout: WorkNCCL(SeqNum=71, OpType=ALLREDUCE, NumelIn=4096, NumelOut=4096, "
+    "Timeout(ms)=600000) ran for 600016 milliseconds before timing out.\n"
 )
 PS = "    PID STAT WCHAN  COMMAND\n{rows}"
 DF = "Filesystem      Size  Used Avail Use% Mounted on\n/dev/sda1       100G  {used} {percent}% /scratch\n"
