@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch._inductor.config
 from torch import Tensor, nn
 
 WIDTH = 64
@@ -30,6 +31,8 @@ class Block(nn.Module):
 def compiled_network(num_blocks: int) -> nn.Sequential:
     """Regional compile: every block on its own, lazily, at its first call."""
     torch._dynamo.config.recompile_limit = MOST_BLOCKS + 8
+    # Precompiled headers go to one folder for all ranks, whatever their caches: warm ones would wait there, too.
+    torch._inductor.config.cpp_cache_precompile_headers = False
     torch.manual_seed(0)
     blocks = [Block(WIDTH + 16 * num) for num in range(num_blocks)]
     for block in blocks:
