@@ -27,7 +27,17 @@ FILES = ours(
 READINGS = (
     *("looks", "endings", "fingerprints", "histories", "scans", "tellings", "watchdogs"),
     *("losses", "joining", "raisings", "activity", "compiling", "places", "starting"),
-    *("waiting", "circles", "communicators", "transfers", "waitgraph", "calls", "certifying"),
+    *(
+        "waiting",
+        "heads",
+        "circles",
+        "meeting",
+        "communicators",
+        "transfers",
+        "waitgraph",
+        "calls",
+        "certifying",
+    ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "strangers", "gpu_words"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
