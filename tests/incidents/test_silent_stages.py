@@ -5,7 +5,7 @@ from tests.incidents.pictures import said
 
 
 def pipelines():
-    """Ranks 0-2 and 3-5 are pipelines, each stage with its twin in the other; one micro-batch went through."""
+    """Ranks 0-2 and 3-5 are pipelines, each stage with its twin in the other; one micro-batch is through."""
     job = Job(6)
     for num, stages in enumerate(([0, 1, 2], [3, 4, 5])):
         job.group(f"p{num}", stages, str(1 + num), "PP")
