@@ -31,7 +31,7 @@ class Block(nn.Module):
 def compiled_network(num_blocks: int) -> nn.Sequential:
     """Regional compile: every block on its own, lazily, at its first call."""
     torch._dynamo.config.recompile_limit = MOST_BLOCKS + 8
-    # Precompiled headers go to one folder for all ranks, whatever their caches: warm ones would wait there, too.
+    # Precompiled headers go to one folder for all ranks, whatever their caches: warm ones would wait there.
     torch._inductor.config.cpp_cache_precompile_headers = False
     torch.manual_seed(0)
     blocks = [Block(WIDTH + 16 * num) for num in range(num_blocks)]

@@ -28,6 +28,8 @@ KINDS = {
     ),
 }
 
+MAX_TOLD = 16  # waits of a circle told in words
+
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     look = decisive(evidence)
@@ -92,10 +94,11 @@ def fact(circle: list[int], certifier: Certifier, look: Look) -> Fact:
         groups.append(w.group.title())
         events += [event for m in here if (event := stacks.get(m.rank, m.event))]
         places |= told
+    more = [f"and so on, {len(parts)} waits in all"] if len(parts) > MAX_TOLD else []
     times = [t for w in waits if (t := w.since()) is not None]
     return Fact(
         kind="collective.cycled",
-        text="each waits for another: " + "; ".join(parts),
+        text="each waits for another: " + "; ".join([*parts[:MAX_TOLD], *more]),
         ranks=sorted(circle),
         data={
             "groups": groups,

@@ -4,7 +4,7 @@ A strict majority names the odd ranks; without one both sides are named. A gathe
 itself for the root. The recorder shows no root of a broadcast or a reduce.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence, Set
 from itertools import pairwise
 
@@ -234,15 +234,19 @@ def left_out(odd: Member, seq: int, peer: Member) -> bool:
     """Whether the odd rank's call is the one that used to follow the peer's call: it is one ahead.
 
     Not where it is what used to come here, and the peer's is not: then that was added. Nor where both agree
-    again in the next call, and that is not the odd one.
+    in the next call: one ahead would be ahead there too.
     """
     mine, usual = odd.signature(seq), peer.signature(seq)
-    after = peer.signature(seq + 1)
-    if mine == usual or (after not in (None, mine) and odd.signature(seq + 1) == after):
-        return False
     before = [peer.signature(s) for s in range(max(1, seq - BACK), seq)]
-    usually = {after for call, after in pairwise(before) if call == before[-1]}
-    if mine in usually and usual not in usually:
+    if mine == usual or not before:
+        return False
+    following = defaultdict[str | None, set[str | None]](set)
+    for call, after in pairwise(before):
+        following[call].add(after)
+    was_added = mine in following[before[-1]] and usual not in following[before[-1]]
+    after = peer.signature(seq + 1)
+    agree_again = after is not None and after == odd.signature(seq + 1) and after not in following[mine]
+    if was_added or agree_again:
         return False
     for i in range(len(before) - 2, -1, -1):
         if before[i] == usual and (i == 0 or before[i - 1] == before[-1]):

@@ -3,7 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diagnose.certifying import MAX_LINKS
 from diagnose.circles import circles, components
+from diagnose.facts import cycles
+from diagnose.facts.cycles import MAX_TOLD
 from diagnose.looks import decisive
 from diagnose.model import Evidence
 from diagnose.waitgraph import stuck
@@ -34,6 +37,16 @@ def test_ranks_that_wait_for_a_cycle_are_no_part_of_it():
 def test_a_ring_of_three_groups_is_one_cycle():
     events = [*pair("a", [0, 1], [0]), *pair("b", [1, 2], [1]), *pair("c", [2, 0], [2])]
     assert found(*events) == [[0, 1, 2]]
+
+
+def test_a_circle_of_many_is_told_in_a_few_of_its_waits():
+    num = 40
+    events = [e for r in range(num) for e in pair(f"g{r}", [r, (r + 1) % num], [r])]
+    evidence = Evidence(events=events, read=frozenset({"flight_recorder"}), ranks=list(range(num)))
+    (told,) = cycles.derive(evidence)
+    assert told.ranks == list(range(num))
+    assert told.text.endswith("; and so on, 40 waits in all") and told.text.count(";") == MAX_TOLD
+    assert len(told.data["certificate"]) == MAX_LINKS
 
 
 def test_two_cycles_at_once_are_two():
