@@ -92,7 +92,10 @@ def by_stack(event: Event) -> tuple[str, str] | None:
     stack = frames(event)
     pairs = [split(frame) for frame in stack]
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
-        if function != "<module>" and compiles(function, file, path):
+        if function != "<module>" and compiles(file, path):
+            return "compile", frame
+    for pair, frame in zip(pairs, stack, strict=True):
+        if pair in COMPILE_CALLS:
             return "compile", frame
     for (function, file), path, frame in zip(pairs, paths(event), stack, strict=False):
         if function != "<module>" and (named := by_frame(function, file, path)):
@@ -105,14 +108,13 @@ def by_stack(event: Event) -> tuple[str, str] | None:
     return ("checkpoint", saves) if saves else None
 
 
-def compiles(function: str, file: str, path: str) -> bool:
+def compiles(file: str, path: str) -> bool:
     """Whether a frame is there only while something is compiled, or another's compile is awaited.
 
-    >>> compiles("compile", "compiler.py", "triton/compiler/compiler.py"), compiles("run", "jit.py", "jit.py")
+    >>> compiles("compiler.py", "triton/compiler/compiler.py"), compiles("jit.py", "triton/runtime/jit.py")
     (True, False)
     """
-    known = file in COMPILE_FILES or (function, file) in COMPILE_CALLS
-    return known or any(part in f"/{path}" for part in COMPILE_PATHS)  # py-spy's paths begin at the package
+    return file in COMPILE_FILES or any(part in f"/{path}" for part in COMPILE_PATHS)  # py-spy has no root
 
 
 def below(event: Event) -> tuple[str, str] | None:
@@ -134,7 +136,7 @@ def by_frame(function: str, file: str, path: str) -> str:
         return "collective"
     if path.endswith("torch/utils/data/dataloader.py"):
         return "loader"
-    if file == "dataloader.py" and function in LOADER_FUNCTIONS:
+    if file in {"dataloader.py", "stateful_dataloader.py"} and function in LOADER_FUNCTIONS:
         return "loader"
     if "torch/distributed/checkpoint/" in path or file == "filesystem.py":
         return "checkpoint"

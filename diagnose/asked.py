@@ -67,7 +67,8 @@ def failed_before(signal: Event, ends: list[End], evidence: Evidence) -> bool:
 def is_before(one: Event, other: Event) -> bool:
     """Whether a line stands before another of the same log."""
     (path, _, line), (other_path, _, other_line) = one.where.rpartition(":"), other.where.rpartition(":")
-    return path == other_path and int(line) < int(other_line)
+    are_lines = line.isdecimal() and other_line.isdecimal()
+    return are_lines and path == other_path and int(line) < int(other_line)
 
 
 def stalls(evidence: Evidence) -> list[Event]:

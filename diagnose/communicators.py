@@ -36,6 +36,15 @@ class Dumps(NamedTuple):
         """Whether older entries were overwritten."""
         return rank in self.heads and bool(self.heads[rank].data.get("history_lost"))
 
+    def overfull(self) -> set[int]:
+        """Ranks with more open than their ring holds: nothing there is done, though others have what is.
+
+        That completed entries are left out is a setting of the whole job.
+        """
+        if not any(self.has_lost(rank) for rank in self.heads):
+            return set()
+        return {r for r, e in self.heads.items() if e.data.get("only_active") and e.data.get("num_entries")}
+
 
 def newest(look: Look) -> Dumps:
     """What each rank left last, and who moved between its last two dumps."""

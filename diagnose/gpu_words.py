@@ -11,6 +11,7 @@ from diagnose.model import Event, Evidence, Record
 from diagnose.xids import ACCUSES_NOBODY, catalogue
 
 HARD = {"bus", "memory", "board", "firmware", "fabric"}
+PORTS = {None, "amdgpu", "pcieport"}  # a port names itself for what is behind it
 NONFATAL = re.compile(r"\bNon-?fatal\b", re.IGNORECASE)
 FATAL = re.compile(r"\bFatal\b", re.IGNORECASE)
 
@@ -54,29 +55,38 @@ def rank_of(event: Event, pids: dict[int, int]) -> int | None:
     return writer if writer is not None else pids.get(pid) if pid is not None else None
 
 
+FAULTS = {
+    "gpu.lost": "bus",
+    "gpu.fabric_refused": "fabric",
+    "gpu.init_failed": "board",
+    "gpu.firmware_silent": "firmware",
+    "gpu.ecc_told": "memory",
+}
+
+
 def faults(event: Event) -> Iterable[Told]:
     """What one event says has failed."""
     text = str(event.data.get("text", ""))
-    if event.kind == "gpu.xid":
+    if event.kind in FAULTS:
+        yield Told(FAULTS[event.kind], event, meaning=text)
+    elif event.kind == "gpu.xid":
         yield from coded(event, text)
     elif event.kind == "gpu.sxid":
         yield Told("fabric", event, noted=not is_fatal(text), meaning=text)
-    elif event.kind == "pcie.failed" and event.data.get("driver") == "nvidia":
-        yield Told("bus", event, noted=not is_fatal(text), meaning=f"an error of its bus ({text})")
-    elif event.kind == "gpu.lost":
-        yield Told("bus", event, meaning=text)
-    elif event.kind == "gpu.fabric_refused":
-        yield Told("fabric", event, meaning=text)
-    elif event.kind == "gpu.init_failed":
-        yield Told("board", event, meaning=text)
-    elif event.kind == "gpu.firmware_silent":
-        yield Told("firmware", event, meaning=text)
-    elif event.kind == "gpu.ecc_told":
-        yield Told("memory", event, meaning=text)
+    elif event.kind == "pcie.failed":
+        yield from of_bus(event, text)
     elif event.kind == "device.failed":
-        yield Told(
-            str(event.data.get("fault")), event, meaning=text, inferred=event.data.get("fault") == "board"
-        )
+        fault = str(event.data.get("fault"))
+        yield Told(fault, event, meaning=text, inferred=fault == "board")
+
+
+def of_bus(event: Event, text: str) -> Iterable[Told]:
+    """What an error of the bus says of a GPU; of a port or a device without a name only a fatal one does."""
+    driver = event.data.get("driver")
+    if driver == "nvidia":
+        yield Told("bus", event, noted=not is_fatal(text), meaning=f"an error of its bus ({text})")
+    elif driver in PORTS and is_fatal(text):
+        yield Told("bus", event, meaning=text, inferred=True)
 
 
 def is_fatal(text: str) -> bool:

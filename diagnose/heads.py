@@ -25,13 +25,13 @@ class Open:
     is_send: bool = True
 
 
-def heads(waits: Sequence[Waiting]) -> set[Head]:
-    """What is next for each rank."""
+def heads(waits: Sequence[Waiting], unknown: Container[int] = ()) -> set[Head]:
+    """What is next for each rank; nothing for those of which it is `unknown`."""
     found: set[Head] = set()
     opened: dict[int, dict[Place, Open]] = {}
     for w in waits:
         place, channel = (w.group.key, w.seq), (w.group.key, frozenset(ranks(w.group.members)))
-        for member in w.waiting:
+        for member in (m for m in w.waiting if m.rank not in unknown):
             if not w.group.in_order:
                 found.add((member.rank, *place))
                 continue

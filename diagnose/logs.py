@@ -67,6 +67,10 @@ SIGNS = (
     "shm_broadcast.py", "checkpoint shards", "straggler_det",
 )  # fmt: skip
 NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
+# A row of `ps`: the command's words are nothing that it printed.
+LISTED = re.compile(
+    r"(?m)^ {0,8}\w{1,32}(?: {1,20}[\w.:?<+/-]{1,40}){4,16} {1,20}\S{0,200}(?:python|torchrun)\S{0,20} .*$"
+)
 # Folders of a run directory that hold other evidence.
 OTHERS = {"events", "stacks", "flight", "faults", "errors", "host", "state", "claims"}
 
@@ -89,7 +93,7 @@ def is_plain(head: bytes) -> bool:
 def is_of_ranks(name: str, head: bytes) -> bool:
     """Whether a text shows, or its name says, that ranks or their launcher wrote it."""
     text = decode(head)
-    if any(sign in text for sign in SIGNS):
+    if any(sign in text for sign in SIGNS) and any(sign in LISTED.sub("", text) for sign in SIGNS):
         return True
     return name.endswith((".log", ".out", ".err")) and bool(NAMES.search(name))
 

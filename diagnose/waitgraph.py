@@ -8,7 +8,7 @@ What the recorder does not see (gloo's send, recv and monitored barrier) is read
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 
@@ -60,9 +60,9 @@ def lacking(group: Group, seq: int, num_waiting: int) -> list[Member]:
     return absent if num_unknown < num_waiting else [m for m in absent if m.known]
 
 
-def ordered(waits: Sequence[Waiting]) -> list[Waiting]:
-    """The waits with their heads, and who is behind in them."""
-    next_up = heads(waits)
+def ordered(waits: Sequence[Waiting], unknown: Container[int]) -> list[Waiting]:
+    """The waits with their heads, and who is behind. `unknown`: ranks of which no dump tells a head."""
+    next_up = heads(waits, unknown)
     is_timed = any(m.has_started(0) for w in waits for m in w.waiting)  # a setting of the whole job
     found = [not_begun(msgspec.structs.replace(w, heads=of_wait(w, next_up)), is_timed) for w in waits]
     return [untold(w, found) for w in found]
@@ -121,7 +121,8 @@ def stuck(look: Look | None, evidence: Evidence) -> list[Waiting]:
         return []
     found = groups(look, evidence)
     waits = wait_for([*found, *rendezvous(look, evidence)])
-    return ordered([*waits, *transfers(found, newest(look))]) or by_stacks(look, evidence)
+    dumps = newest(look)
+    return ordered([*waits, *transfers(found, dumps)], dumps.overfull()) or by_stacks(look, evidence)
 
 
 def rendezvous(look: Look, evidence: Evidence) -> list[Group]:

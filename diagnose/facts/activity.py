@@ -33,7 +33,9 @@ KINDS = {
         "worker (its pid)",
         ("stack_dump", "native_stack", "agent"),
     ),
-    "process.stopped": FactKind("the process is stopped by a signal or a debugger", ("agent",)),
+    "process.stopped": FactKind(
+        "the process is stopped by a signal or a debugger", ("agent", "process_table")
+    ),
 }
 FAILED = ("raised", "died", "ended")
 AFTER = (*FAILED, "foreign")
@@ -70,6 +72,7 @@ WORDS = {
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from lost_workers(evidence)
+    yield from stopped(evidence)
     look = decisive(evidence)
     waits = waits_of(look, evidence) if look else []
     yield from starved(evidence)
@@ -129,14 +132,14 @@ def of_strangers(evidence: Evidence, with_ranks: bool = False) -> Iterable[Fact]
             continue
         if not is_clear and doing.is_ not in STUCK:
             continue
-        fact = outside(
+        fact = held_outside(
             one.event.rank, doing, [one.event, *(other.event for other in callers[:2])], not callers
         )
         waiting = f", and {len(callers)} wait in a collective" if callers else ""
         yield msgspec.structs.replace(fact, text=describe(one.who, doing) + waiting)
 
 
-def outside(rank: int | None, doing: Activity, events: list[Event], alone: bool) -> Fact:
+def held_outside(rank: int | None, doing: Activity, events: list[Event], alone: bool) -> Fact:
     """What one process does that others wait for, by a dump alone."""
     return Fact(
         kind="rank.activity",
@@ -166,7 +169,24 @@ def starved(evidence: Evidence) -> Iterable[Fact]:
         doing = of_process([event], [], False, None)
         beat = stuck.get(event.rank)
         if beat and doing and doing.is_ in WORKING and event.data.get("owns_gil"):
-            yield outside(event.rank, msgspec.structs.replace(doing, is_="gil"), [event, beat], False)
+            yield held_outside(event.rank, msgspec.structs.replace(doing, is_="gil"), [event, beat], False)
+
+
+def stopped(evidence: Evidence) -> Iterable[Fact]:
+    """Processes that a table lists as stopped, and whose rank their arguments do not tell."""
+    told = (e for e in evidence.events if e.rank is not None)
+    pids = {pid: e.rank for e in told if isinstance(pid := e.data.get("pid"), int)}
+    for event in evidence.of("proc.dumped"):
+        if event.rank is None and event.data.get("state") == "T":
+            pid = event.data.get("pid")
+            rank = pids.get(pid) if isinstance(pid, int) else None
+            yield Fact(
+                kind="process.stopped",
+                text=f"process {pid} is stopped",
+                ranks=[] if rank is None else [rank],
+                data={"resolved": False},
+                events=[event],
+            )
 
 
 def held_up(look: Look, rank: int, main: Activity) -> list[Activity]:

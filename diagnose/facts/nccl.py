@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from diagnose import nccl
+from diagnose.lines import nccl_comm
 from diagnose.model import Event, Evidence, Fact, FactKind, earliest, fold
 from diagnose.tellings import reporters
 
@@ -19,6 +20,10 @@ KINDS = {
         NEEDS,
     ),
 }
+QUIET = {
+    *("log.read", "kernel.read", "gpu.report_read", "gpu.process_listed", "peers.report_read"),
+    *("peers.redirected", "peers.measured", *nccl_comm.EVENTS),
+}  # what tells of no failure
 Saying = tuple[Event, dict[str, object]]
 
 
@@ -97,9 +102,9 @@ def slower(found: list[Event]) -> Iterable[Fact]:
 
 
 def hangs(evidence: Evidence) -> bool:
-    """Whether ranks wait, or nothing that failed is known."""
+    """Whether ranks wait, or nothing at all is told of what failed."""
     waits = any(evidence.of("nccl.watchdog_timed_out", "job.stalled"))
-    return not any(evidence.of("exception.raised", "rank.died")) or waits
+    return waits or all(event.kind in QUIET for event in evidence.events)
 
 
 def redirected(found: list[Event]) -> Iterable[Fact]:

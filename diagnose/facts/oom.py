@@ -24,7 +24,10 @@ KINDS = {
 }
 NEAR_S = 5.0  # the kernel's word and the death; its clock and ours are of one machine
 WORKER_S = 15.0  # a loader notices the death of a worker this late
-OURS = re.compile(r"^(?:python|pt_|ray::|torchrun|accelerate|deepspeed|vllm|sglang|VLLM|.{0,20}train)")
+OURS = re.compile(
+    r"^(?:python|pt_|ray::|torchrun|accelerate|deepspeed|vllm|sglang|VLLM|tritonserver"
+    r"|text-generation|trtllm|lmdeploy|.{0,20}train)"
+)
 REUSE_S = 600.0  # a pid names the same process for this long, where only one of the two has a time zone
 
 

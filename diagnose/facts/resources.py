@@ -157,7 +157,11 @@ def outgrown(evidence: Evidence) -> Iterator[Fact]:
     closed = closings(evidence)
     killed = sorted(e.rank for e in ended(evidence).values() if e.sig == SIGKILL and e.rank not in closed)
     nameless = any(e.data.get("exit_code") == -SIGKILL for e in evidence.of("launcher.command_failed"))
-    told = list(evidence.of("memory.reported"))
+    listed = evidence.of("host.memory_listed")  # one that shows room was made afterwards
+    told = [
+        *evidence.of("memory.reported"),
+        *(e for e in listed if float(str(e.data["percent"])) >= FULL_PERCENT),
+    ]
     shares = [share for e in told if (share := e.data.get("percent")) is not None]
     used = [n for e in told if isinstance(n := e.data.get("used"), int)]
     is_full = bool(shares) and isinstance(shares[-1], int | float) and shares[-1] >= FULL_PERCENT

@@ -216,7 +216,6 @@ def by_first(evidence: Evidence) -> Iterable[Fact]:
         yield Fact(
             kind="collective.arrived",
             text=f"all {num} ranks gave up their first collective ({op}): nothing ever got through",
-            ranks=sorted(told),
             data={"op": op, "seq": told[0].seq, "resolved": ended_well(evidence)},
             events=[report.event for report in told.values()][:4],
             inferred=True,

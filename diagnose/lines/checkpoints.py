@@ -7,6 +7,8 @@
 ('checkpoint.saved', {'text': 'saved checkpoint from iteration    5000 to /ckpt'})
 """
 
+import re
+
 from diagnose.messages import line
 
 EVENTS = {
@@ -14,15 +16,8 @@ EVENTS = {
     "checkpoint.saved": "a checkpoint has been saved; data: text",
 }
 REST = r".{0,160}"
+WHAT = r"(?:checkpoint|model|state[ _]dict|weights|optimizer)"
 BEGUN = (
-    *("aving model checkpoint", "aving checkpoint", "aving the checkpoint", "aving full checkpoint"),
-    *(
-        "aving model weights",
-        "aving final model",
-        "aving sharded",
-        "aving optimizer state",
-        "aving state dict",
-    ),
     *("etrieving full model state dict", "etrieving optimizer state dict", "onsolidating state dict"),
     *("[Torch] Saving", "athering state dict", "cheduled async checkpoint save"),
 )
@@ -31,12 +26,11 @@ SAVED = (
     *("odel weights saved", "saved successfully", "inalized successfully", "onfiguration saved in"),
 )
 LINES = (
-    *(
-        line("checkpoint.begun", word, rf"(?P<text>\w?{word.replace('[', chr(92) + '[')}(?! took)\b{REST})")
-        for word in BEGUN
+    line(
+        "checkpoint.begun",
+        "aving ",
+        rf"(?P<text>\b[Ss]aving (?:\w{{1,20}} ){{0,3}}{WHAT}\b(?! took){REST})",
     ),
-    *(
-        line("checkpoint.saved", word, rf"(?P<text>\w?{word.replace('[', chr(92) + '[')}\b{REST})")
-        for word in SAVED
-    ),
+    *(line("checkpoint.begun", word, rf"(?P<text>\w?{re.escape(word)}{REST})") for word in BEGUN),
+    *(line("checkpoint.saved", word, rf"(?P<text>\w?{re.escape(word)}{REST})") for word in SAVED),
 )

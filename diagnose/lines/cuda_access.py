@@ -53,7 +53,7 @@ LINES = (
             ("ErrorIllegalAddress", r"(?:cuda|hip)ErrorIllegalAddress"),
             ("CUDA_ERROR_ILLEGAL", "CUDA_ERROR_ILLEGAL_(?:ADDRESS|INSTRUCTION)"),
             ("CUDA_ERROR_LAUNCH_FAILED", "CUDA_ERROR_LAUNCH_FAILED"),
-            ("emory access fault by GPU", r"Memory access fault by GPU node-\d{1,3}.{0,120}"),
+            ("emory access fault by GPU", r"Memory access fault by GPU \W{0,3}node-\d{1,3}.{0,120}"),
         )
     ),
 )

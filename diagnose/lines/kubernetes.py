@@ -39,7 +39,7 @@ LINES = (
     line("platform.evicted", "storage usage", r"(?:ephemeral local|emptyDir).{0,60}(?P<resource>storage|volume).{0,20} exceeds .{0,80}"),
     line("platform.evicted", "Evicted", r"(?:Reason:\s{1,40}|\"?reason\"?: ?\"?|Warning\s{1,20}|\d/\d\s{1,20})Evicted\b(?!.{0,400}low on resource).{0,200}"),
     line("platform.evicted", "DisruptionTarget", r"DisruptionTarget.{0,60}(?:EvictionByEvictionAPI|TerminationByKubelet|DeletionByTaintManager).{0,120}"),
-    line("platform.preempted", "Preempt", r"(?P<text>\bPreempted by (?:a )?(?:pod )?.{1,160}|PreemptionByScheduler.{0,80}"
+    line("platform.preempted", "Preempt", r"(?P<text>\bPreempted (?:by (?:a )?(?:pod )?|to accommodate ).{1,160}|PreemptionByScheduler.{0,80}"
          r"|Preempted in order to admit critical pod|PreemptionByKubeScheduler)"),
     line("platform.preempted", "imminent node shutdown", r"Pod was terminated in response to imminent node shutdown"),
     line("platform.preempted", "marked for deletion", r"(?:TaintManagerEviction|Marking for deletion Pod).{0,160}"),

@@ -25,7 +25,7 @@ UNITS = ("B/s]", "examples/s]", "files/s]", "docs/s]", "rows/s]", "lines/s]")  #
 WORK = (
     *("tokeniz", "Tokeniz", "Map:", "Map (num_proc", "Filter:", "Filter (num_proc", "Generating", "Evaluat"),
     *("evaluat", "Validat", "validat", "checkpoint shards", "reprocess", "Packing", "Caching", "Extracting"),
-    *("Scanning", "Multi-thread loading shards"),
+    *("Scanning", "Multi-thread loading shards", "Capturing batches"),
     *("Converting", "Saving", "Downloading", "Computing", "Predict", "Inference", "Quantiz", ".safetensors"),
     *(
         "reparing",
@@ -76,6 +76,6 @@ def bar(word: str) -> Callable[[re.Match[str]], Data]:
 
 
 LINES = (
-    *(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK),
     *(line("phase.bar_told", unit, DRAWN + RATE + re.escape(unit), data=bar("reading")) for unit in UNITS),
+    *(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK),
 )

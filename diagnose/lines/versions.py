@@ -87,7 +87,7 @@ REFUSED = (
         r"\b\w{2,40}Error: .{0,100}?lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
     ),
     ("library", "load NCCL library", r"Failed to load NCCL library from [\w./-]{1,200}"),
-    ("library", "cuDNN version incompat", r"cuDNN version incompatibility: .{1,200}"),
+    ("library", "cuDNN version ", r"cuDNN version (?:incompatibility|mismatch): .{1,200}"),
     (
         "library",
         "mismatches the version",

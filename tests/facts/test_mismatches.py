@@ -331,3 +331,23 @@ def test_two_groups_of_one_name_are_not_compared():
 def test_one_call_under_two_numbers_was_skipped_or_added():
     others = [fired(r, "ALLREDUCE") for r in range(3)]
     assert told(*others, fired(3, "ALLREDUCE", seq=4)) == [("collective.skipped", [3], "op", True)]
+
+
+A, B, C = OPS
+
+
+def cycles(tail, rank, completed=7):
+    return dump(rank, 6 + len(tail), completed, ops=[A, B, C] * 2 + list(tail))
+
+
+def test_a_call_that_was_added_makes_nobody_of_two_who_left_one_out():
+    """Rank 1 makes its first call of the round twice: rank 0's is what used to come here."""
+    found = told(cycles([A, B], 0), cycles([A, A], 1), num_ranks=2)
+    assert found == [("collective.mismatched", [0, 1], "op", False)]
+
+
+def test_calls_that_agree_again_at_once_were_not_left_out():
+    """Rank 3's wrong call is by chance the one that follows; the next is as everybody's."""
+    usual, odd = [A, B, C], [B, B, C]
+    events = [cycles(odd if r == 3 else usual, r, completed=6) for r in range(4)]
+    assert told(*events, num_ranks=4) == [("collective.mismatched", [3], "op", True)]

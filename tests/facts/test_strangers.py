@@ -40,8 +40,26 @@ def test_the_one_outside_is_named() -> None:
     assert facts(stack(1, REDUCE), stack(2, LOADER), stack(3, REDUCE)) == [("loader", True)]
 
 
-def test_nobody_is_where_half_or_more_stand_outside() -> None:
+def test_nobody_is_where_most_stand_outside() -> None:
     assert facts(stack(1, REDUCE), stack(2, LOADER), stack(3, LOADER)) == []
+
+
+def test_where_as_many_stand_outside_only_a_wait_by_itself_counts() -> None:
+    assert facts(stack(1, REDUCE), stack(2, LOADER)) == [("loader", True)]
+    assert facts(stack(1, REDUCE), stack(2, BUSY)) == []
+
+
+def test_a_mutex_below_python_is_a_lock() -> None:
+    assert facts(stack(1, BUSY, native=["__lll_lock_wait", "pthread_mutex_lock"])) == [("lock", True)]
+
+
+def test_who_keeps_the_interpreters_lock_is_the_one_that_does_not_ask_for_it() -> None:
+    asks = native("pthread_cond_timedwait", "take_gil", "PyGILState_Ensure", thread=2)
+    held = native("nanosleep", "pool::wait", "_PyMethodDef_RawFastCallKeywords", thread=1)
+    assert facts(held, asks) == [("gil", True)]
+    assert facts(held) == []
+    other = native("epoll_wait", "_PyEval_EvalFrameDefault", thread=3)  # it may have given the lock away
+    assert facts(held, asks, other) == []
 
 
 def test_work_outside_counts_only_while_others_wait() -> None:

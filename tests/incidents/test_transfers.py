@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from diagnose.cli import group
 from tests.incidents.handmade import Job
-from tests.incidents.test_standard_analyser import said, verdict
+from tests.incidents.pictures import said, verdict
 
 
 def begun(num_ranks):
@@ -104,3 +104,30 @@ def test_a_quiet_group_that_the_ring_has_lost_is_waited_in_where_a_member_never_
         job.call("world")
     job.write(tmp_path, ring=4)
     assert verdict(tmp_path).causes[0].ranks == [2]
+
+
+def blocks(rank_is_stuck):
+    """Pairs of ranks exchange blocks; then all meet in the world, where rank 2 does not come."""
+    job = begun(4)
+    for a, b in ((0, 1), (2, 3)):
+        for rank, parts in ((a, [(a, b), (b, a)]), (b, [(b, a), (a, b)])):
+            job.batch("world", rank, parts)
+    job.call("world", ranks=[r for r in range(4) if r != rank_is_stuck], done=False)
+    return job
+
+
+def test_a_block_whose_end_was_left_out_as_completed_is_done(tmp_path):
+    """The transfers inside a block never change their state: they are left in dumps of active operations."""
+    blocks(2).write(tmp_path, only_active=True)
+    assert said(tmp_path) == {"collective_not_joined": [2]}
+    done = CliRunner().invoke(group, ["postmortem", "--check", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+
+
+def test_a_block_of_one_transfer_is_done_too_where_the_group_has_others(tmp_path):
+    job = blocks(2)
+    job.rows[3] = [row for row in job.rows[3] if not row["profiling_name"].endswith("recv 3<-2")]
+    for rank, parts in ((2, [(2, 3)]), (3, [(2, 3)])):
+        job.batch("world", rank, parts)
+    job.write(tmp_path, only_active=True)
+    assert said(tmp_path) == {"collective_not_joined": [2]}
