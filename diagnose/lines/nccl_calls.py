@@ -2,7 +2,7 @@
 
 >>> from diagnose.messages import said
 >>> said("n1:70:70 [2] NCCL INFO AllGather: opCount 1f sendbuff 0x7f1f recvbuff 0x7f1e count 64 datatype 0 op 0 root 0 comm 0x559c [nranks=4] stream 0x559c", LINES)
-('nccl.call_told', {'op': 'AllGather', 'num': 31, 'count': 64, 'datatype': 0, 'root': 0, 'comm': '559c', 'num_ranks': 4})
+('nccl.call_told', {'op': 'AllGather', 'num': 31, 'count': 64, 'datatype': 0, 'root': 0, 'num_ranks': 4, 'comm': '559c'})
 """  # noqa: E501
 
 import re
