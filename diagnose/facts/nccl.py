@@ -13,7 +13,7 @@ KINDS = {
     "gpu.duplicated": FactKind("NCCL found two ranks on one GPU; data: devices (their buses)", NEEDS),
     "gpu.peers_apart": FactKind(
         "GPUs of one host cannot reach each other as they should; data: reason",
-        (*NEEDS, "kernel_log", "peer_test"),
+        (*NEEDS, "kernel_log"),
     ),
     "net.misfitted": FactKind(
         "the network that NCCL has, or was told, does not fit; data: how (plugin, path, networks_differ)",
