@@ -76,6 +76,6 @@ def bar(word: str) -> Callable[[re.Match[str]], Data]:
 
 
 LINES = (
-    *(line("phase.bar_told", unit, DRAWN + RATE + re.escape(unit), data=bar("reading")) for unit in UNITS),
     *(line("phase.bar_told", word, re.escape(word) + BAR, data=bar(word)) for word in WORK),
+    *(line("phase.bar_told", unit, DRAWN + RATE + re.escape(unit), data=bar("reading")) for unit in UNITS),
 )

@@ -38,7 +38,7 @@ WAITING = [  # the longest first
     "segmentation_fault",
     "uneven_batches",
 ]
-COMPILING = ["compile_divergence", "compile_skew", "healthy_long_compile"]
+COMPILING = ["compile_divergence", "compile_skew"]
 TIMED = ["healthy_plain", "straggler"]  # what else runs beside them would show
 
 

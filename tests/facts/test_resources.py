@@ -86,11 +86,11 @@ def test_a_write_that_failed_for_no_given_reason_is_held_against_the_disks():
     full = event("disks.read", None, 10.2, full=[{"point": "/scratch", "spent": "blocks", "free": 7168}])
     assert run(raised(text, "RuntimeError"), full) == [("host_disk_full", [1])]
     assert run(raised(text, "RuntimeError"), event("disks.read", None, 10.2, full=[])) == [
-        ("rank_exception", [1])
+        ("storage_write_failed", [1])
     ]
     assert run(raised("shapes do not match", "ValueError"), full) == [("rank_exception", [1])]
     low = event("disks.read", None, 10.2, full=[{"point": "/scratch", "spent": "blocks", "free": 9 << 30}])
-    assert run(raised(text, "RuntimeError"), low) == [("rank_exception", [1])], "little is not nothing"
+    assert run(raised(text, "RuntimeError"), low) == [("storage_write_failed", [1])], "little is not nothing"
 
 
 def test_a_bus_error_is_held_against_shared_memory():

@@ -59,7 +59,7 @@ def test_a_wait_for_a_file_server_is_one_of_storage() -> None:
 def test_a_write_that_failed_without_a_reason_met_the_full_disk() -> None:
     full, roomy = DF.format(used="100G     0", percent=100), DF.format(used=" 50G   50G", percent=50)
     assert causes(train__log=WRITE, df__txt=full) == [("host_disk_full", [2])]
-    assert causes(train__log=WRITE, df__txt=roomy) == [("rank_exception", [2])]
+    assert causes(train__log=WRITE, df__txt=roomy) == [("storage_write_failed", [2])]
     assert causes(df__txt=full) == []
 
 
