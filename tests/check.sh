@@ -11,11 +11,15 @@ step() {
   printf '   %s s\n' $((SECONDS - begun))
 }
 
+# What starts jobs of its own runs alone: beside others it would be late.
+TIMED=(tests/cli tests/drills tests/hook tests/probes tests/test_contracts.py tests/test_readme.py)
+
 step "format"        ruff format --check --quiet .
 step "lint"          ruff check --quiet .
 step "types"         mypy
 step "layers"        pytest -q tests/test_layers.py
 step "wheel"         pytest -q tests/test_wheel.py
-step "tests"         pytest -q -m "not slow" --durations=15 --ignore=tests/test_layers.py --ignore=tests/test_wheel.py
+step "tests"         pytest -q -m "not slow" -n 2 --durations=5 --ignore=tests/test_layers.py --ignore=tests/test_wheel.py "${TIMED[@]/#/--ignore=}"
+step "jobs"          pytest -q -m "not slow" --durations=15 "${TIMED[@]}"
 
 printf '\nall checks passed in %s s\n' "$SECONDS"

@@ -12,7 +12,7 @@ DRILL = {
     "ends": "error",
     "num_ranks": 3,
     "launcher": "torchrun",
-    "stall_after_s": 4,
+    "stall_after_s": 20,
     "timeout_s": 240,
     "needs": ["torch"],
     "env": {"TORCH_DISTRIBUTED_DEBUG": "DETAIL"},
