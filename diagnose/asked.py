@@ -8,7 +8,7 @@ from diagnose.endings import End, status
 from diagnose.leaving import closings
 from diagnose.looks import looks
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence
+from diagnose.model import Event, Evidence, is_below
 from diagnose.raisings import kinds, nameless, parted
 
 ENDINGS = {1, 2, 3, 15}
@@ -55,20 +55,13 @@ def failed_before(signal: Event, ends: list[End], evidence: Evidence) -> bool:
     """
     chains = [chain for mine in parted(evidence)[0].values() for chain in mine] + nameless(evidence)
     raised = [event for chain in chains for kind, event in kinds(chain) if kind == "exception.raised"]
-    if any(is_before(e, signal) for e in evidence.of(*FAILURES)):
+    if any(is_below(signal, e) for e in evidence.of(*FAILURES)):
         return True
     if signal.time is None:
         return bool(raised)
     failed = [end.time for end in ends if end.code or (end.sig and end.sig not in ENDINGS)]
     failed += [event.time for event in raised]
     return any(time is not None and time < signal.time - AS_ONE_S for time in failed)
-
-
-def is_before(one: Event, other: Event) -> bool:
-    """Whether a line stands before another of the same log."""
-    (path, _, line), (other_path, _, other_line) = one.where.rpartition(":"), other.where.rpartition(":")
-    are_lines = line.isdecimal() and other_line.isdecimal()
-    return are_lines and path == other_path and int(line) < int(other_line)
 
 
 def stalls(evidence: Evidence) -> list[Event]:

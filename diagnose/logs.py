@@ -13,7 +13,7 @@ from diagnose import failure_table, lines, suspects
 from diagnose.anchors import Anchors
 from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
-from diagnose.model import Event, Member
+from diagnose.model import Event, Member, line_of
 from diagnose.suspects import Suspects
 from diagnose.text import (
     MAX_RANK,
@@ -332,7 +332,7 @@ def read_log(member: Member, reader: Reader) -> Iterator[Event]:
     except OSError as error:
         damage = error
     events += reader.close()
-    yield from sorted(events, key=lambda event: int(event.where.rpartition(":")[2]))
+    yield from sorted(events, key=lambda event: line_of(event)[1])
     if damage:
         raise damage
     shown = [text for part in parts(last) if (text := unwrap(part.decode("utf-8", "replace")).text.strip())]

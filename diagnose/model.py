@@ -150,6 +150,22 @@ def fold(ranks: list[int]) -> str:
     return ",".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
 
 
+def line_of(event: Event) -> tuple[str, int]:
+    """The file that an event stands in, and its line there; line 0 where it is of the whole file.
+
+    >>> line_of(Event("a.told", "rank_log", "rank3.log:88")), line_of(Event("log.read", "rank_log", "a.log"))
+    (('rank3.log', 88), ('a.log', 0))
+    """
+    file, colon, line = event.where.rpartition(":")
+    return (file, int(line)) if colon and line.isdecimal() else (event.where, 0)
+
+
+def is_below(event: Event, other: Event) -> bool:
+    """Whether a line stands below another one in the same file."""
+    (file, line), (other_file, other_line) = line_of(event), line_of(other)
+    return file == other_file and 0 < other_line < line
+
+
 def earliest(events: Iterable[Event]) -> float | None:
     """When the first of these was said; None where none of them has a time."""
     return min((event.time for event in events if event.time is not None), default=None)

@@ -20,7 +20,7 @@ from diagnose.activity import (
     paths,
     split,
 )
-from diagnose.model import Event, Evidence, Record
+from diagnose.model import Event, Evidence, Record, line_of
 
 LAUNCHERS = (
     "torch/distributed/elastic/", "torch/distributed/launch", "torch/distributed/run.py",
@@ -56,8 +56,8 @@ def strangers(evidence: Evidence, with_ranks: bool = False) -> list[Stranger]:
     own = [Stranger(one, event, one.is_ in MEETS, is_bare(one)) for one, event in doing if one is not None]
     below = (one for event in evidence.of("native.stack_read") if (one := below_python(event)))
     holding = list(holders(evidence))
-    kept = {one.event.where.rpartition(":")[0] for one in holding}  # what else these show follows from it
-    return [*own, *holding, *(one for one in below if one.event.where.rpartition(":")[0] not in kept)]
+    kept = {line_of(one.event)[0] for one in holding}  # what else these show follows from it
+    return [*own, *holding, *(one for one in below if line_of(one.event)[0] not in kept)]
 
 
 def is_locked(event: Event) -> bool:
@@ -83,7 +83,7 @@ def holders(evidence: Evidence) -> Iterator[Stranger]:
     """
     by_file: dict[str, list[Event]] = {}
     for event in evidence.of("native.stack_read"):
-        by_file.setdefault(event.where.rpartition(":")[0], []).append(event)
+        by_file.setdefault(line_of(event)[0], []).append(event)
     for threads in by_file.values():
         asking = [event for event in threads if native.asks(names(event))]
         able = {event.data.get("thread"): event for event in threads if native.may_hold(names(event))}

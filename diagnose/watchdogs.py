@@ -6,7 +6,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from diagnose.model import Event, Evidence
+from diagnose.model import Event, Evidence, line_of
 
 EQUAL = {"ALLREDUCE", "BROADCAST", "REDUCE"}  # as many elements on every rank
 EQUAL |= {"ALLGATHER", "_ALLGATHER_BASE", "REDUCE_SCATTER", "_REDUCE_SCATTER_BASE"}
@@ -123,7 +123,7 @@ def reaches(evidence: Evidence) -> dict[str, dict[int, Reach]]:
 
 def writer(event: Event) -> tuple[str, int | None, object]:
     """Who wrote a line, as far as it shows: its file, its rank, its rank in the group."""
-    return event.where.rpartition(":")[0], event.rank, event.data.get("group_rank")
+    return line_of(event)[0], event.rank, event.data.get("group_rank")
 
 
 def group_names(evidence: Evidence) -> dict[tuple[str, int | None, object, object], str]:

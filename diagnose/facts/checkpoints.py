@@ -6,7 +6,7 @@ Who waits for a save reports the timeout; the rank that saves, mostly rank 0, do
 from collections.abc import Iterable
 
 from diagnose.losses import ended_well, is_timeout
-from diagnose.model import Event, Evidence, Fact, FactKind
+from diagnose.model import Event, Evidence, Fact, FactKind, is_below, line_of
 from diagnose.raisings import kind_of
 
 KINDS = {
@@ -22,12 +22,12 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     if not late or ended_well(evidence) or any(map(is_own, evidence.of("exception.raised"))):
         return
     waited = {n for e in late for n in (e.rank, e.data.get("group_rank")) if n is not None}
-    ends = {file(e): e.data.get("num_lines") for e in evidence.of("log.read")}
+    ends = {e.where: e.data.get("num_lines") for e in evidence.of("log.read")}
     for name, events in sorted(by_file(evidence).items()):
         last = events[-1]
-        before = [e for e in late if file(e) == name and at(e) > at(last)]
-        until = at(before[0]) if before else ends.get(name)
-        is_last = isinstance(until, int) and until - at(last) <= NEAR
+        before = [e for e in late if is_below(e, last)]
+        until = line_of(before[0])[1] if before else ends.get(name)
+        is_last = isinstance(until, int) and until - line_of(last)[1] <= NEAR
         saver = last.rank if last.rank is not None else 0  # who tells of saves on one console
         if last.kind == "checkpoint.begun" and is_last and saver not in waited:
             yield Fact(
@@ -53,16 +53,7 @@ def by_file(evidence: Evidence) -> dict[str, list[Event]]:
     over: set[str] = set()
     for event in evidence.events:
         if is_timeout(event):
-            over.add(file(event))
-        elif event.kind in ("checkpoint.begun", "checkpoint.saved") and file(event) not in over:
-            found.setdefault(file(event), []).append(event)
+            over.add(line_of(event)[0])
+        elif event.kind in ("checkpoint.begun", "checkpoint.saved") and line_of(event)[0] not in over:
+            found.setdefault(line_of(event)[0], []).append(event)
     return found
-
-
-def file(event: Event) -> str:
-    return event.where.rpartition(":")[0] if event.kind != "log.read" else event.where
-
-
-def at(event: Event) -> int:
-    line = event.where.rpartition(":")[2]
-    return int(line) if line.isdecimal() else 0

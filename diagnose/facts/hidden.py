@@ -12,7 +12,7 @@ from functools import cached_property
 from diagnose.endings import ended
 from diagnose.looks import Look, decisive, looks
 from diagnose.losses import is_loss
-from diagnose.model import Event, Evidence, Fact, FactKind, Record, named
+from diagnose.model import Event, Evidence, Fact, FactKind, Record, line_of, named
 from diagnose.raisings import identity, is_end, kinds, parted
 from diagnose.standing import waits as waits_of
 from diagnose.waiting import Waiting, ranks
@@ -183,7 +183,7 @@ def handler(event: Event) -> Handler | None:
 
 def is_last(event: Event, evidence: Evidence) -> bool:
     """Whether a traceback stands at the end of its rank's own log."""
-    path, _, line = event.where.rpartition(":")
+    path, line = line_of(event)
     lines = next(
         (
             e.data.get("num_lines")
@@ -192,4 +192,4 @@ def is_last(event: Event, evidence: Evidence) -> bool:
         ),
         None,
     )
-    return isinstance(lines, int) and line.isdigit() and lines - int(line) <= NEAR_LINES
+    return isinstance(lines, int) and line > 0 and lines - line <= NEAR_LINES

@@ -7,7 +7,7 @@ from diagnose.asked import is_over, stalls
 from diagnose.communicators import advances
 from diagnose.compiling import NEAR_S, compilers, moves, spans
 from diagnose.looks import Look, decisive
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, is_below, named
 
 KINDS = {
     "job.slowed": FactKind(
@@ -104,12 +104,6 @@ def told_at_work(evidence: Evidence) -> Iterable[Fact]:
         data: dict[str, object] = {"how": "told", "moving_share": 1.0}
         text = f"nothing failed, and it was at work: {str(what)[:100]}"
         yield Fact(kind="job.slowed", text=text, data=data, since=last.time, events=[last], inferred=True)
-
-
-def is_below(event: Event, other: Event) -> bool:
-    """Whether a line stands below another one in the same file."""
-    (file, _, at), (of, _, line) = event.where.rpartition(":"), other.where.rpartition(":")
-    return file == of and at.isdecimal() and line.isdecimal() and int(at) > int(line)
 
 
 def all_compile(evidence: Evidence) -> bool:

@@ -105,8 +105,10 @@ def test_no_file_of_ours_has_a_dress() -> None:
     for sample in sorted((TOP / "sources").glob("*/samples")):
         for one in members(str(sample)):
             raw = one.read(64 << 10)
-            is_plain = undressed(one)[1] == raw or raw.startswith(b"\xef\xbb\xbf")
-            assert is_plain or sample.parent.name == "process_table", one.where  # its numbers are set right
+            found = undressed(one)[1]
+            if sample.parent.name == "process_table":  # numbers that are set right lose their margin
+                found, raw = b" ".join(found.split()), b" ".join(raw.split())
+            assert found == raw or raw.startswith(b"\xef\xbb\xbf"), one.where
 
 
 def test_places_are_those_of_the_file_as_it_is() -> None:
