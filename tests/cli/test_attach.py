@@ -33,7 +33,7 @@ def wait_for_the_others(rank):
 
 def main(rank, size):
     dist.init_process_group("gloo", rank=rank, world_size=size, timeout=timedelta(seconds=120))
-    print(f"rank {rank} is up HF_TOKEN=hf_abcdefghijklmnopqrstuv", flush=True)
+    os.write(1, f"rank {rank} is up HF_TOKEN=hf_abcdefghijklmnopqrstuv\\n".encode())  # whole: ranks share it
     if "moves" in sys.argv:
         faulthandler.register(signal.SIGUSR1)
         while True:

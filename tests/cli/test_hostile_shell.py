@@ -118,13 +118,16 @@ def test_what_a_rank_prints_passes_byte_for_byte_and_no_report_shows_it_raw(plac
 
 
 LAUNCHER = """
-import os, subprocess, sys
+import os, subprocess, sys, time
 text = "import os, time\\ntime.sleep(0.1)\\nwhile not os.path.exists('go'): time.sleep(0.2)\\n"
 text += "raise SystemExit(7 * (os.environ['RANK'] == '41'))"
 jobs = []
 for rank in range(64):
     mine = {**os.environ, 'RANK': str(rank), 'WORLD_SIZE': '64'}
     jobs.append(subprocess.Popen([sys.executable, '-c', text], env=mine))
+for job in jobs:
+    os.waitid(os.P_PID, job.pid, os.WEXITED | os.WNOWAIT)
+time.sleep(2)  # an exit code can be read only until its parent has asked for it
 raise SystemExit(max(job.wait() for job in jobs))
 """
 

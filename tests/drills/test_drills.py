@@ -24,21 +24,16 @@ from diagnose.scoring import Score
 DRILLS = drilling.drills()
 WAITING = [  # the longest first
     "collective_skipped",
-    "user_lock_deadlock",
     "rank_frozen",
     "healthy_rank0_prepares",
-    "healthy_long_cpu",
     "rank_killed",
     "rank_exception",
-    "healthy_one_process",
     "gil_held_asleep",
-    "rendezvous_address_in_use",
     "loader_worker_killed",
     "host_oom_kill",
-    "segmentation_fault",
     "uneven_batches",
 ]
-COMPILING = ["compile_divergence", "compile_skew"]
+COMPILING = ["compile_skew"]
 TIMED = ["healthy_plain", "straggler"]  # what else runs beside them would show
 
 
