@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from functools import cache
 
-from diagnose import failure_table, lines, suspects
+from diagnose import days, failure_table, lines, suspects
 from diagnose.anchors import Anchors
 from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
@@ -30,8 +30,8 @@ from diagnose.text import (
 from diagnose.tracebacks import Raised, Tracebacks
 
 EVENTS = {
-    "log.read": "one log, read to its end; data: num_lines, num_bytes, last_line; num_unknown, unknown: "
-    "lines that look like errors, and no more is known of them",
+    "log.read": "one log, read to its end; data: num_lines, num_bytes, last_line, days (of the year, of its "
+    "first stamp and its last), num_unknown and unknown: lines that look like errors, and no more is known",
     "exception.raised": "a Python traceback; data: type, message, frames (innermost last), end (of a chain)",
     "source.unreadable": "a place that could not be read; data: reason",
     **failure_table.EVENTS,
@@ -49,6 +49,7 @@ BARE = re.compile(
     r"\s{0,8}(?P<type>(?:[A-Za-z_]\w{0,40}\.){0,6}[A-Z]\w{0,60}(?:Error|Exception)): (?P<message>\S.{0,4000})"
 )
 BARE_WORDS = ("Error: ", "Exception: ")
+QUOTED = {"resource.refused", "collective.prints_told"}  # what an exception's own line may hold
 PROGRAM = re.compile(r"(?i)\.(?:py|pyi|c|cc|cpp|cu|cuh|h|hpp|rs|go|sh|js|ts)$")
 JSON = re.compile(rb"[{\[]\s*(?:[{}\[\]\"\n]|$)")  # a program's dict has other quotes
 BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
@@ -206,20 +207,23 @@ class Reader:
             yield from self.told(number, line, patterns)
 
     def told(self, number: int, line: Prefixed, patterns: list[Pattern]) -> Iterator[Event]:
-        writer, num = self.rank_of(line), self.num_known
+        writer = self.rank_of(line)
         was_inside = self.is_inside_of(line.wrapper)
         if was_inside and writer is None:
             writer = self.ranks[line.wrapper]  # the first line alone was marked
         yield from self.traced(number, line, writer)
+        is_told = False
         for pattern in patterns:
             rank = writer if pattern.by_rank else None
             if self.alike[pattern.kind, rank] >= MAX_ALIKE:
                 self.num_known += 1  # most likely: it is not looked at any more
+                is_told = True
             elif (data := pattern.search(line.text)) is not None:
                 self.num_known += 1
+                is_told |= pattern.kind not in QUOTED
                 data = process_of(line.text) | data if pattern.by_rank else data
                 yield from self.event(pattern.kind, number, rank, data, line.stamp, pattern.source)
-        if not was_inside and num == self.num_known:
+        if not was_inside and not is_told:
             yield from self.bare(number, line, writer)
         if found := CHILD.fullmatch(line.text):
             data = {"process": int(found[1]), "exit_code": 1}  # what mp.spawn's wrapper exits with
@@ -321,6 +325,7 @@ def read_log(member: Member, reader: Reader) -> Iterator[Event]:
     Raises OSError alone, where the log cannot be read to its end, after what could be read.
     """
     last, is_whole = b"", True
+    begun, tail = None, b""
     events: list[Event] = []
     damage: OSError | None = None
     try:
@@ -329,6 +334,8 @@ def read_log(member: Member, reader: Reader) -> Iterator[Event]:
                 events += reader.feed(chunk)
                 is_whole = chunk.endswith(b"\n")
                 last = last_line(chunk) or last
+                begun = days.first(chunk[: days.EDGE]) if begun is None else begun
+                tail = chunk[-days.EDGE :]
     except OSError as error:
         damage = error
     events += reader.close()
@@ -340,6 +347,7 @@ def read_log(member: Member, reader: Reader) -> Iterator[Event]:
         "num_lines": reader.number - is_whole,
         "num_bytes": member.size if member.size >= 0 else None,
         "last_line": shown[-1][:500] if shown else "",
+        **({} if begun is None else {"days": [begun, days.last(tail) or begun]}),
         **reader.suspects.told(),
     }
     yield Event("log.read", reader.source, member.where, rank=reader.rank, data=data)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import msgspec
 
-from diagnose import contents, coverage, pool, processes
+from diagnose import contents, coverage, days, pool, processes
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
 from diagnose.explaining import explain
@@ -178,7 +178,7 @@ def needs() -> dict[str, tuple[str, ...]]:
 
 def judge(bundle: str, events: Sequence[Event], book: Playbook, explained: str = "") -> Verdict:
     """The verdict on the events of one attempt, and why the failure `explained` is in it or is not."""
-    evidence = coverage.gather(processes.named(straighten(events)))
+    evidence = coverage.gather(processes.named(days.of_the_job(straighten(events))))
     facts = derive(evidence)
     findings = [match(name, failure, facts, evidence, needs()) for name, failure in book.failures.items()]
     verdict = decide(bundle, findings, facts, evidence, book, needs())

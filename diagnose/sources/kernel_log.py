@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
-from diagnose import lines
+from diagnose import days, lines
 from diagnose.lines.gpu_driver import bus
 from diagnose.logs import is_text
 from diagnose.messages import Pattern
@@ -20,7 +20,8 @@ from diagnose.model import Event, Member
 from diagnose.text import decode, has_zone, lines_of, seconds, steps
 
 EVENTS = lines.events() | {
-    "kernel.read": "the whole of a kernel's log; data: num_lines",
+    "kernel.read": "the whole of a kernel's log; data: num_lines, days (of the year, of its lines), boots "
+    "(lines at which a kernel started)",
     "source.unreadable": "data: reason",
 }
 STAMP = re.compile(r"^(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]?\d*(?:[+-]\d\d:?\d\d|Z)?)\s")
@@ -34,6 +35,9 @@ DEVICE = re.compile(
 )  # first of three lines, the last of which says what it did
 MAX_ALIKE = 1000  # events of one kind: a fault may give a line for each multiprocessor
 UNLIMITED_KB = 1 << 50
+HEAD = 160  # characters of a line that may hold its stamp
+BOOT = re.compile(r"\bLinux version \d")
+MAX_BOOTS = 100
 EMULATED = "Starting gVisor"
 SIGNS = re.compile(
     r"Starting gVisor|oom-kill:|invoked oom-killer|Killed process \d|NVRM: |segfault at|Linux version \d"
@@ -60,7 +64,12 @@ def patterns() -> tuple[Pattern, ...]:
 def parse(member: Member) -> Iterator[Event]:
     count, report, device = 0, dict[str, object](), ""
     alike = Counter[str]()
+    seen: set[int] = set()
+    boots: list[int] = []
     for count, text in lines_of(member):
+        day = days.last(text[:HEAD].partition("kernel: ")[0].encode())  # before it a wrapper's may stand
+        seen |= {day} if day is not None else set()
+        boots += [count] if BOOT.search(text) and len(boots) < MAX_BOOTS else []
         found = STAMP.match(text)
         time = seconds(found["stamp"].replace(",", ".")) if found and has_zone(found["stamp"]) else None
         place = f"{member.where}:{count}"
@@ -70,7 +79,7 @@ def parse(member: Member) -> Iterator[Event]:
             return
         if "invoked oom-killer" in text:
             report = {}
-        elif usage := USAGE.search(text):
+        if usage := USAGE.search(text):
             limit = int(usage[2])
             report["limit"] = limit << 10 if limit < UNLIMITED_KB else None
         elif told := REPORT.search(text):
@@ -79,6 +88,7 @@ def parse(member: Member) -> Iterator[Event]:
             device = named[1]
         else:
             for kind, data in events(text, device):
+                data |= {} if day is None else {"day": day}
                 if kind == "kernel.oom_killed":
                     data, report = data | report, {}
                 alike[kind] += 1
@@ -86,7 +96,8 @@ def parse(member: Member) -> Iterator[Event]:
                     host = HOST.match(text)
                     node = host["node"] if host else None
                     yield Event(kind, "kernel_log", place, time=time, node=node, data=data)
-    yield Event("kernel.read", "kernel_log", member.where, data={"num_lines": count})
+    whole: dict[str, object] = {"num_lines": count, "days": sorted(seen), "boots": boots}
+    yield Event("kernel.read", "kernel_log", member.where, data=whole)
 
 
 def events(text: str, device: str) -> Iterator[tuple[str, dict[str, object]]]:
