@@ -23,7 +23,7 @@ def calls(evidence: Evidence) -> tuple[int, dict[int, Call], list[Event]]:
     """The first place where calls differ: its number, rank -> call by all accounts, and who says so."""
     seen: dict[int, dict[int, Call]] = {}
     events: dict[int, list[Event]] = {}
-    for event in evidence.of("exception.raised"):
+    for event in evidence.of("exception.raised", "collective.prints_told"):
         pair = paired(event)
         if model := MODEL.search(str(event.data.get("message"))):
             for rank, num in ((model["rank"], model["num"]), (model["other"], model["others"])):

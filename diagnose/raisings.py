@@ -16,15 +16,18 @@ from diagnose.rendezvous import said
 TIMED_OUT = re.compile(
     r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
     r"failed to pass monitoredBarrier|timed out in blocking wait|RPC call to \w{1,60} timed out"
-    r"|DeepEP error: .{0,40}timeout"
+    r"|DeepEP error: .{0,40}timeout|could finish the model loading, but there are other ranks"
 )
 LOST = re.compile(
     r"Connection closed by peer|Connection reset by peer|Broken pipe|Socket closed|recvValue failed|"
     r"NCCL communicator was aborted|remote process exited|connection was likely closed|"
-    r"failed to recv, got 0 bytes|successfully reached monitoredBarrier",
+    r"failed to recv, got 0 bytes|successfully reached monitoredBarrier|Horovod has been shut down",
     re.IGNORECASE,
 )
-DIFFERS = re.compile(r"Detected mismatch between collectives|DDP expects same model across all ranks")
+DIFFERS = re.compile(
+    r"Detected mismatch between collectives|DDP expects same model across all ranks"
+    r"|Mismatched [\w/ ]{3,60}: One rank "  # Horovod's
+)
 LOSSES = {"BrokenPipeError", "ConnectionResetError", "ConnectionAbortedError"}
 # What tells of an end elsewhere, or of a library that gave up: its reason stands in other lines.
 SECONDHAND = {
@@ -45,7 +48,10 @@ GAVE_UP = re.compile(
     r"|communication with rank|Socket Timeout|died unexpectedly",
     re.IGNORECASE,
 )
-OLD_CHECK = re.compile(r"Mismatch between collective operation types|verifying shape tensors for collective")
+OLD_CHECK = re.compile(
+    r"Mismatch between collective operation types|verifying shape tensors for collective"
+    r"|is running inconsistent collective: "
+)
 # Whom a signal ended, or the memory's keeper: somebody else's words tell why.
 SEEN_ELSEWHERE = re.compile(r"is killed by signal: |killed due to the node running low|killed due to memory")
 STOPS = {"KeyboardInterrupt", "SignalException", "SystemExit", "GeneratorExit"}

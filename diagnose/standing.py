@@ -32,6 +32,8 @@ TOGETHER = ("all_", "_all_", "reduce_scatter", "_reduce_scatter", "barrier", "mo
 PAIRED = ("send", "recv", "send_object_list", "recv_object_list", "wait")  # gloo has none of these in hand
 JOINING = ("init_process_group", "new_group", "split_group")
 WAKES = {"sleep", "busy"}  # what goes on without anybody's help
+BARRIERS = {"barrier", "monitored_barrier"}
+MANY = 3  # ranks in one place, of which a single other one is the odd one out
 ONE_GROUP = 2  # loop threads that gloo starts for a process group
 
 
@@ -245,18 +247,23 @@ def crowd(stands: list[Standing], look: Look, evidence: Evidence) -> tuple[list[
 def apart(callers: list[Standing], evidence: Evidence) -> tuple[list[Standing], list[Standing]]:
     """Where all wait, but not in the same call: a strict majority, and who is elsewhere.
 
-    Only in a job with one process group: ranks of several wait in several calls without any fault. Only in
-    calls that nobody leaves before all have come: after a broadcast the sender is ahead, and rightly so.
+    Only in a job with one process group: ranks of several wait in several calls without any fault. Where that
+    is not told, a single rank in a barrier counts: the groups of all others must have it as a member, else
+    they would be done, and a barrier is for everybody as a rule. Only in calls that nobody leaves before all
+    have come: after a broadcast the sender is ahead, and rightly so.
     """
     everybody = len(callers) == len(evidence.ranks) == evidence.num_ranks
-    one_group = {e.data.get("gloo_threads") for e in evidence.of("proc.dumped")} == {ONE_GROUP}
+    threads = {e.data.get("gloo_threads") for e in evidence.of("proc.dumped")} - {None}
     places = Counter(one.place for one in callers)
     place, votes = places.most_common(1)[0]
     together = all(one.call.startswith(TOGETHER) for one in callers)
+    others = [one for one in callers if one.place != place]
+    in_barrier = not threads and [one.call in BARRIERS for one in others] == [True] and votes >= MANY
+    one_group = threads == {ONE_GROUP} or in_barrier
     if not everybody or not one_group or not together or votes * 2 <= len(callers):
         return callers, []
     return [one for one in callers if one.place == place], [
-        msgspec.structs.replace(one, still=True) for one in callers if one.place != place
+        msgspec.structs.replace(one, still=True) for one in others
     ]
 
 

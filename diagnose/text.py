@@ -90,7 +90,7 @@ def lines_of(member: Member) -> Iterator[tuple[int, str]]:
         yield from lines(stream)
 
 
-GLUED = re.compile(rb"(?<=\])(?=\[rank\d{1,6}\]:)")
+GLUED = re.compile(rb"(?<=\])(?=\[(?:rank|default)\d{1,6}\]:)")
 
 
 def parts(line: bytes) -> list[bytes]:
@@ -102,7 +102,7 @@ def parts(line: bytes) -> list[bytes]:
     [b' 10%', b' 20%', b'Traceback']
     """
     found = [part for part in line.split(b"\r") if part.strip()] if b"\r" in line else [line]
-    if b"][rank" in line:  # a bar that another rank's line is glued to
+    if b"][rank" in line or b"][default" in line:  # a bar that another rank's line is glued to
         found = [piece for part in found for piece in GLUED.split(part)]
     return [part[:LINE_LIMIT] for part in found]
 
@@ -130,7 +130,8 @@ WRAPPER = re.compile(
     r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
     r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[|[IWEVDF]\d{4} ))"  # torch's own: none before a stamp
     r"|\[(?:[\w.@-]{1,100}@)?1,(?P<mpi>\d{1,6})\]<std(?:out|err)>: ?"  # mpirun --tag-output
-    r"|(?P<srun> {0,3}\d{1,5}):(?: |$)"  # srun -l
+    r"|(?P<srun> {0,3}\d{1,5}):(?: (?!\[(?:all(?:reduce|gather)|broadcast|Horovod|[\w/]{1,80}_Allreduce/))|$)"
+    # srun -l; not the rows of Horovod's stall check
     r"|\[rank[:=] ?(?P<told>\d{1,6})\] "  # Lightning, Determined
     r"|\(Worker_TP(?P<tp>\d{1,5})(?:_EP\d{1,5})? pid=\d+\) "
     r"|\((?:[\w./@-]+(?:\[rank=(?P<actor>\d{1,6})\])? (?:[\w./@-]+ )?)?(?:rank=(?P<worker>\d{1,6}) )?"

@@ -21,7 +21,7 @@ def ours(names: str) -> set[str]:
 LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
 WORDS = {*LINES, *ours("rendezvous nccl")}  # what messages say, for logs and for exceptions
 FILES = ours(
-    "anchors dressing dumps failure_table frontiers json_lines logs native ras_json ras_text signatures "
+    "anchors days dressing dumps failure_table frontiers json_lines logs native ras_json ras_text signatures "
     "suspects text tracebacks undressing values"
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
@@ -49,7 +49,8 @@ READINGS = (
         "calls",
         "certifying",
     ),
-    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "strangers", "gpu_words"),
+    *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
+    *("strangers", "gpu_words"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.

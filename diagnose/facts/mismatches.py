@@ -5,18 +5,17 @@ itself for the root. The recorder shows no root of a broadcast or a reduce.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from diagnose import fingerprints, nccl_calls, watchdogs
 from diagnose.calls import aspect, first_of_each, odd, queued, roots
 from diagnose.certifying import Certifier
+from diagnose.disagreements import checked, said
 from diagnose.looks import Look, decisive, left, looks, steps_made
-from diagnose.losses import AFTER, ended_well
+from diagnose.losses import AFTER
 from diagnose.meeting import met, sides
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.places import are_choices, parting, sites
-from diagnose.raisings import OLD_CHECK
 from diagnose.waitgraph import stuck
 from diagnose.waiting import Member, Waiting, ranks
 
@@ -31,120 +30,12 @@ KINDS = {
     ),
 }
 RINGS = {"all_reduce", "allreduce", "all_gather", "allgather"}
-ANALYSED = {"COLLECTIVE_TYPE": "op", "COLLECTIVE_DTYPE": "dtype", "SIZE_OR_SYNTAX": "size"}
 BACK = 256  # how many earlier collectives tell what usually follows what
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    well = ended_well(evidence)
-    told = by_text(
-        *fingerprints.calls(evidence), well, fingerprints.gone(evidence)
-    )  # with DETAIL the recorder is full of its checks
-    told = told or list(recorded(evidence)) or by_text(*watchdogs.calls(evidence), well)
-    told = told or by_text(*nccl_calls.calls(evidence), well)
-    told = told or list(shifted(evidence, well)) or list(sized(evidence, well))
-    yield from told or desynced(evidence, well)
-
-
-def by_text(
-    seq: int,
-    calls: dict[int, tuple[str, str, str]],
-    events: list[Event],
-    resolved: bool,
-    gone: Set[int] = frozenset(),
-) -> list[Fact]:
-    """What the ranks say themselves that they called; who had `gone` is odd, however few the others."""
-    votes = Counter(calls.values())
-    if len(votes) < 2:
-        return []
-    (usual, most), *_ = votes.most_common()
-    if away := gone & calls.keys():
-        usual, most = next(call for rank, call in calls.items() if rank not in away), len(calls)
-    majority = 2 * most > len(calls)
-    sides = {call: named([r for r, one in calls.items() if one == call]) for call in votes}
-    text = ", ".join(f"{who} called {' '.join(what).strip()}" for what, who in sides.items())
-    return [
-        Fact(
-            kind="collective.mismatched",
-            text=f"at #{seq} {text}",
-            ranks=sorted(rank for rank, call in calls.items() if call != usual or not majority),
-            data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": resolved},
-            since=min((e.time for e in events if e.time is not None), default=None),
-            events=events,
-        )
-    ]
-
-
-def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
-    """Ranks that gave up one call under different numbers: one side made another before it.
-
-    Where the calls differ, too, who is at the lower number may only be behind.
-    """
-    _, told = watchdogs.parted(evidence)
-    votes = Counter(report.seq for report in told.values())
-    if len({report.call for report in told.values()}) != 1:
-        return
-    usual, most = votes.most_common(1)[0]
-    majority = 2 * most > len(told)
-    sides = (f"{named([r for r, o in told.items() if o.seq == seq])} at #{seq}" for seq in sorted(votes))
-    yield Fact(
-        kind="collective.skipped",
-        text=f"the ranks wait in one call under different numbers: {', '.join(sides)}",
-        ranks=sorted(rank for rank, report in told.items() if report.seq != usual or not majority),
-        data={"aspect": "op", "majority": majority, "resolved": resolved},
-        since=min((r.event.time for r in told.values() if r.event.time is not None), default=None),
-        events=[report.event for report in told.values()],
-        inferred=True,
-    )
-
-
-def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
-    """Who only says that calls differ, where nothing tells what the ranks called."""
-    sizes = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
-    checks = [e for e in evidence.of("exception.raised") if OLD_CHECK.search(str(e.data.get("message")))]
-    analysed = list(evidence.of("flight.mismatch_told"))
-    text = "a message was larger than the room for it: sizes or dtypes differ between ranks"
-    aspect_ = "size"
-    if checks:
-        text = "what the ranks called differs, says DETAIL's check"
-        aspect_ = "op" if any("operation types" in str(e.data.get("message")) for e in checks) else "size"
-    elif analysed and not sizes:
-        text = "what the ranks called differs, says torch's analyser of their dumps"
-        aspect_ = ANALYSED.get(str(analysed[0].data.get("what")), "op")
-    if found := [*sizes, *checks, *analysed]:
-        yield Fact(
-            kind="collective.mismatched",
-            text=text,
-            data={"aspect": aspect_, "majority": False, "resolved": resolved},
-            since=min((e.time for e in found if e.time is not None), default=None),
-            events=found[:4],
-            inferred=True,
-        )
-
-
-def desynced(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
-    """Ranks that are alive and did not join what the others wait in, as torch's own report has it.
-
-    It knows the ranks in the group, and calls late whom an extra call of another left behind.
-    """
-    lagging = {
-        rank: event
-        for event in evidence.of("nccl.desync_told")
-        if "finished" in event.data and isinstance(ranks := event.data.get("ranks"), list)
-        for rank in ranks
-    }
-    failed = {e.rank for e in evidence.of("exception.raised", "rank.died", "launcher.failure_listed")}
-    alive = sorted(rank for rank in lagging if rank not in failed)
-    if alive:
-        yield Fact(
-            kind="collective.skipped",
-            text=f"{named(alive)} finished one collective fewer than the others, says the desync report",
-            ranks=alive,
-            data={"aspect": "op", "majority": False, "resolved": resolved},
-            since=min((e.time for e in lagging.values() if e.time is not None), default=None),
-            events=list({id(e): e for e in lagging.values()}.values()),
-            inferred=True,
-        )
+    told = list(checked(evidence))  # with DETAIL the recorder is full of its checks
+    yield from told or list(recorded(evidence)) or said(evidence)
 
 
 def recorded(evidence: Evidence) -> Iterable[Fact]:

@@ -9,6 +9,8 @@ import re
 import signal
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from diagnose.endings import WORKER, End, ended, number, workers_killed
 from diagnose.leaving import closings
 from diagnose.losses import ended_well
@@ -57,6 +59,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             text = f"oom_kill of the memory cgroup of {named([end.rank])} rose at its death"
             found.append(statement(end, counted[::-1], f"{text} to {count(counted[1])}{room(counted[1])}"))
     yield from found
+    if not found and not reports and not ends and not ended_well(evidence):
+        yield from unfinished(evidence)
     if not found and not ended_well(evidence) and not any(evidence.of("rank.died")):
         yield from of_nobody(reports, ends, [end for end in killed if end.rank not in closed], evidence)
 
@@ -96,6 +100,14 @@ def of_nobody(
         yield rankless("the scheduler says that the kernel killed a task for memory", tasks, names)
     elif told := [*evidence.of("platform.oom_told"), *evidence.of("scheduler.oom_told")]:
         yield rankless("the platform says that the kernel killed for memory", told, [])
+
+
+def unfinished(evidence: Evidence) -> Iterable[Fact]:
+    """A report of the kernel's whose end, which names whom it killed, is not here."""
+    asked = [e for e in evidence.of("kernel.oom_invoked") if OURS.match(str(e.data.get("comm")))]
+    if asked:
+        text = f"{asked[0].data.get('comm')} had the kernel look for a process to kill for memory"
+        yield msgspec.structs.replace(rankless(text, asked, []), inferred=True)
 
 
 def rankless(text: str, events: list[Event], ranks: list[int]) -> Fact:

@@ -22,6 +22,7 @@ from diagnose.meeting import met, sides
 from diagnose.model import Evidence, Fact, FactKind, named
 from diagnose.ras_counts import missing
 from diagnose.rendezvous import INIT
+from diagnose.stall_checks import missed
 from diagnose.standing import may_come
 from diagnose.standing import waits as waits_of
 from diagnose.unheard import excused
@@ -47,7 +48,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     facts = list(of_look(look, waits, evidence)) if look else []
     yield from facts
     if not any(fact.kind == "collective.awaited" for fact in facts):
-        told = list(by_text(evidence)) or (list(by_ras(evidence)) if not facts else [])
+        told = list(by_text(evidence)) or list(by_stall_check(evidence))
+        told = told or (list(by_ras(evidence)) if not facts else [])
         told = told or ([] if look else list(by_counters(evidence)))
         yield from told or ([] if look else by_first(evidence))
 
@@ -185,6 +187,20 @@ def by_text(evidence: Evidence) -> Iterable[Fact]:
                 events=[event],
             )
             return
+
+
+def by_stall_check(evidence: Evidence) -> Iterable[Fact]:
+    """The ranks that all stalled tensors lack, says Horovod."""
+    told = missed(evidence)
+    if told and told.late:
+        yield Fact(
+            kind="collective.awaited",
+            text=f"{named(told.late)} did not hand in what the others wait for, says Horovod's stall check",
+            ranks=told.late,
+            data={"awaited": told.late, "resolved": ended_well(evidence), "compiles": False},
+            events=told.events,
+            inferred=True,
+        )
 
 
 def by_counters(evidence: Evidence) -> Iterable[Fact]:

@@ -13,6 +13,7 @@ from diagnose.messages import line as any_line
 
 EVENTS = {
     "kernel.oom_killed": "data: pid, comm, rss, limit (bytes), limited (cgroup, host), group",
+    "kernel.oom_invoked": "it looked for a process to kill for memory; data: comm (who asked for memory)",
     "kernel.oom_reaped": "it took back the memory of a process that it killed; data: pid, comm",
     "kernel.crashed": "a process's fault, as the kernel saw it; data: pid, comm, text",
     "kernel.task_blocked": "a task was in state D for long; data: pid, comm, blocked_s",
@@ -38,6 +39,7 @@ LINES = (
         r"(?:.{0,200}?anon-rss:(?P<rss>\d{1,15})kB)?",
         data=killed,
     ),
+    line("kernel.oom_invoked", "invoked oom-killer", r"\b(?P<comm>[^\s\]]{1,64}) invoked oom-killer:"),
     line(
         "kernel.oom_reaped",
         "oom_reaper: reaped",

@@ -1,6 +1,6 @@
 """Bars of work that is legal and may outlast a watchdog: datasets, evaluation, loading.
 
-A bar counts once it is five minutes old.
+A bar counts once it is five minutes old, or has ten to go.
 
 >>> from diagnose.messages import said
 >>> said("Running tokenizer on dataset:  61%|######    | 1220118/2000000 [30:02<19:20, 671.90 examples/s]", LINES)
@@ -17,7 +17,8 @@ EVENTS = {
 }
 DRAWN = (
     r"\d{1,3}%(?:\|[^|]{0,300}| Completed )\| *(?P<done>[\d.]{1,14}[kKMG]?)/(?P<total>[\d.]{1,14}[kKMG]?)"
-    r" \[(?P<elapsed>\d{1,3}:\d\d:\d\d|(?:[5-9]|\d\d):\d\d)<(?P<left>(?:\d{1,3}:)?\d{1,3}:\d\d|\?)"
+    r" \[(?=\d{1,3}:\d\d:\d\d|(?:[1-9]\d|0[5-9]|[5-9]):\d\d<|[\d:]{4,9}<(?:\d{1,3}:\d\d:\d\d|[1-9]\d:))"
+    r"(?P<elapsed>(?:\d{1,3}:)?\d{1,3}:\d\d)<(?P<left>(?:\d{1,3}:)?\d{1,3}:\d\d|\?)"
 )
 BAR = r"[^|]{0,120}?" + DRAWN
 RATE = r", {1,3}[\d.]{1,14} ?[kMG]?"

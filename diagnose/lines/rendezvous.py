@@ -36,6 +36,11 @@ LINES = tuple(
             r"world_size=(?P<expected>\d{1,7}), (?:worker_count|num_workers_joined)=(?P<joined>\d{1,7})",
         ),
         ("store.clients_missing", "RendezvousTimeoutError", r"\bRendezvousTimeoutError\b"),
+        (  # JAX's
+            "store.clients_missing",
+            "Barrier timed out. ",
+            r"Barrier timed out\. (?:Barrier_id|Id): .{0,20}(?:PjRT_Client_Connect|Wait_for_all_tasks)",
+        ),
         (
             "store.key_missing",
             "wait timeout after",
@@ -45,7 +50,7 @@ LINES = tuple(
             "store.key_missing",
             "ncclUniqueId from",
             r"retr(?:ei|ie)ving ncclUniqueId from \[0\] via .{0,60}store by key '(?P<keys>.{0,60}?)'"
-            r".{0,80}got error: .{0,200}[Tt]imeout",
+            r".{0,80}got error(?:: .{0,200}[Tt]imeout|:?\s*(?:\n|$))",
         ),
         ("store.key_missing", "Socket Timeout", r"(?:^|Error: )Socket Timeout\s*$"),
         (

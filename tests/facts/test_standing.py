@@ -125,7 +125,25 @@ def test_ranks_that_wait_in_several_calls_are_not_said_to_be_in_one():
 
 def test_a_strict_majority_in_one_call_names_who_is_in_another():
     ranks = [stands(r, WAITING) for r in (0, 1, 3)]
-    assert causes(evidence(*ranks, stands(2, GATHERING)))[0] == [("collective_not_joined", [2], "likely")]
+    assert causes(evidence(*ranks, stands(2, GATHERING)))[0] == [("collective_skipped", [2], "likely")]
+    elsewhere = [WAITING[0], "step (train.py:44)", *WAITING[2:]]
+    assert causes(evidence(*ranks, stands(2, elsewhere)))[0] == [("collective_not_joined", [2], "likely")]
+
+
+def test_one_in_a_barrier_is_the_odd_one_where_nothing_tells_of_groups():
+    def foreign(rank, frames):
+        data = {"main": frames, "paths": ["/v/site-packages/torch/x.py", *["/srv/train.py"] * 2]}
+        return [Event("stack.read", "stack_dump", f"pyspy/rank{rank}.txt", rank=rank, data=data)]
+
+    def told(*ranks):
+        verdict = pipeline.judge("bundle", [event for each in ranks for event in each], BOOK)
+        return [(cause.failure, cause.ranks, cause.grade) for cause in verdict.causes]
+
+    barrier = ["barrier (distributed_c10d.py:4159)", *GATHERING[1:]]
+    usual = [foreign(rank, WAITING) for rank in (1, 2, 3)]
+    assert told(foreign(0, barrier), *usual) == [("collective_skipped", [0], "likely")]
+    assert told(foreign(0, GATHERING), *usual) == []  # may be of a group in which another left it out
+    assert told(foreign(0, barrier), *usual[:2]) == []
 
 
 @pytest.mark.parametrize(
