@@ -1,6 +1,7 @@
 """Signals that asked the job to end: to the run, to its launcher, or to all ranks at once. Pure."""
 
 import math
+import signal
 
 import msgspec
 
@@ -24,7 +25,9 @@ def asked(ends: list[End], evidence: Evidence) -> list[Event]:
     received = list(evidence.of("signal.received"))
     own = any(evidence.of("command.stopped")) or any(e.source == "run" for e in evidence.of("signal.sent"))
     if not own:
-        received += evidence.of("launcher.interrupted")
+        by_hand = "agent" not in evidence.read  # a Ctrl-C in a console: somebody had given up, who knows why
+        told = evidence.of("launcher.interrupted")
+        received += [e for e in told if not (by_hand and e.data.get("signal") == signal.SIGINT)]
         received += [e for e in evidence.of("command.ended") if status(e)[1] in ENDINGS]
     return received or as_one(ends, evidence)
 

@@ -25,6 +25,7 @@ MISMATCHED = {  # what Horovod's errors begin with
     "tensor shapes: One rank": "size",
     "root ranks: One rank": "root",
 }
+FAR = 1000  # numbers further apart are of groups that no line tells apart
 NAMELESS = {"wait", "backward", "something"}  # calls of a stack that tell no operation
 
 
@@ -36,7 +37,8 @@ def checked(evidence: Evidence) -> Iterable[Fact]:
 def said(evidence: Evidence) -> Iterable[Fact]:
     """The first of the texts that tells, the most exact one first."""
     well = ended_well(evidence)
-    told = by_text(*watchdogs.calls(evidence), well) or by_text(*nccl_calls.calls(evidence), well)
+    told = by_text(*watchdogs.calls(evidence), well, num=evidence.num_ranks or 0)
+    told = told or by_text(*nccl_calls.calls(evidence), well)
     told = told or list(shifted(evidence, well)) or list(sized(evidence, well))
     told = told or list(desynced(evidence, well)) or list(by_stall_check(evidence, well))
     yield from told or by_stacks(evidence)
@@ -48,8 +50,12 @@ def by_text(
     events: list[Event],
     resolved: bool,
     gone: Set[int] = frozenset(),
+    num: int = 0,
 ) -> list[Fact]:
-    """What the ranks say themselves that they called; who had `gone` is odd, however few the others."""
+    """What the ranks say themselves that they called; who had `gone` is odd, however few the others.
+
+    Where fewer than half of all `num` ranks were heard, nobody is named: the others may have called either.
+    """
     votes = Counter(calls.values())
     if len(votes) < 2:
         return []
@@ -63,7 +69,9 @@ def by_text(
         Fact(
             kind="collective.mismatched",
             text=f"at #{seq} {text}",
-            ranks=sorted(rank for rank, call in calls.items() if call != usual or not majority),
+            ranks=[]
+            if 2 * len(calls) < max(num, *calls)
+            else sorted(r for r, c in calls.items() if c != usual or not majority),
             data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": resolved},
             since=earliest(events),
             events=events,
@@ -78,7 +86,7 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     """
     _, told = watchdogs.parted(evidence)
     votes = Counter(report.seq for report in told.values())
-    if len({report.call for report in told.values()}) != 1:
+    if len({report.call for report in told.values()}) != 1 or max(votes) - min(votes) > FAR:
         return
     usual, most = votes.most_common(1)[0]
     majority = 2 * most > len(told)
@@ -100,7 +108,7 @@ def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     raised = [
         (str(e.data.get("message")), e) for e in evidence.of("exception.raised", "collective.prints_told")
     ]
-    checks = [e for message, e in raised if OLD_CHECK.search(message)]
+    checks = [e for message, e in raised if OLD_CHECK.search(message) or is_cut(message)]
     horovods = [(name, e) for message, e in raised for words, name in MISMATCHED.items() if words in message]
     analysed = list(evidence.of("flight.mismatch_told"))
     text = "a message was larger than the room for it: sizes or dtypes differ between ranks"
@@ -123,6 +131,11 @@ def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
             events=found[:4],
             inferred=True,
         )
+
+
+def is_cut(message: str) -> bool:
+    """Whether only one of the two calls that DETAIL's check compares is there."""
+    return "Detected mismatch between collectives" in message and message.count(fingerprints.PRINTED) < 2
 
 
 def desynced(evidence: Evidence, resolved: bool) -> Iterable[Fact]:

@@ -7,6 +7,7 @@ import re
 
 from diagnose.model import Event, Evidence
 
+PRINTED = "is running collective: CollectiveFingerPrint("
 PRINT = re.compile(  # older ones have no number, or nothing between it and the operation
     r"Rank (?P<rank>\d{1,7}) is running collective: CollectiveFingerPrint\("
     r"(?:SequenceNumber=(?P<seq>\d{1,18})(?:, )?)?OpType=(?P<op>[A-Z_]{1,40})"

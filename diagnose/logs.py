@@ -43,7 +43,7 @@ MAX_TEXT = 2000
 MAX_LOOKED = 50_000  # lines with one word: whose flood drowns all else has said what it can
 HORIZON = 10_000  # lines after which nobody goes on with a traceback or a table
 LAUNCHERS_OWN = {"ChildFailedError", "ProcessExitedException", "ProcessRaisedException"}
-TRACE_WORDS = ("Traceback (most", "Exception in thread", "Exception ignored in", "Process-")
+TRACE_WORDS = ("Traceback (most", '", line ', "Exception in thread", "Exception ignored in", "Process-")
 # An exception whose traceback is not there: people quote the last line alone.
 BARE = re.compile(
     r"\s{0,8}(?P<type>(?:[A-Za-z_]\w{0,40}\.){0,6}[A-Z]\w{0,60}(?:Error|Exception)): (?P<message>\S.{0,4000})"

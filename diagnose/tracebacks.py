@@ -54,6 +54,7 @@ class Tracebacks:
         self.pending: Raised | None = None
         self.note: dict[str, str] = {}
         self.is_ignored = False
+        self.is_headless = False  # begun by a frame: what stood before it was cut off
         self.gutter = False
         self.start = self.strays = 0
         self.last = 0  # the line it was fed with last
@@ -73,6 +74,10 @@ class Tracebacks:
             return self.inside(number, re.sub(r"^\s*[|+][- ]?", "", text) if self.gutter else text)
         if self.pending is not None:
             return self.after(number, text)
+        if '", line ' in text and FRAME.match(text):
+            self.begin(number, text)
+            self.is_headless = True
+            return self.inside(number, text)
         self.look_out(text)
         return []
 
@@ -85,6 +90,7 @@ class Tracebacks:
 
     def begin(self, number: int, text: str) -> None:
         self.frames, self.start, self.strays = deque(maxlen=KEEP_FRAMES), number, 0
+        self.is_headless = False
         self.gutter = bool(re.match(r"\s*[|+] ", text))
 
     def inside(self, number: int, text: str) -> list[Raised]:
@@ -95,14 +101,15 @@ class Tracebacks:
         elif text.strip() and not text[0].isspace():
             found = EXCEPTION.fullmatch(text)
             name = found["type"] if found else ""
-            if found and name not in LEVELS and (USUAL.search(name) or not self.strays):
+            is_usual = USUAL.search(name) is not None
+            if found and name not in LEVELS and (is_usual or not (self.strays or self.is_headless)):
                 self.pending = Raised(
                     number, name, found["message"] or "", list(self.frames), True, self.note
                 )
                 self.frames, self.message_open = None, True
             else:
                 self.strays += 1
-                if self.strays > PATIENCE:
+                if self.strays > (0 if self.is_headless else PATIENCE):
                     return self.close()
         return []
 
@@ -128,7 +135,7 @@ class Tracebacks:
         done = []
         if self.pending is not None:
             done = [self.pending]
-        elif self.frames is not None:
+        elif self.frames is not None and not self.is_headless:
             done = [Raised(self.start, "", "", list(self.frames), True, self.note)]
         ignored, self.is_ignored = self.is_ignored and bool(done), self.is_ignored and not done
         if done:

@@ -70,9 +70,10 @@ def reports(evidence: Evidence) -> Iterable[Report]:
     told = list(evidence.of("nccl.watchdog_timed_out"))
     names = group_names(evidence)
     is_plain = all_in_one(told)
+    world = next((name for name in names.values() if name in WORLD), "") if is_plain else ""
     for event in told:
         seq, op = event.data.get("seq"), str(event.data.get("op"))
-        group = str(event.data.get("group") or names.get((*writer(event), seq), ""))
+        group = str(event.data.get("group") or names.get((*writer(event), seq), world))
         rank = rank_of(event, group, is_plain)
         if rank is None or not isinstance(seq, int) or op == "COALESCED" or not (group or is_plain):
             continue

@@ -18,6 +18,7 @@ KINDS = {
 }
 STORE_S = 600.0  # a store's patience where its message does not tell
 LONG = {"autotune", "warm_up", "capture"}  # of what compilers do, that which may keep the interpreter's lock
+LEAST_S = 1.0  # no collective is sure to end sooner
 SLACK = 0.9  # of the patience: the phase began before the wait, or the bar is drawn now and then
 
 
@@ -27,6 +28,11 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     waits = [*patience(evidence, "nccl.watchdog_timed_out", "timeout_ms", "collective")]
     waits += patience(evidence, "gloo.timed_out", "wait_ms", "collective")
     waits += patience(evidence, "store.key_missing", "wait_ms", "store")
+    hasty = next(((event, by, wait_s) for event, by, wait_s in waits if wait_s < LEAST_S), None)
+    if hasty:
+        event, by, wait_s = hasty
+        yield statement(by, f"the wait was limited to {wait_s * 1e3:.0f} ms", event, event, "any collective")
+        return
     for event, by, wait_s in waits:
         bars = [e for e in evidence.of("phase.bar_told") if lasts(e) >= SLACK * wait_s and other(e, event)]
         if bars:
@@ -74,6 +80,6 @@ def statement(by: str, text: str, best: Event, other: Event, what: str) -> Fact:
         text=text,
         data={"by": by, "what": what},
         since=None,
-        events=[best, other],
+        events=list({id(event): event for event in (best, other)}.values()),
         inferred=True,
     )

@@ -74,7 +74,13 @@ SPOILED = (
     ("stale", re.compile(r"Stale file handle|\[Errno 116\]")),
     ("busy", re.compile(r"Device or resource busy|\[Errno 16\]|Text file busy|\[Errno 26\]")),
     ("quota", re.compile(r"Disk quota exceeded|\[Errno 122\]")),
-    ("gone", re.compile(r"FileNotFoundError|No such file or directory|\[Errno 2\]")),
+    # A header that a compiler does not find was never there.
+    (
+        "gone",
+        re.compile(
+            r"(?s)^(?!.*fatal error: )(?:.*)(?:FileNotFoundError|No such file or directory|\[Errno 2\])"
+        ),
+    ),
     ("in the way", re.compile(r"FileExistsError|\[Errno 17\]|Directory not empty|\[Errno 39\]")),
     (
         "torn",
@@ -83,7 +89,9 @@ SPOILED = (
 )
 # A path below a compiler's cache, or a frame of the code that keeps one.
 CACHED = re.compile(
-    r"torchinductor|/inductor[-_/]?cache|\.triton/|triton[-_/]cache|torch_?compile[-_/]?cache", re.I
+    r"torchinductor|/inductor[-_/]?cache|\.triton/|triton[-_/]cache|torch_?compile[-_/]?cache"
+    r"|/flashinfer/.{0,80}cached_ops|/torch_extensions/|/deep_?gemm/cache",
+    re.I,
 )
 KEEPERS = re.compile(
     r"torch/_inductor/(?:codecache|cpp_builder|runtime/\w*cach\w*|remote_cache|async_compile)\w*\.py"
@@ -92,7 +100,7 @@ KEEPERS = re.compile(
 FILE_ERROR = re.compile(
     r"(?:[\w.]+: )?(?:[\w.]*\.)?(?:FileNotFound|FileExists|OS|JSONDecode|EOF|Unpickling)Error\b"
 )
-PATH = re.compile(r"['\"](/[^'\"\n]{1,500})['\"]|(?:\s|^)(/[^\s:'\"]{1,500})(?=: )")
+PATH = re.compile(r"['\"`](/[^'\"\n]{1,500})['\"]|(?:\s|^)(/[^\s:'\"]{1,500})(?=: )")
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:

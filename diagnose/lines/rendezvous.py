@@ -52,12 +52,17 @@ LINES = tuple(
             r"retr(?:ei|ie)ving ncclUniqueId from \[0\] via .{0,60}store by key '(?P<keys>.{0,60}?)'"
             r".{0,80}got error(?:: .{0,200}[Tt]imeout|:?\s*(?:\n|$))",
         ),
+        (
+            "store.key_missing",
+            "waitForInput: socket",
+            r"waitForInput: socket .{0,300} timed out after (?P<wait_ms>\d{1,12})ms",
+        ),
         ("store.key_missing", "Socket Timeout", r"(?:^|Error: )Socket Timeout\s*$"),
         (
             "store.unreachable",
             "trying to connect to",
             r"client socket has timed out after (?P<wait>\d{1,12}\s?m?s) while trying to connect to "
-            rf"\({HOST}, {PORT}\)",
+            rf"(?:\({HOST}, {PORT}\))?",
         ),
         (
             "store.unreachable",
@@ -74,11 +79,16 @@ LINES = tuple(
             "cannot be retrieved (gai error",
             rf"IPv4 network addresses of \({HOST}, {PORT}\) cannot be retrieved",
         ),
+        (  # no name of a host: a path, or an address that kept its brackets
+            "store.unreachable",
+            "cannot be retrieved (gai error",
+            rf"IPv6 network addresses of \((?P<host>/[^,]{{1,200}}|\[[^,]{{1,60}}\]), {PORT}\) cannot be",
+        ),
         (
             "store.unreachable",
             "client socket has failed to connect",
             r"client socket has failed to connect to \[?(?P<host>[\w.:%-]{1,253})\]?:(?P<port>\d{1,5}) "
-            r"\(errno: (?:101|110|113) - ",
+            r"\(errno: (?:22|101|110|113) - ",
         ),
         *(
             ("host.unreachable", word, text)

@@ -43,7 +43,7 @@ HEADING = re.compile(
 )
 ARGUMENT = re.compile(r"\s--rank[= ](\d{1,6})\b|\bRANK=(\d{1,6})\b")
 TITLE = re.compile(r"\b(?:sglang::scheduler|VLLM::Worker)(?P<groups>(?:_[A-Z]{2}\d{1,5}){1,6})\b")
-THREAD = re.compile(r'Thread (?P<id>\w{1,20}) \((?P<state>[\w+ ]{1,40})\)(?:: "(?P<name>.{0,200})")?')
+THREAD = re.compile(r'Thread (?:(?P<id>\w{1,20}) )?\((?P<state>[\w+ ]{1,40})\)(?:: "(?P<name>.{0,200})")?')
 FRAME = re.compile(
     r"(?: {1,8}|\t)(?P<func>\S.{0,300}?) {1,60}\((?P<path>[^()]{1,400}?)(?::(?P<line>\d{1,9}))?\)"
 )

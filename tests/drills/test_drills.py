@@ -28,13 +28,11 @@ WAITING = [  # the longest first
     "healthy_rank0_prepares",
     "rank_killed",
     "rank_exception",
-    "gil_held_asleep",
-    "loader_worker_killed",
     "host_oom_kill",
     "uneven_batches",
 ]
 COMPILING = ["compile_skew"]
-TIMED = ["healthy_plain", "straggler"]  # what else runs beside them would show
+TIMED = ["healthy_plain"]  # what else runs beside it would show
 
 
 def ground_at(prefix: str) -> Ground:
