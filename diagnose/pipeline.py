@@ -60,7 +60,7 @@ def parse(
             found[index] = searched(member, head)
         (recognised if readers or found[index] else unrecognised).append(member.where)
         for reader in readers:
-            if getattr(reader, "CONFINED", False):
+            if is_confined(reader):
                 confined.append(pool.Job(index, name_of(reader), member))
                 are_harmless &= is_harmless(member, head)
             else:
@@ -82,7 +82,7 @@ def known(member: Member) -> tuple[Member, bytes, list[ModuleType]]:
     """
     member, head = undressed(member)
     readers = readers_of(member, head)
-    if bare := unwrapped(member, head):
+    if not is_pickle(head) and (bare := unwrapped(member, head)):
         others = readers_of(*bare)
         if set(others) - set(readers) and not any(map(is_log, others)):
             return *bare, others
@@ -90,7 +90,18 @@ def known(member: Member) -> tuple[Member, bytes, list[ModuleType]]:
 
 
 def readers_of(member: Member, head: bytes) -> list[ModuleType]:
-    return [module for module in modules("diagnose.sources") if module.recognises(member.where, head)]
+    """Who knows a file; of a pickle only those are asked that read in confinement, as a job has thousands."""
+    found = modules("diagnose.sources")
+    able = [module for module in found if is_confined(module)] if is_pickle(head) else found
+    return [module for module in able if module.recognises(member.where, head)]
+
+
+def is_pickle(head: bytes) -> bool:
+    return head[:1] == b"\x80"
+
+
+def is_confined(source: ModuleType) -> bool:
+    return bool(getattr(source, "CONFINED", False))
 
 
 def is_log(source: ModuleType) -> bool:

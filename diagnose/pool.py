@@ -71,14 +71,14 @@ class Child:
             while view:
                 view = view[self.process.stdin.write(view) or 0 :]
 
-    def take(self) -> list[Event] | None:
+    def take(self) -> bytes | None:
         """The answer, if it is complete. Raises OSError if there will be none."""
         part = os.read(self.fileno(), CHUNK)
         if not part:
             raise OSError("it died")
         self.got += part
         head, line, body = self.got.partition(b"\n")
-        return EVENTS.decode(body) if line and len(body) == int(head) else None
+        return bytes(body) if line and len(body) == int(head) else None
 
     def end(self) -> int:
         """Kill it; the code it ended with."""
@@ -117,29 +117,29 @@ class Pool:
             self.selector.register(child, selectors.EVENT_READ)
             return None
 
-    def wait(self) -> Iterator[tuple[int, list[Event]]]:
+    def wait(self) -> Iterator[tuple[Job, bytes | list[Event]]]:
         """What is ready next: answers, and the files that have cost their reader its life."""
         left = min(child.deadline for child in self.busy.values()) - time.monotonic()
         for key, _ in self.selector.select(max(0.0, left)):
             child = self.busy[key.fd]
             try:
-                events = child.take()
+                body = child.take()
             except (OSError, ValueError) as error:
                 yield self.lose(child, f"refused: reading it ended its reader ({error})")
                 continue
-            if events is not None and child.job is not None:
+            if body is not None and child.job is not None:
                 self.release(child)
                 self.idle.append(child)
-                yield child.job.number, events
+                yield child.job, body
         now = time.monotonic()
         for child in [child for child in self.busy.values() if child.deadline <= now]:
             yield self.lose(child, "refused: reading it takes too long")
 
-    def lose(self, child: Child, reason: str) -> tuple[int, list[Event]]:
+    def lose(self, child: Child, reason: str) -> tuple[Job, list[Event]]:
         assert child.job is not None
         self.release(child)
         child.end()
-        return child.job.number, child.job.failed(reason)
+        return child.job, child.job.failed(reason)
 
     def release(self, child: Child) -> None:
         self.selector.unregister(child)
@@ -149,6 +149,17 @@ class Pool:
         for child in (*self.idle, *self.busy.values()):
             child.end()
         self.selector.close()
+
+
+def answered(pair: tuple[Job, bytes | list[Event]]) -> tuple[int, list[Event]]:
+    """The number of a job, and its events, whatever its reader sent."""
+    job, told = pair
+    if isinstance(told, list):
+        return job.number, told
+    try:
+        return job.number, EVENTS.decode(told)
+    except ValueError as error:
+        return job.number, job.failed(f"refused: its reader's answer makes no sense ({error})")
 
 
 def fetch(job: Job) -> bytes | list[Event]:
@@ -168,14 +179,14 @@ def read(jobs: Iterable[Job], size: int | None = None) -> Iterator[tuple[int, li
     try:
         for job in jobs:
             data = fetch(job)  # while the children work
-            ready: list[tuple[int, list[Event]]] = []
+            ready: list[tuple[Job, bytes | list[Event]]] = []
             while len(pool.busy) >= pool.size:
                 ready += pool.wait()
             failed = pool.start(job, data) if isinstance(data, bytes) else data
             if failed is not None:
-                ready.append((job.number, failed))
-            yield from ready  # the children work again by now
+                ready.append((job, failed))
+            yield from map(answered, ready)  # the children work again by now
         while pool.busy:
-            yield from pool.wait()
+            yield from map(answered, pool.wait())
     finally:
         pool.close()
