@@ -86,7 +86,7 @@ class Children:
             return [(job.number, events)]
         found: list[tuple[int, list[Event]]] = []
         while self.pool.busy:
-            found += self.pool.wait()
+            found += map(pool.answered, self.pool.wait())
         return found
 
 
