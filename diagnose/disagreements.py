@@ -17,7 +17,6 @@ from diagnose.standing import standing, waits
 from diagnose.waiting import ranks
 
 ANALYSED = {"COLLECTIVE_TYPE": "op", "COLLECTIVE_DTYPE": "dtype", "SIZE_OR_SYNTAX": "size"}
-
 MISMATCHED = {  # what Horovod's errors begin with
     "Mismatched data types: One rank": "dtype",
     "Mismatched collective operations: One rank": "op",
@@ -59,6 +58,7 @@ def by_text(
     votes = Counter(calls.values())
     if len(votes) < 2:
         return []
+    is_half = 2 * len(calls) >= max(num, *calls)
     (usual, most), *_ = votes.most_common()
     if away := gone & calls.keys():
         usual, most = next(call for rank, call in calls.items() if rank not in away), len(calls)
@@ -69,9 +69,7 @@ def by_text(
         Fact(
             kind="collective.mismatched",
             text=f"at #{seq} {text}",
-            ranks=[]
-            if 2 * len(calls) < max(num, *calls)
-            else sorted(r for r, c in calls.items() if c != usual or not majority),
+            ranks=sorted(r for r, call in calls.items() if is_half and (call != usual or not majority)),
             data={"aspect": aspect(map("|".join, votes)), "majority": majority, "resolved": resolved},
             since=earliest(events),
             events=events,

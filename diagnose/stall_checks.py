@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from diagnose.model import Event, Evidence, is_below
 
+MOST = 1 << 16  # ranks that an honest report counts
 KINDS = ("horovod.tensors_stalled", "horovod.rank_missed")
 
 
@@ -31,6 +32,8 @@ def missed(evidence: Evidence) -> Missed | None:
     rows = [(name, ranks, is_missing, e) for e in told for name, ranks, is_missing in rows_of(e)]
     highest = max((rank for _, ranks, _, _ in rows for rank in ranks), default=-1)
     size = max(highest + 1, evidence.num_ranks or 0)
+    if size > MOST:
+        return None
     for name, ranks, is_missing, event in rows:
         if late := ranks if is_missing else set(range(size)) - ranks:
             lacking[name] = lacking.get(name, set()) | late

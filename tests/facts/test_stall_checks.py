@@ -41,6 +41,10 @@ def test_ranks_that_wait_for_other_tensors_each_do_not_agree():
     assert told(HEAD + rows) == [("collective_mismatch_op", [0, 2])]
 
 
+def test_a_rank_that_cannot_be_costs_no_memory():
+    assert told(HEAD.strip() + " Stalled ops: a [ready ranks: 9999999], b [ready ranks: 0]", "") == []
+
+
 def test_of_different_tensors_the_one_that_most_handed_in_is_right():
     stalled = "Stalled ops: loss_0 [ready ranks: 3], a [ready ranks: 0, 2, 1], b [ready ranks: 0, 1, 2]"
     assert told(HEAD.strip() + " " + stalled, "") == [("collective_mismatch_op", [3])]
