@@ -36,7 +36,7 @@ def checked(evidence: Evidence) -> Iterable[Fact]:
 def said(evidence: Evidence) -> Iterable[Fact]:
     """The first of the texts that tells, the most exact one first."""
     well = ended_well(evidence)
-    told = by_text(*watchdogs.calls(evidence), well, num=evidence.num_ranks or 0)
+    told = by_text(*watchdogs.calls(evidence), well, num=evidence.num_ranks or 1)
     told = told or by_text(*nccl_calls.calls(evidence), well)
     told = told or list(shifted(evidence, well)) or list(sized(evidence, well))
     told = told or list(desynced(evidence, well)) or list(by_stall_check(evidence, well))
@@ -53,12 +53,13 @@ def by_text(
 ) -> list[Fact]:
     """What the ranks say themselves that they called; who had `gone` is odd, however few the others.
 
-    Where fewer than half of all `num` ranks were heard, nobody is named: the others may have called either.
+    Where fewer than half of all ranks were heard, `num` or more, nobody is named: the others may have called
+    either. 0: those that are told of are all that count.
     """
     votes = Counter(calls.values())
     if len(votes) < 2:
         return []
-    is_half = 2 * len(calls) >= max(num, *calls)
+    is_half = not num or 2 * len(calls) >= max(num, *calls)
     (usual, most), *_ = votes.most_common()
     if away := gone & calls.keys():
         usual, most = next(call for rank, call in calls.items() if rank not in away), len(calls)

@@ -104,6 +104,13 @@ PATH = re.compile(r"['\"`](/[^'\"\n]{1,500})['\"]|(?:\s|^)(/[^\s:'\"]{1,500})(?=
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
+    """What is said of no file in particular is of the shared memory, where that was used up."""
+    found = list(every(evidence))
+    is_shm = any(fact.data.get("kind") == "shm" for fact in found)
+    yield from (f for f in found if not (is_shm and f.data.get("kind") == "disk" and not f.data.get("path")))
+
+
+def every(evidence: Evidence) -> Iterable[Fact]:
     caches = [str(e.data[key]) for e in evidence.of("phase.started") for key in CACHE_KEYS if e.data.get(key)]
     of_ranks: set[str] = set()
     for rank, events in sorted(failures(evidence).items()):
