@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from diagnose.certificate import Communicator, Front, Link
 from diagnose.ledger import Group, Ledger, Operation
-from diagnose.text import rank_of
+from diagnose.naming import rank_of
 
 BLANK = Group(None, "", "", [], None)
 

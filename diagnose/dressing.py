@@ -3,7 +3,7 @@
 Quotation marks, the indentation of a code block, line numbers, the name of one container, a record of JSON
 around each line: found once, by a file's head, and taken off its bytes before any source sees them. No line
 is added or left out: their numbers stay right. What carries a rank or a time is no dress, and stays for
-`text.unwrap`.
+`wrappers.unwrap`.
 """
 
 import re

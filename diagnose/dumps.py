@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from diagnose.naming import MAX_RANK
 from diagnose.signatures import Row
-from diagnose.text import MAX_RANK
 from diagnose.values import integer, string
 
 MAX_GROUPS = 1024

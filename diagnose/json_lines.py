@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from diagnose.text import MAX_RANK, STAMP, has_zone
+from diagnose.naming import MAX_RANK
+from diagnose.stamps import has_zone
 from diagnose.values import integer
+from diagnose.wrappers import STAMP
 
 # What holds the line, and what must be beside it.
 FORMS = (

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from diagnose.model import Event, Member
+from diagnose.naming import rank_of
 from diagnose.signatures import Signatures, is_root, op_of
 from diagnose.sources.flight_recorder import LIMIT, load
-from diagnose.text import rank_of
 from diagnose.values import integer, json_value, string
 
 KIND = "flight.ledger"

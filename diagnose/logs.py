@@ -14,20 +14,12 @@ from diagnose.anchors import Anchors
 from diagnose.failure_table import HEADS, FailureTable, Listed
 from diagnose.messages import Data, Pattern
 from diagnose.model import Event, Member, line_of
+from diagnose.naming import MAX_RANK, steps
+from diagnose.stamps import has_zone, seconds
 from diagnose.suspects import Suspects
-from diagnose.text import (
-    MAX_RANK,
-    Prefixed,
-    chunks,
-    decode,
-    has_zone,
-    parts,
-    process_of,
-    seconds,
-    steps,
-    unwrap,
-)
+from diagnose.text import chunks, decode, parts
 from diagnose.tracebacks import Raised, Tracebacks
+from diagnose.wrappers import Prefixed, process_of, unwrap
 
 EVENTS = {
     "log.read": "one log, read to its end; data: num_lines, num_bytes, last_line, days (of the year, of its "

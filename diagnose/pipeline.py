@@ -14,8 +14,8 @@ from diagnose.conclude import decide
 from diagnose.explaining import explain
 from diagnose.judge import match
 from diagnose.model import Event, Evidence, Fact, Member
+from diagnose.naming import rank_of
 from diagnose.playbook import Playbook, load
-from diagnose.text import rank_of
 from diagnose.undressing import undressed, unwrapped
 from diagnose.verdict import Verdict
 from probes.redact import redact_value

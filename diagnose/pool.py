@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from diagnose.model import Event, Member
-from diagnose.text import rank_of
+from diagnose.naming import rank_of
 
 TOP = Path(__file__).parent.parent
 MAX_CHILDREN = 8

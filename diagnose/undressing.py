@@ -9,7 +9,8 @@ import msgspec
 
 from diagnose.dressing import Layer, layers, sample, through
 from diagnose.model import Member
-from diagnose.text import BOMS, chunks, unwrap
+from diagnose.text import BOMS, chunks
+from diagnose.wrappers import unwrap
 
 HEAD = 64 << 10  # bytes by which a file is known
 PIECE = 1 << 20

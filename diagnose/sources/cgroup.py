@@ -10,7 +10,7 @@
 from collections.abc import Iterator
 
 from diagnose.model import Event, Member
-from diagnose.text import MAX_RANK, steps
+from diagnose.naming import MAX_RANK, steps
 from diagnose.values import integer, json_value, number, string
 
 EVENTS = {

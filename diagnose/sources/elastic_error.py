@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from diagnose.logs import LAUNCHERS_OWN, MAX_TEXT, exception
 from diagnose.model import Event, Member
-from diagnose.text import rank_of, steps
+from diagnose.naming import rank_of, steps
 from diagnose.tracebacks import EXCEPTION, read
 from diagnose.values import integer, json_value, number, string
 

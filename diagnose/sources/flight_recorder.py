@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from diagnose.dumps import Dump
 from diagnose.frontiers import describe
 from diagnose.model import Event, Member
+from diagnose.naming import rank_of, steps, time_of
 from diagnose.signatures import Signatures
-from diagnose.text import rank_of, steps, time_of
 from diagnose.values import json_value, reason
 
 EVENTS = {

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from diagnose.logs import OTHERS, is_text
 from diagnose.model import Event, Member
-from diagnose.text import decode, lines_of, steps
+from diagnose.naming import steps
+from diagnose.text import decode, lines_of
 
 EVENTS = {
     "gpu.process_listed": "a process on a GPU; data: index (of the GPU), pid, name, used (bytes)",

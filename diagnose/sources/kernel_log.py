@@ -17,7 +17,9 @@ from diagnose.lines.gpu_driver import bus
 from diagnose.logs import is_text
 from diagnose.messages import Pattern
 from diagnose.model import Event, Member
-from diagnose.text import decode, has_zone, lines_of, seconds, steps
+from diagnose.naming import steps
+from diagnose.stamps import has_zone, seconds
+from diagnose.text import decode, lines_of
 
 EVENTS = lines.events() | {
     "kernel.read": "the whole of a kernel's log; data: num_lines, days (of the year, of its lines), boots "

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from diagnose import logs
 from diagnose.logs import OTHERS, Reader, is_evidence, is_mixed, is_of_ranks, is_text, read_log
 from diagnose.model import Event, Member
-from diagnose.text import rank_of, steps
+from diagnose.naming import rank_of, steps
 
 EVENTS = logs.EVENTS
 

@@ -10,7 +10,7 @@
 from collections.abc import Iterator
 
 from diagnose.model import Event, Member
-from diagnose.text import steps
+from diagnose.naming import steps
 from diagnose.values import json_value, number, string
 
 EVENTS = {

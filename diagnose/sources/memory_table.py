@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from diagnose.logs import OTHERS, is_text
 from diagnose.model import Event, Member
-from diagnose.text import decode, lines_of, steps
+from diagnose.naming import steps
+from diagnose.text import decode, lines_of
 
 EVENTS = {"host.memory_listed": "memory that programs cannot have any more; data: percent (of the host's)"}
 MAX_EVENTS = 1000

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 
 from diagnose.model import Event, Member
-from diagnose.text import decode, lines_of, rank_of, steps
+from diagnose.naming import rank_of, steps
+from diagnose.text import decode, lines_of
 
 EVENTS = {
     "stack.read": "Python frames of gdb's `py-bt`; data: via, main (innermost first), paths",

@@ -21,9 +21,10 @@ import re
 from collections.abc import Iterator
 
 from diagnose.model import Event, Member
+from diagnose.naming import time_of
 from diagnose.ras_json import of_json
 from diagnose.ras_text import of_text
-from diagnose.text import decode, time_of
+from diagnose.text import decode
 
 EVENTS = {
     "ras.read": "one answer; data: form (text, json), version, num_communicators, num_timeouts, num_lost, "

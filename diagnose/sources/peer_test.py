@@ -20,7 +20,8 @@ from collections.abc import Iterator
 
 from diagnose.logs import OTHERS, is_text
 from diagnose.model import Event, Member
-from diagnose.text import decode, lines_of, steps
+from diagnose.naming import steps
+from diagnose.text import decode, lines_of
 
 EVENTS = {
     "peers.measured": "how fast GPUs reach each other; data: slower (pairs that are faster by the host), "

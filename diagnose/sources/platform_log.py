@@ -18,7 +18,8 @@ from diagnose.anchors import Anchors
 from diagnose.logs import OTHERS, Reader, is_of_ranks, is_text, read_log
 from diagnose.messages import Pattern
 from diagnose.model import Event, Member
-from diagnose.text import decode, rank_of, steps
+from diagnose.naming import rank_of, steps
+from diagnose.text import decode
 
 EVENTS = logs.EVENTS
 # How such output begins, whatever it says: a table of events or pods, a description, a job's accounting.

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 
 from diagnose.model import Event, Member
-from diagnose.text import LINE_LIMIT, MAX_RANK, lines_of, steps
+from diagnose.naming import MAX_RANK, steps
+from diagnose.text import LINE_LIMIT, lines_of
 from diagnose.values import integer, json_value, number, plain, string
 
 # The kinds are those of the probes: each line names its own. These are this reader's.

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 from diagnose.logs import OTHERS, is_text
 from diagnose.model import Event, Member
-from diagnose.text import MAX_RANK, decode, lines_of, steps
+from diagnose.naming import MAX_RANK, steps
+from diagnose.text import decode, lines_of
 
 EVENTS = {
     "proc.dumped": "a process of Python that is stopped, or sleeps in the kernel; data: pid, state (T, D)",

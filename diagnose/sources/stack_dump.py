@@ -14,8 +14,10 @@ import msgspec
 
 from diagnose import native
 from diagnose.model import Event, Member, Record
-from diagnose.text import decode, of_groups, rank_of, steps, time_of
+from diagnose.naming import rank_of, steps, time_of
+from diagnose.text import decode
 from diagnose.values import integer, json_value, number, string
+from diagnose.wrappers import of_groups
 
 EVENTS = {
     "stack.read": "data: via, main (innermost first: `func (file.py:12)`), paths (same order), "

@@ -6,7 +6,7 @@ from diagnose import coverage, processes
 from diagnose.facts import nccl, network, resources
 from diagnose.model import Event, Evidence
 from diagnose.sources import launcher_log
-from diagnose.text import process_of
+from diagnose.wrappers import process_of
 from tests.sources.test_lines import read
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from diagnose import text
+from diagnose import stamps, text, wrappers
 
 quick = settings(
     max_examples=100,
@@ -47,15 +47,15 @@ def test_long_lines_are_cut_and_never_joined(lengths: list[int], size: int) -> N
 @quick
 @given(line=st.text(max_size=80))
 def test_unwrapping_any_line_leaves_its_end(line: str) -> None:
-    found = text.unwrap(line)
+    found = wrappers.unwrap(line)
     assert line.endswith(found.text)
 
 
 @quick
 @given(stamp=st.text(alphabet="0123456789-:TZ+. ,EIW", max_size=30))
 def test_any_time_stamp_is_a_time_or_nothing(stamp: str) -> None:
-    assert isinstance(text.seconds(stamp, 2026), float | None)
-    assert text.has_zone(stamp) in (True, False)
+    assert isinstance(stamps.seconds(stamp, 2026), float | None)
+    assert stamps.has_zone(stamp) in (True, False)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_any_time_stamp_is_a_time_or_nothing(stamp: str) -> None:
     ],
 )
 def test_glogs_months_are_not_padded(stamp: str, month_and_day: str) -> None:
-    assert text.seconds(stamp, 2026) == text.seconds(f"2026-{month_and_day}T10:00:00Z")
+    assert stamps.seconds(stamp, 2026) == stamps.seconds(f"2026-{month_and_day}T10:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ def test_glogs_months_are_not_padded(stamp: str, month_and_day: str) -> None:
     ],
 )
 def test_wrappers_of_launchers_tell_the_rank(line: str, rank: int | None, is_local: bool) -> None:
-    found = text.unwrap(line)
+    found = wrappers.unwrap(line)
     assert (found.rank, found.is_local) == (rank, is_local)

@@ -7,7 +7,8 @@ import pytest
 from diagnose import lines
 from diagnose.messages import said
 from diagnose.sources import launcher_log
-from diagnose.text import parts, unwrap
+from diagnose.text import parts
+from diagnose.wrappers import unwrap
 from tests.sources.test_lines import read
 
 LATEST = "OpType=ALLREDUCE, NumelIn=8, NumelOut=8, Timeout(ms)=600000"
