@@ -25,7 +25,7 @@ cases: $(READY)  ## how many incidents postmortem gets right, class by class: re
 $(READY): pyproject.toml constraints.txt
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (torch is large: this takes a while, once)"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,dev]'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,modal,dev]'
 	@touch $@
 
 clean:
