@@ -62,3 +62,9 @@ def create(top: Path, name: str, now: float) -> Path:
             continue
         return path.resolve()
     raise FileExistsError(f"{top}/{stem} exists 999 times")
+
+
+def make(path: Path) -> Path:
+    """Make just this run directory. Raises OSError, also where it is there."""
+    path.mkdir(parents=True)
+    return path.resolve()
