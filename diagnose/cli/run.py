@@ -95,7 +95,7 @@ def execute(
     verbose: bool,
     place: tuple[Path | None, str] = (None, "1"),
 ) -> int:
-    """The whole of a run; the code to exit with. `place`: the run directory, not there yet, and the attempt."""
+    """The whole of a run; the code to exit with. `place`: the run directory to make, and the attempt."""
     from diagnose import playbook, runs
     from diagnose.playbook import Environment, Limits
     from diagnose.session import Session

@@ -1,4 +1,4 @@
-"""The `plane` fixture: Modal's control plane on loopback, and how it is spoken to. `modal` and torch are real."""
+"""The `plane` fixture: Modal's control plane on loopback, and how it is spoken to. The client is real."""
 
 import json
 import os

@@ -3,8 +3,8 @@
     python -m tests.modal.plane --dir D [--port 0]
 
 prints one JSON object when it serves: {"server": for MODAL_SERVER_URL, "control": the tests' own endpoint}.
-It is no emulation of a cloud: it answers what launching, collecting and a container's runtime ask, and refuses
-the rest; which RPCs were served can be asked of it, so that a newer client shows where it differs.
+It is no emulation of a cloud: it answers what launching, collecting and a container's runtime ask, and
+refuses the rest; which RPCs were served can be asked of it, so that a newer client shows where it differs.
 """
 
 import argparse

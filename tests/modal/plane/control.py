@@ -24,7 +24,7 @@ class Control:
 
     def routes(self) -> list[web.RouteDef]:
         verbs: list[Callable[[Any], Awaitable[Any]]] = [
-            *(self.start, self.finish, self.expire, self.log, self.offline, self.wait, self.tell)
+            *(self.start, self.finish, self.reopen, self.expire, self.log, self.offline, self.wait, self.tell)
         ]
         blocks = [web.put("/blocks/{digest}", self.put), web.get("/blocks/{digest}", self.get)]
         return [*blocks, *(web.post(f"/{verb.__name__}", answered(verb)) for verb in verbs)]
@@ -70,6 +70,11 @@ class Control:
         """Give a call a status, a text, and perhaps pickled data (hex)."""
         data = bytes.fromhex(given["data"]) if "data" in given else None
         self.state.finish(self._call(given), given["status"], given.get("text", ""), data)
+
+    async def reopen(self, given: dict[str, Any]) -> None:
+        """Take a call's outcome back."""
+        call = self._call(given)
+        call.output, call.is_expired = None, False
 
     async def expire(self, given: dict[str, Any]) -> None:
         """Forget a call's result."""

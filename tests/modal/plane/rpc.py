@@ -1,4 +1,4 @@
-"""How an RPC of the plane is written: a coroutine from request to answer; what nobody wrote is UNIMPLEMENTED."""
+"""How an RPC of the plane is written: a coroutine from request to answer; the others are UNIMPLEMENTED."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

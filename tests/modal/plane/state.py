@@ -1,4 +1,4 @@
-"""What the plane holds: apps, functions, calls and volumes in memory, blocks and container logs in a folder."""
+"""What the plane holds: apps, functions, calls and volumes in memory, blocks and containers in a folder."""
 
 import hashlib
 import itertools
