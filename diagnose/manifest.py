@@ -55,5 +55,11 @@ def advance(run: Path, state: str, reason: str = "", **fields: object) -> bool:
     return True
 
 
+def update(run: Path, **fields: object) -> None:
+    """Note something more, whatever the state. Raises OSError, also where there is no manifest."""
+    now = msgspec.json.decode(path(run).read_bytes())
+    save(run, (now if isinstance(now, dict) else {}) | fields)
+
+
 def save(run: Path, fields: dict[str, object]) -> None:
     atomic_write(path(run), msgspec.json.format(msgspec.json.encode(plain(fields)), indent=1) + b"\n")

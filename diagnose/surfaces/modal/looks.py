@@ -1,0 +1,64 @@
+"""What the commands do with a run on Modal that is already under way, and what they say of it."""
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from diagnose import manifest
+from diagnose.contract import Manifest
+from diagnose.render.page import safe
+from diagnose.surfaces.modal import cloud, told
+from diagnose.surfaces.modal.collect import Look, NotModals, began, collect, turn
+from diagnose.surfaces.modal.outcome import Unreachable
+
+
+def look(run: Path) -> Look:
+    """One look at it. Raises Unreachable."""
+    try:
+        return collect(run, cloud, socket.gethostname())
+    except (NotModals, OSError) as error:
+        raise Unreachable(str(error)) from error
+
+
+def lines(seen: Look) -> list[str]:
+    """Where the run stands, for people. No ages: two looks that saw the same say the same."""
+    found, last = seen.manifest, seen.manifest.transitions[-1]
+    out = [f"run {found.run}  {found.state}" + (f": {safe(last.reason)}" if last.reason else "")]
+    if seen.attempts and seen.manifest.state not in manifest.FINAL:
+        newest = seen.attempts[-1]
+        out.append(f"container {newest.name}" + (f" since {clock_of(newest.began)}" if newest.began else ""))
+    out += [safe(note) for note in seen.notes]
+    out += [f"not fetched: {safe(why)}" for why in seen.failed[:5]]
+    return out
+
+
+def clock_of(when: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(when))
+
+
+def of_modal(run: Path) -> tuple[Manifest, str]:
+    """The manifest and the function call. Raises Unreachable where there is none to be asked for."""
+    found = manifest.read(run)
+    if found is None or found.surface != "modal":
+        raise Unreachable(f"{run}: no run on Modal")
+    if not found.function_call_id:
+        raise Unreachable(f"{run}: Modal had no call of it")
+    return found, found.function_call_id
+
+
+def stop(run: Path, at_once: bool) -> None:
+    found, call_id = of_modal(run)
+    if found.state in manifest.FINAL:
+        raise Unreachable(f"{run.name} has ended already: {found.state}")
+    cloud.cancel(call_id, at_once)
+    with turn(run):
+        manifest.update(run, stop_asked_at=time.time())
+
+
+def logs(run: Path) -> Iterator[str]:
+    """All lines that the platform kept, oldest first."""
+    found, call_id = of_modal(run)
+    for line in told.keep_logs(run, cloud.logs(call_id, began(found), datetime.now(UTC))):
+        yield safe(line.text.rstrip("\n"))

@@ -1,0 +1,119 @@
+"""The whole path: real client, real runtime, real ranks; and what is known here once it is over."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.torch, pytest.mark.ranks]
+
+HEAD = """
+import os, sys, time
+import torch, torch.distributed as dist
+dist.init_process_group("gloo")
+rank, ones = dist.get_rank(), torch.ones(4)
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+def step():
+    model(ones).sum().backward()
+    dist.all_reduce(model.weight.grad)
+    optimizer.step()
+for _ in range(3):
+    step()
+print("ready", flush=True)
+"""
+HEALTHY = HEAD + "for _ in range(20): step(); time.sleep(0.05)\ndist.destroy_process_group()\n"
+KILLED = HEAD + "if rank == 1: time.sleep(1); os.kill(os.getpid(), 9)\nwhile True: step(); time.sleep(0.02)\n"
+ENDLESS = HEAD + "while True: step(); time.sleep(0.05)\n"
+
+
+class Job:
+    """One run, launched with our own command, in a folder of its own."""
+
+    def __init__(self, plane, folder, program, *options):
+        self.plane, self.folder = plane, folder
+        (folder / "train.py").write_text(program)
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        words = ["--workdir", str(folder), "--push-every", "1", *options, "--", *torchrun, "train.py"]
+        self.launched = self.diagnose("launch", *words)
+        assert self.launched.returncode == 0, self.launched.stderr
+        [self.run] = (folder / "runs").iterdir()
+        self.call = self.manifest["function_call_id"]
+
+    def diagnose(self, *words):
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "diagnose", "modal", *words],
+            cwd=self.folder,
+            env=self.plane.environ(OMP_NUM_THREADS="1"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def start(self, **env):
+        return self.plane.ask("start", call=self.call, env={"OMP_NUM_THREADS": "1", **env})
+
+    @property
+    def manifest(self):
+        return json.loads((self.run / "manifest.json").read_bytes())
+
+    @property
+    def states(self):
+        return [step["state"] for step in self.manifest["transitions"]]
+
+    def collect(self):
+        done = self.diagnose("collect", "--format", "json")
+        assert done.returncode in (0, 1, 3), done.stderr
+        return json.loads(done.stdout)
+
+    def pushed(self):
+        files = self.plane.ask("tell")["volumes"].get("diagnose", {})
+        return {path for path in files if path.startswith(f"{self.run.name}/")}
+
+
+def causes(verdict):
+    return [(cause["failure"], cause["ranks"]) for cause in verdict["causes"]]
+
+
+def test_a_healthy_run_comes_back_whole(plane, tmp_path):
+    job = Job(plane, tmp_path, HEALTHY)
+    assert job.states == ["launching", "detached"]
+    started = job.start()
+    assert plane.ask("wait", task=started["task"])["code"] == 0
+    verdict = job.collect()
+    assert job.states == ["launching", "detached", "ok"], job.manifest
+    assert (verdict["symptom"], causes(verdict), verdict["run"]["num_ranks"]) == ("none", [], 2)
+    assert verdict["run"]["attempts"] == [started["task"]]
+    assert job.manifest["result"]["pushed"] == "whole" and job.manifest["is_whole"]
+    log = job.run / "attempts" / started["task"] / "logs"
+    assert sum(path.read_text().count("ready") for path in log.glob("rank-*.log")) == 2
+    print("served:", json.dumps(plane.ask("tell")["served"]))
+
+
+def test_a_killed_rank_is_named(plane, tmp_path):
+    job = Job(plane, tmp_path, KILLED)
+    started = job.start()
+    assert plane.ask("wait", task=started["task"])["code"] == 0
+    verdict = job.collect()
+    assert job.states == ["launching", "detached", "error"]
+    assert job.manifest["result"]["exit_code"] == 1
+    assert causes(verdict) == [("rank_killed", [1])], verdict["causes"]
+
+
+def test_what_was_pushed_survives_the_containers_sigkill(plane, tmp_path, wait):
+    job = Job(plane, tmp_path, ENDLESS)
+    started = job.start()
+    wait(lambda: any("/events/agent-" in path for path in job.pushed()), "nothing was pushed")
+    job.collect()
+    assert job.states == ["launching", "detached", "running"]
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2)
+    os.killpg(started["pid"], signal.SIGKILL)
+    plane.ask("finish", status=10, text="Container killed: out of memory", call=job.call)
+    verdict = job.collect()
+    assert job.states == ["launching", "detached", "running", "error"]
+    assert job.manifest["outcome"] == "oom"
+    assert verdict["run"]["num_ranks"] == 2
+    print(json.dumps(verdict, indent=1)[:3000])
