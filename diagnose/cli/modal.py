@@ -21,13 +21,11 @@ def command() -> None:
 
 @contextmanager
 def client() -> Iterator[None]:
-    """Modal's client, imported only now; what it cannot do is one line."""
+    """What needs Modal's client, imported only in here; what cannot be done is one line."""
     from diagnose.surfaces.modal.outcome import Unreachable
     from diagnose.surfaces.modal.settings import BadSetting
 
     try:
-        import modal  # noqa: F401
-
         yield
     except ModuleNotFoundError as error:
         raise click.ClickException(NEEDED if error.name == "modal" else str(error)) from None
@@ -137,7 +135,7 @@ def collect(
 
         while True:
             look = looks.look(path)
-            if (text := "\n".join(f"diagnose: {line}" for line in looks.lines(look))) != before:
+            if (text := "\n".join(f"diagnose: {line}" for line in looks.lines(path, look))) != before:
                 click.echo(text, err=True)
             before = text
             if not follow or (look.manifest.state in {*manifest.FINAL, "lost"} and not look.num_fetched):

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from diagnose.ground import sweep
-
 TOP = Path(__file__).parents[2]
 OUTER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DIAGNOSE_ROOT", "NO_COLOR")
 
@@ -60,7 +58,7 @@ class Plane:
             env=self.environ(),
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=120,
         )
 
     def call(self, id: str) -> Any:
@@ -79,14 +77,13 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     found = Plane(folder)
     yield found
     found.close()
-    sweep(folder, 0)
 
 
 @pytest.fixture
 def wait() -> Callable[..., None]:
     """Wait until something is so; fail after `seconds`."""
 
-    def until(is_so: Callable[[], object], what: str = "", seconds: float = 40) -> None:
+    def until(is_so: Callable[[], object], what: str = "", seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, what or "it never came to be"

@@ -5,9 +5,13 @@ Neither image, nor mounts, nor GPUs are emulated: the function runs in this Pyth
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+from diagnose.ground import carriers
 
 OURS = ("MODAL_", "DIAGNOSE_", "PYTEST_")
 
@@ -48,3 +52,12 @@ async def start(
             stderr=output,
             start_new_session=True,
         )
+
+
+def end(folder: Path) -> list[int]:
+    """Kill all that runs in the container at once, as a host ends a sandbox; the processes that were."""
+    pids = carriers(folder / "t")
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    return pids

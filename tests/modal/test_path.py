@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -106,14 +107,62 @@ def test_a_killed_rank_is_named(plane, tmp_path):
 def test_what_was_pushed_survives_the_containers_sigkill(plane, tmp_path, wait):
     job = Job(plane, tmp_path, ENDLESS)
     started = job.start()
-    wait(lambda: any("/events/agent-" in path for path in job.pushed()), "nothing was pushed")
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
     job.collect()
     assert job.states == ["launching", "detached", "running"]
-    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2)
-    os.killpg(started["pid"], signal.SIGKILL)
-    plane.ask("finish", status=10, text="Container killed: out of memory", call=job.call)
+    assert plane.ask("kill", task=started["task"])["pids"]
+    lost_at = time.time()
+    plane.ask("finish", call=job.call, status=10, text="Container killed: out of memory")
     verdict = job.collect()
     assert job.states == ["launching", "detached", "running", "error"]
     assert job.manifest["outcome"] == "oom"
-    assert verdict["run"]["num_ranks"] == 2
-    print(json.dumps(verdict, indent=1)[:3000])
+    assert causes(verdict) == [("host_oom_kill", [])], verdict["causes"]
+    assert lost_at - last_word(job.run) < 2 * 1 + 1, "more was lost than an interval"
+
+
+def test_a_second_container_tells_that_the_first_died_unheard(plane, tmp_path, wait):
+    job = Job(plane, tmp_path, HEALTHY)
+    first = job.start()
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    plane.ask("kill", task=first["task"])
+    second = job.start()
+    assert plane.ask("wait", task=second["task"])["code"] == 0
+    verdict = job.collect()
+    assert job.states == ["launching", "detached", "ok"]
+    assert verdict["run"]["attempts"] == [first["task"], second["task"]]
+    assert "left no end" in job.diagnose("collect").stderr
+
+
+def test_a_preemption_leaves_its_end_and_no_result(plane, tmp_path, wait):
+    job = Job(plane, tmp_path, ENDLESS)
+    started = job.start()
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    os.kill(started["pid"], signal.SIGINT)
+    assert plane.ask("wait", task=started["task"])["code"] == 0
+    assert plane.call(job.call)["status"] == 0  # no output: the platform runs it again
+    assert plane.ask("kill", task=started["task"])["pids"] == []  # nothing of the command is left
+    verdict = job.collect()
+    assert job.states == ["launching", "detached", "running"]
+    assert "interrupted" in job.diagnose("collect").stderr
+    assert verdict["symptom"] != "none"
+
+
+def last_word(run):
+    times = [
+        json.loads(line)["time"]
+        for path in run.glob("attempts/*/events/*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    return max(times)
+
+
+def test_a_stop_reaches_the_container_and_ends_the_run(plane, tmp_path, wait):
+    job = Job(plane, tmp_path, ENDLESS)
+    started = job.start()
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    stopped = job.diagnose("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    plane.ask("wait", task=started["task"])
+    verdict = job.collect()
+    assert job.states[-1] == "error" and job.manifest["outcome"] == "terminated", job.manifest
+    assert ("platform_cancelled", []) in causes(verdict)

@@ -31,6 +31,20 @@ LAST_PUSH_S, SLOW_PUSH_S = 8.0, 120.0
 TOLD = ("IMAGE_ID", "REGION", "CLOUD_PROVIDER", "ENVIRONMENT")
 
 
+# What an interruption says of the platform.
+SAID = {
+    "KeyboardInterrupt": (
+        "platform.preempted",
+        "SIGINT: Modal takes the container away (a preemption; `modal container stop` looks the same)",
+    ),
+    "InputCancellation": ("platform.cancelled", "the function call was cancelled"),
+}
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that is nothing of Modal's ends the container."""
+
+
 def job(spec: dict[str, Any]) -> dict[str, Any]:
     """Run one attempt: {"status": "ok" | "error", "exit_code", "attempt", "symptom", "causes", ...}.
 
@@ -129,7 +143,11 @@ class Attempt:
         """The container is being taken away: end the command in time, and get out what it left."""
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            self.say("container.interrupted", "warning", how=type(error).__name__)
+            how = str(error) if isinstance(error, Ended) else type(error).__name__
+            self.say("container.interrupted", "warning", how=how)
+            if how in SAID:
+                event, text = SAID[how]
+                self.say(event, "error", source="platform_log", by="modal", text=text)
             for signum, grace_s in ENDING:
                 with suppress(OSError):
                     process.send_signal(signum)
@@ -205,7 +223,7 @@ def interruptible() -> Iterator[None]:
     """SIGTERM ends it like SIGINT does: by itself it would end us at once, with nothing pushed."""
 
     def raised(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt("SIGTERM")
+        raise Ended(signal.Signals(number).name)
 
     before = signal.signal(signal.SIGTERM, raised)
     try:

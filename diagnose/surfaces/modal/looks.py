@@ -12,6 +12,9 @@ from diagnose.render.page import safe
 from diagnose.surfaces.modal import cloud, told
 from diagnose.surfaces.modal.collect import Look, NotModals, began, collect, turn
 from diagnose.surfaces.modal.outcome import Unreachable
+from diagnose.surfaces.modal.seen import Attempt
+
+SILENT_S = 90.0
 
 
 def look(run: Path) -> Look:
@@ -22,16 +25,27 @@ def look(run: Path) -> Look:
         raise Unreachable(str(error)) from error
 
 
-def lines(seen: Look) -> list[str]:
+def lines(run: Path, seen: Look) -> list[str]:
     """Where the run stands, for people. No ages: two looks that saw the same say the same."""
     found, last = seen.manifest, seen.manifest.transitions[-1]
     out = [f"run {found.run}  {found.state}" + (f": {safe(last.reason)}" if last.reason else "")]
     if seen.attempts and seen.manifest.state not in manifest.FINAL:
-        newest = seen.attempts[-1]
-        out.append(f"container {newest.name}" + (f" since {clock_of(newest.began)}" if newest.began else ""))
+        out.append(container(run, seen.attempts[-1]))
     out += [safe(note) for note in seen.notes]
     out += [f"not fetched: {safe(why)}" for why in seen.failed[:5]]
     return out
+
+
+def container(run: Path, newest: Attempt) -> str:
+    """The newest container, and whether it has fallen silent: it pushes every few seconds."""
+    files = [path for path in (run / "attempts" / newest.name).rglob("*") if path.is_file()]
+    pushed = max((path.stat().st_mtime for path in files), default=0.0)
+    text = f"container {newest.name}" + (f" since {clock_of(newest.began)}" if newest.began else "")
+    if newest.has_ended or time.time() - pushed < SILENT_S:
+        return text
+    return (
+        f"{text}, silent since {clock_of(pushed)}: it is gone, or its network is; Modal has not said so yet"
+    )
 
 
 def clock_of(when: float) -> str:

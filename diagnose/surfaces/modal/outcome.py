@@ -80,7 +80,9 @@ def of_error(error: BaseException) -> Outcome:
 
 
 def by_text(text: str) -> str:
-    """The kind of end that a RemoteError tells of."""
+    """The kind of end that a RemoteError tells of; without a text the runtime was told to cancel."""
+    if not text:
+        return "terminated"
     return next((kind for kind, pattern in TEXTS if re.search(pattern, text[:4000])), "remote_error")
 
 
@@ -88,5 +90,6 @@ def one_line(error: BaseException) -> str:
     """An error as one line that a person can act on."""
     text = " ".join(redact(string(str(error), 600)).split()) or type(error).__name__
     if type(error).__name__ == "AuthError":
-        return f"Modal refused the credentials, or there are none: {text.partition('. ')[0].rstrip('.')}"
+        why = text.partition(". ")[0].rstrip(".")
+        return f"no credentials that Modal takes ({why}): `modal token new` makes some"
     return text

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from itertools import zip_longest
 from typing import NamedTuple
 
 WRITERS = re.compile(r"(?:container|run)(?:-\d{6})?\.jsonl$")
@@ -45,12 +45,15 @@ def attempts(lines: Iterable[Mapping[str, object]]) -> list[Attempt]:
 def story(found: list[Attempt]) -> list[str]:
     """What several containers for one input tell: a line for each that was followed by another."""
     lines = []
-    for before, after in pairwise(found):
+    for before, after in zip_longest(found, found[1:]):
         if before.is_interrupted:
             how = "was interrupted from outside (a preemption, or a stop)"
         elif before.has_ended:
             how = f"had ended by itself ({before.exit_code})"
         else:
             how = "left no end: it was killed from outside, with all that it had not pushed"
-        lines.append(f"{before.name} {how}; {after.name} ran the same input again")
+        if after:
+            lines.append(f"{before.name} {how}; {after.name} ran the same input again")
+        elif before.is_interrupted:
+            lines.append(f"{before.name} {how}; after a preemption Modal runs the same input again")
     return lines

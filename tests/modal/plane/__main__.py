@@ -18,6 +18,7 @@ import grpclib.server
 from aiohttp import web
 from modal_proto import api_grpc
 
+from tests.modal import container
 from tests.modal.plane.collect import Collect
 from tests.modal.plane.control import Control
 from tests.modal.plane.inside import Inside
@@ -52,9 +53,8 @@ async def serve(folder: Path, port: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     await ended.wait()
-    for process in control.containers.values():
-        if process.returncode is None:
-            process.kill()
+    for task in control.containers:
+        container.end(folder / task)
 
 
 if __name__ == "__main__":

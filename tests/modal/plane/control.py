@@ -24,7 +24,17 @@ class Control:
 
     def routes(self) -> list[web.RouteDef]:
         verbs: list[Callable[[Any], Awaitable[Any]]] = [
-            *(self.start, self.finish, self.reopen, self.expire, self.log, self.offline, self.wait, self.tell)
+            *(
+                self.start,
+                self.kill,
+                self.finish,
+                self.reopen,
+                self.expire,
+                self.log,
+                self.offline,
+                self.wait,
+                self.tell,
+            )
         ]
         blocks = [web.put("/blocks/{digest}", self.put), web.get("/blocks/{digest}", self.get)]
         return [*blocks, *(web.post(f"/{verb.__name__}", answered(verb)) for verb in verbs)]
@@ -55,6 +65,10 @@ class Control:
         process = await container.start(data, task, folder, self.state.socket, given.get("env", {}))
         self.containers[task] = process
         return {"task": task, "pid": process.pid, "folder": str(folder)}
+
+    async def kill(self, given: dict[str, Any]) -> dict[str, Any]:
+        """End a container with all that is in it."""
+        return {"pids": container.end(self.state.folder / given["task"])}
 
     async def wait(self, given: dict[str, Any]) -> dict[str, Any]:
         """The exit code of a container, once it has ended; None after `seconds`."""
