@@ -108,9 +108,8 @@ def note(run: Path, found: Manifest, outcome: Outcome, step: Step | None, is_fet
             fields["result"] = bounded(outcome.value)
     is_over = (step.state if step else found.state) in manifest.FINAL
     since = found.transitions[-1].time if found.state in manifest.FINAL and found.transitions else now
-    is_all = (
-        outcome.kind == "returned" or now - since > SETTLED_S
-    )  # a container that was ended may still push
+    is_told = "returned" in (outcome.kind, found.outcome)
+    is_all = is_told or now - since > SETTLED_S  # a container that is being ended may still push
     fields["is_whole"] = is_over and is_fetched and is_all
     if step is None or not manifest.advance(run, step.state, string(step.reason, 1000), **fields):
         manifest.update(run, **fields)
