@@ -103,6 +103,7 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
 @command.command()
 @click.argument("run", required=False)
 @ROOT
+@click.option("--volume", metavar="NAME", help="Where RUN is, if it was not launched from here.")
 @click.option("--follow", is_flag=True, help="Go on until it has ended.")
 @click.option(
     "--every", default=5.0, type=click.FloatRange(min=0.5), metavar="S", help="Between two looks (5)."
@@ -112,35 +113,30 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
 @click.pass_context
 def collect(
     ctx: click.Context,
+    /,
     run: str | None,
     root: str | None,
-    follow: bool,
-    every: float,
+    volume: str | None,
     form: str,
     verbose: bool,
+    **way: Any,
 ) -> None:
     """Ask what became of RUN, fetch what it pushed, and judge that.
 
     May be called at any time, also while it runs, and as often as wanted; the newest run without RUN.
     Exit codes: 0 nothing wrong found, 1 causes found, 2 Modal cannot be asked, 3 could not tell.
     """
-    import time
-
-    from diagnose import manifest, playbook, reader
+    from diagnose import playbook, reader
     from diagnose.cli import _print
 
-    path, before = found(run, root), ""
+    if volume and not run:
+        raise click.UsageError("--volume needs the RUN that is on it")
     with client():
         from diagnose.surfaces.modal import looks
 
-        while True:
-            look = looks.look(path)
-            if (text := "\n".join(f"diagnose: {line}" for line in looks.lines(path, look))) != before:
-                click.echo(text, err=True)
-            before = text
-            if not follow or (look.manifest.state in {*manifest.FINAL, "lost"} and not look.num_fetched):
-                break
-            time.sleep(every)
+        path = looks.adopt(run, root, volume) if run and volume else found(run, root)
+        for text in looks.following(path, way["every"] if way["follow"] else None):
+            click.echo(text, err=True)
     book = playbook.load()
     verdict = _print.read(lambda: reader.examine(path, run or str(path), book))
     ctx.exit(_print.verdict(verdict, book, form, verbose))

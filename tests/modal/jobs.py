@@ -22,3 +22,11 @@ def writes(spec: dict[str, Any]) -> dict[str, Any]:
     while time.monotonic() < end:
         time.sleep(0.05)
     return {"status": "ok"}
+
+
+def own(spec: dict[str, Any]) -> str:
+    """A function of somebody's own, with the library form of ours in it."""
+    from diagnose.surfaces.modal import body
+
+    body.run(spec["command"], "diagnose", "their-run", push_s=1)
+    return "their result"

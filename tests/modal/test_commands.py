@@ -128,3 +128,31 @@ def test_a_launcher_that_is_ended_early_leaves_a_run_that_ends(plane, tmp_path, 
     done = diagnose(tmp_path, plane.environ(), "collect")
     assert manifest(run)["state"] in ("lost", "error", "detached"), done.stderr
     assert (manifest(run)["state"] == "detached") == bool(manifest(run)["function_call_id"])
+
+
+def test_what_is_asked_of_modal_is_what_was_asked_of_us(plane, tmp_path):
+    (tmp_path / "train.py").write_text("print('hello')\n")
+    make = "import modal; modal.Volume.from_name('data', create_if_missing=True).hydrate()"
+    assert plane.python(make).returncode == 0
+    words = ("--code", str(tmp_path), "--secret", "hf", "--timeout", "2h", "--startup-timeout", "20m")
+    words += ("--image", "nvidia/cuda:12.8.1-devel-ubuntu22.04", "--python", "3.12", "--region", "us-east")
+    done = diagnose(tmp_path, plane.environ(), "launch", *ROW, *words, "--", "python", "train.py")
+    assert done.returncode == 0, done.stderr
+    [run] = (tmp_path / "runs").iterdir()
+    rows = {line[:11].strip(): line[11:] for line in done.stdout.splitlines()}
+    assert rows["run"].split()[0] == run.name and rows["call"] == manifest(run)["function_call_id"]
+    assert rows["app"] == manifest(run)["app_id"] and rows["next"].startswith("diagnose modal collect")
+    told = plane.ask("tell")
+    assert told["apps"][rows["app"]] == {"name": "diagnose-train", "state": 8}
+    [asked] = [one for one in told["functions"].values() if one["app"] == rows["app"]]
+    assert asked["module"] == "diagnose.surfaces.modal.body" and asked["name"] == "job"
+    assert asked["gpu"] == "H200:8" and asked["memory"] == [512 * 1024, 640 * 1024]
+    assert (asked["timeout"], asked["startup_timeout"]) == (7200, 1200)
+    assert asked["mounts"] == {"/diagnose": False, "/data": True}
+    assert asked["single_use"] and asked["retries"] == 0 and asked["regions"] == ["us-east"]
+    assert asked["num_secrets"] == 1
+
+
+def test_a_volume_that_is_not_there_is_named(plane, tmp_path):
+    done = diagnose(tmp_path, plane.environ(), "launch", "--volume", "nowhere:/x", "--", "true")
+    assert done.returncode == 2 and "nowhere" in done.stderr and done.stderr.count("\n") == 1

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.modal.test_plane import launch
+
 pytestmark = [pytest.mark.torch, pytest.mark.ranks]
 
 HEAD = """
@@ -166,3 +168,17 @@ def test_a_stop_reaches_the_container_and_ends_the_run(plane, tmp_path, wait):
     verdict = job.collect()
     assert job.states[-1] == "error" and job.manifest["outcome"] == "terminated", job.manifest
     assert ("platform_cancelled", []) in causes(verdict)
+
+
+def test_a_function_of_ones_own_may_run_the_body(plane, tmp_path):
+    told = launch(plane, "own", command=["sh", "-c", "echo hello; exit 3"])
+    started = plane.ask("start", call=told["call"])
+    assert plane.ask("wait", task=started["task"])["code"] == 0
+    words = [sys.executable, "-P", "-m", "diagnose", "modal", "collect", "their-run"]
+    more = {"cwd": tmp_path, "env": plane.environ(), "capture_output": True, "text": True, "timeout": 120}
+    unknown = subprocess.run([*words, "--volume", "data"], **more)
+    assert unknown.returncode == 2 and "volume data has no run their-run" in unknown.stderr
+    done = subprocess.run([*words, "--volume", "diagnose"], **more)
+    assert "error: exit code 3" in done.stderr
+    log = tmp_path / "runs/their-run/attempts" / started["task"] / "logs/launcher.log"
+    assert log.read_text() == "hello\n"

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -56,6 +56,15 @@ def job(spec: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # an exception may not be readable where the result is read
         text = f"{type(error).__name__}: {error}"[:2000]
         return {"status": "error", "kind": "body_failed", "text": text, "attempt": attempt_name()}
+
+
+def run(command: Sequence[str], volume: str, run: str, **more: Any) -> dict[str, Any]:
+    """For a Modal function of your own: run `command` here, watched, its evidence pushed to `volume`.
+
+    `run` is the id to collect it by: `diagnose modal collect RUN --volume VOLUME`. `more`: name, workdir,
+    env, stall_after_s, on_stall, push_s, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
+    """
+    return job({"name": run, **more, "command": list(command), "volume": volume, "run": run})
 
 
 def attempt_name() -> str:

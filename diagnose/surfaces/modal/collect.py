@@ -5,14 +5,13 @@ before the end is then here when the end is noted. Files that are here are not f
 forward, and two collectors take turns.
 """
 
-import fcntl
 import json
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -49,20 +48,9 @@ class Look(NamedTuple):
     notes: list[str]
 
 
-@contextmanager
-def turn(run: Path) -> Iterator[None]:
-    """One collector at a time; the lock is the folder's own, and goes with its holder."""
-    fd = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
 def collect(run: Path, cloud: ModuleType, node: str) -> Look:
     """One look. Raises NotModals, Unreachable, OSError; another look goes on from wherever it was."""
-    with turn(run):
+    with manifest.turn(run):
         found = manifest.read(run)
         if found is None or found.surface != "modal":
             raise NotModals(f"{run}: no run on Modal")

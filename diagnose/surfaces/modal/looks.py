@@ -1,20 +1,22 @@
 """What the commands do with a run on Modal that is already under way, and what they say of it."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from diagnose import manifest
+from diagnose import manifest, runs
 from diagnose.contract import Manifest
 from diagnose.render.page import safe
 from diagnose.surfaces.modal import cloud, told
-from diagnose.surfaces.modal.collect import Look, NotModals, began, collect, turn
+from diagnose.surfaces.modal.collect import Look, NotModals, began, collect
 from diagnose.surfaces.modal.outcome import Unreachable
 from diagnose.surfaces.modal.seen import Attempt
 
 SILENT_S = 90.0
+RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
 def look(run: Path) -> Look:
@@ -23,6 +25,35 @@ def look(run: Path) -> Look:
         return collect(run, cloud, socket.gethostname())
     except (NotModals, OSError) as error:
         raise Unreachable(str(error)) from error
+
+
+def adopt(run: str, root: str | None, volume: str) -> Path:
+    """A run that was launched elsewhere, by its id: its folder here, begun if need be. Raises Unreachable."""
+    path = runs.root(root) / run
+    if not RUN.fullmatch(run):
+        raise Unreachable(f"{run}: no id of a run")
+    if manifest.read(path) is None:
+        if not any(seen.path.startswith("attempts/") for seen in cloud.files(volume, run)):
+            raise Unreachable(f"volume {volume} has no run {run}")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            manifest.begin(path, id=run, name=run, surface="modal", volume=volume)
+        except OSError as error:
+            raise Unreachable(f"{path}: {error.strerror or error}") from None
+    return path
+
+
+def following(run: Path, every_s: float | None) -> Iterator[str]:
+    """Look until the run has ended and nothing more comes (once without `every_s`); what is new, in lines."""
+    before = ""
+    while True:
+        seen = look(run)
+        if (text := "\n".join(f"diagnose: {line}" for line in lines(run, seen))) != before:
+            yield text
+        before = text
+        if every_s is None or (seen.manifest.state in {*manifest.FINAL, "lost"} and not seen.num_fetched):
+            return
+        time.sleep(every_s)
 
 
 def lines(run: Path, seen: Look) -> list[str]:
@@ -67,7 +98,7 @@ def stop(run: Path, at_once: bool) -> None:
     if found.state in manifest.FINAL:
         raise Unreachable(f"{run.name} has ended already: {found.state}")
     cloud.cancel(call_id, at_once)
-    with turn(run):
+    with manifest.turn(run):
         manifest.update(run, stop_asked_at=time.time())
 
 

@@ -34,14 +34,9 @@ class Launched(NamedTuple):
 
 def requirements() -> list[str]:
     """What `diagnose` itself needs, in the versions that are here."""
-    names = [re.split(r"[<>=!~;\[ ]", line)[0] for line in importlib.metadata.requires("gpu-diagnose") or []]
-    base = [name for name in names if not is_extra(name)]
-    return [f"{name}=={importlib.metadata.version(name)}" for name in base]
-
-
-def is_extra(name: str) -> bool:
     lines = importlib.metadata.requires("gpu-diagnose") or []
-    return all("extra ==" in line for line in lines if re.split(r"[<>=!~;\[ ]", line)[0] == name)
+    names = [re.split(r"[<>=!~;\[ ]", line)[0] for line in lines if "extra ==" not in line]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 
 def image(settings: Settings) -> modal.Image:
@@ -94,7 +89,8 @@ def launch(run: Path, settings: Settings, spec: dict[str, Any]) -> Launched:
     done: Launched | None = None
     try:
         with app.run(detach=True):
-            manifest.update(run, app_id=app.app_id)
+            with manifest.turn(run):
+                manifest.update(run, app_id=app.app_id)
             call = function.spawn(spec)
             done = Launched(app.app_id or "", call.object_id, call.get_dashboard_url())
             handed_over(run, done)
@@ -112,16 +108,9 @@ def launch(run: Path, settings: Settings, spec: dict[str, Any]) -> Launched:
 
 def handed_over(run: Path, done: Launched) -> None:
     """From here on this process is nothing to the run."""
-    manifest.advance(
-        run,
-        "detached",
-        "handed to Modal",
-        app_id=done.app_id,
-        function_call_id=done.call_id,
-        dashboard=done.dashboard,
-        pid=None,
-        start_ticks=None,
-    )
+    ids = {"app_id": done.app_id, "function_call_id": done.call_id, "dashboard": done.dashboard}
+    with manifest.turn(run):
+        manifest.advance(run, "detached", "handed to Modal", **ids, pid=None, start_ticks=None)
 
 
 def kind(error: Exception) -> str:

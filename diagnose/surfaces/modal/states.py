@@ -26,18 +26,26 @@ def following(state: str, outcome: Outcome, found: Sequence[Attempt]) -> Step | 
         is_new = bool(found) and state in ("launching", "detached")
         return Step("running", f"{found[-1].name} has begun") if is_new else None
     if outcome.kind == "returned":
-        return returned(outcome.value)
+        return returned(outcome.value, found)
     if outcome.kind in UNHEARD:
         return unheard(outcome, found)
     return Step("error", f"{outcome.kind}: {outcome.text}" if outcome.text else outcome.kind)
 
 
-def returned(value: object) -> Step:
-    """What the body handed back: it never raises, and says itself how the command ended."""
-    if not isinstance(value, dict):
-        return Step("error", f"the function returned {type(value).__name__}, no result of ours")
-    if value.get("kind") == "body_failed":
+def returned(value: object, found: Sequence[Attempt]) -> Step:
+    """What the body handed back: it never raises, and says itself how the command ended.
+
+    A function of the user's own, which runs the body, hands back what it likes: the container's word counts.
+    """
+    if isinstance(value, dict) and value.get("kind") == "body_failed":
         return Step("error", f"our own part failed: {value.get('text')}")
+    if not isinstance(value, dict) or "exit_code" not in value or "pushed" not in value:
+        code = found[-1].exit_code if found else None
+        if code is None:
+            return Step(
+                "error", f"the function returned {type(value).__name__}, and no container told an end"
+            )
+        return Step("error" if code else "ok", f"exit code {code}")
     how = f"exit code {value.get('exit_code')}"
     if value.get("pushed") not in (None, "whole", "by the mount"):
         how += f"; evidence got out {value.get('pushed')}: {value.get('push_failure')}"
