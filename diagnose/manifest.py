@@ -18,7 +18,7 @@ NEXT = {
     "launching": {"detached", "running", "ok", "error", "lost"},
     "detached": {"running", "ok", "error", "lost"},
     "running": {"ok", "error", "lost"},
-    "lost": {"ok", "error"},  # the parent was slow, not gone: its word counts
+    "lost": {"running", "ok", "error"},  # the parent was slow, or somebody else has the run: its word counts
 }
 
 

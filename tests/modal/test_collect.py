@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from diagnose import follow, manifest
+from diagnose import follow, manifest, playbook, reader
 from diagnose.surfaces.modal.cloud_types import Line, Remote
 from diagnose.surfaces.modal.collect import collect
 from diagnose.surfaces.modal.outcome import Outcome, Unreachable
@@ -189,3 +189,16 @@ def test_two_at_once_take_turns(run):
         one.join()
     assert len(cloud.reads) == len(set(cloud.reads)) == 39
     assert states(run) == ["launching", "detached", "ok"]
+
+
+def test_what_the_platform_says_of_a_gpu_is_a_cause(run):
+    cloud = Cloud("internal_failure")
+    xid = "[gpu-health] [CRITICAL] GPU-5c1e: XID: NVRM: Xid (PCI:0000:1b:00): 79, GPU has fallen off the bus."
+    cloud.logs = lambda *_: iter([Line(5.0, "stdout", "hello\n"), Line(6.0, "system", xid + "\n")])
+    cloud.say(1, STARTED)
+    collect(run, cloud, NODE)
+    assert "hello" not in (run / "platform/modal.log").read_text(), (
+        "the job's own words are in the run already"
+    )
+    verdict = reader.examine(run, "r-1", playbook.load())
+    assert [cause.failure for cause in verdict.causes] == ["gpu_off_bus"]

@@ -23,7 +23,7 @@ class Step(NamedTuple):
 def following(state: str, outcome: Outcome, found: Sequence[Attempt]) -> Step | None:
     """The next step; None where the run stays where it is."""
     if outcome.kind == "running":
-        is_new = bool(found) and state in ("launching", "detached")
+        is_new = bool(found) and state in ("launching", "detached", "lost")
         return Step("running", f"{found[-1].name} has begun") if is_new else None
     if outcome.kind == "returned":
         return returned(outcome.value, found)
