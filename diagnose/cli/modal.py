@@ -124,7 +124,7 @@ def collect(
     """Ask what became of RUN, fetch what it pushed, and judge that.
 
     May be called at any time, also while it runs, and as often as wanted; the newest run without RUN.
-    Exit codes: 0 nothing wrong found, 1 causes found, 2 Modal cannot be asked, 3 could not tell.
+    Exit codes: 0 nothing wrong found (so far), 1 causes found, 2 Modal cannot be asked, 3 could not tell.
     """
     from diagnose import playbook, reader
     from diagnose.cli import _print
@@ -139,6 +139,9 @@ def collect(
             click.echo(text, err=True)
     book = playbook.load()
     verdict = _print.read(lambda: reader.examine(path, run or str(path), book))
+    if form == "terminal" and not verdict.causes and looks.is_under_way(path) and not verbose:
+        click.echo(f"nothing wrong seen so far; all that is seen: diagnose show {path}")
+        ctx.exit(0)
     ctx.exit(_print.verdict(verdict, book, form, verbose))
 
 

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -126,7 +127,7 @@ class Attempt:
             start_new_session=True,  # signals of the platform are for us alone
         )
         try:
-            with interruptible():
+            with handled(signal.SIGTERM, raised):  # by itself it would end us with nothing pushed
                 while process.poll() is None:
                     time.sleep(NAP_S)
         except BaseException as error:
@@ -150,8 +151,7 @@ class Attempt:
 
     def end(self, process: "subprocess.Popen[bytes]", error: BaseException) -> None:
         """The container is being taken away: end the command in time, and get out what it left."""
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        with handled(signal.SIGINT, signal.SIG_IGN):
             how = str(error) if isinstance(error, Ended) else type(error).__name__
             self.say("container.interrupted", "warning", how=how)
             if how in SAID:
@@ -164,8 +164,6 @@ class Attempt:
                     process.wait(grace_s)
                     break
             self.pusher.finish(LAST_PUSH_S)
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def here(self) -> dict[str, Any]:
         """What is known of this container, and of what was asked for."""
@@ -228,14 +226,17 @@ def is_gvisor() -> bool:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM ends it like SIGINT does: by itself it would end us at once, with nothing pushed."""
-
-    def raised(number: int, frame: FrameType | None) -> None:
-        raise Ended(signal.Signals(number).name)
-
-    before = signal.signal(signal.SIGTERM, raised)
+def handled(number: int, handler: Any) -> Iterator[None]:
+    """A signal's handler, for a while; outside of the main thread, where there can be none, as it was."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
+
+
+def raised(number: int, frame: FrameType | None) -> None:
+    raise Ended(signal.Signals(number).name)

@@ -59,7 +59,7 @@ def collect(run: Path, cloud: ModuleType, node: str) -> Look:
         seen = attempts(words(run))
         call_id = found.function_call_id or next((one.call_id for one in seen if one.call_id), None)
         if call_id and not found.function_call_id:  # its launcher was killed before it could note it
-            manifest.update(run, function_call_id=call_id, pid=None)
+            manifest.update(run, function_call_id=call_id, node="", boot="", pid=None)
             outcome = cloud.outcome(call_id)
         step = following(found.state, outcome, seen) if call_id else launcherless(found, node)
         ended = step is not None and step.state not in ("running", found.state)

@@ -1,12 +1,15 @@
 """`diagnose modal launch` from its options to what it prints."""
 
 import os
+import secrets
 import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
+
+import msgspec
 
 from diagnose import follow, manifest, playbook, runs
 from diagnose.playbook import Limits
@@ -108,7 +111,7 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
 
     top, name = runs.root(root), str(what.spec["name"])
     try:
-        run = runs.create(top, name, time.time())
+        run = runs.create(top, f"{name}-{secrets.token_hex(2)}", time.time())  # on a volume for all
         manifest.begin(
             run,
             id=run.name,
@@ -120,7 +123,7 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
             boot=follow.boot_id(),
             pid=os.getpid(),
             start_ticks=follow.start_ticks(os.getpid()),
-            asked=what.settings,
+            asked=msgspec.to_builtins(what.settings),
         )
     except OSError as error:
         raise BadSetting(f"cannot make a run directory in {top}: {error.strerror or error}") from None

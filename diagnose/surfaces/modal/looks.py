@@ -11,9 +11,9 @@ from diagnose import manifest, runs
 from diagnose.contract import Manifest
 from diagnose.render.page import safe
 from diagnose.surfaces.modal import cloud, told
-from diagnose.surfaces.modal.collect import Look, NotModals, began, collect
+from diagnose.surfaces.modal.collect import Look, NotModals, began, collect, words
 from diagnose.surfaces.modal.outcome import Unreachable
-from diagnose.surfaces.modal.seen import Attempt
+from diagnose.surfaces.modal.seen import Attempt, attempts
 
 SILENT_S = 90.0
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -68,15 +68,27 @@ def lines(run: Path, seen: Look) -> list[str]:
 
 
 def container(run: Path, newest: Attempt) -> str:
-    """The newest container, and whether it has fallen silent: it pushes every few seconds."""
-    files = [path for path in (run / "attempts" / newest.name).rglob("*") if path.is_file()]
-    pushed = max((path.stat().st_mtime for path in files), default=0.0)
+    """The newest container, and whether it has fallen silent."""
     text = f"container {newest.name}" + (f" since {clock_of(newest.began)}" if newest.began else "")
-    if newest.has_ended or time.time() - pushed < SILENT_S:
+    if newest.has_ended or not (pushed := silent_since(run, newest.name)):
         return text
-    return (
-        f"{text}, silent since {clock_of(pushed)}: it is gone, or its network is; Modal has not said so yet"
-    )
+    return f"{text}, silent since {clock_of(pushed)}: it is gone, or its network is; Modal has not said so"
+
+
+def silent_since(run: Path, attempt: str) -> float:
+    """When a container that pushes every few seconds last did, if that is long ago; 0 where it is not."""
+    files = [path for path in (run / "attempts" / attempt).rglob("*") if path.is_file()]
+    pushed = max((path.stat().st_mtime for path in files), default=0.0)
+    return pushed if time.time() - pushed > SILENT_S else 0.0
+
+
+def is_under_way(run: Path) -> bool:
+    """Whether the run goes on, as far as can be seen: its container pushes, or has yet to begin."""
+    found = manifest.read(run)
+    if found is None or found.state in {*manifest.FINAL, "lost"}:
+        return False
+    seen = attempts(words(run))
+    return not seen or not (seen[-1].has_ended or silent_since(run, seen[-1].name))
 
 
 def clock_of(when: float) -> str:

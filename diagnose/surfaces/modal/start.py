@@ -22,6 +22,9 @@ HOME = "/root"
 NO_CODE = ["**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/node_modules"]
 
 
+NOBODY: dict[str, object] = {"node": "", "boot": "", "pid": None, "start_ticks": None}  # no parent, anywhere
+
+
 class NotLaunched(Exception):
     """Modal did not take it. The message is one line."""
 
@@ -110,7 +113,7 @@ def handed_over(run: Path, done: Launched) -> None:
     """From here on this process is nothing to the run."""
     ids = {"app_id": done.app_id, "function_call_id": done.call_id, "dashboard": done.dashboard}
     with manifest.turn(run):
-        manifest.advance(run, "detached", "handed to Modal", **ids, pid=None, start_ticks=None)
+        manifest.advance(run, "detached", "handed to Modal", **ids, **NOBODY)
 
 
 def kind(error: Exception) -> str:

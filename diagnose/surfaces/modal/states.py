@@ -45,11 +45,17 @@ def returned(value: object, found: Sequence[Attempt]) -> Step:
             return Step(
                 "error", f"the function returned {type(value).__name__}, and no container told an end"
             )
-        return Step("error" if code else "ok", f"exit code {code}")
-    how = f"exit code {value.get('exit_code')}"
+        return Step("error" if code else "ok", exit_code(code))
+    how = exit_code(value["exit_code"])
     if value.get("pushed") not in (None, "whole", "by the mount"):
         how += f"; evidence got out {value.get('pushed')}: {value.get('push_failure')}"
     return Step("ok" if value.get("status") == "ok" else "error", how)
+
+
+def exit_code(code: object) -> str:
+    """As words. The shell's two codes for a command that never ran leave no other trace."""
+    why = {126: " (the command cannot be run)", 127: " (the command is not there)"}
+    return f"exit code {code}" + (why.get(code, "") if isinstance(code, int) else "")
 
 
 def unheard(outcome: Outcome, found: Sequence[Attempt]) -> Step:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from probes.files import atomic_write
 from probes.redact import redact
 
 FOLDER = "platform"
-KEPT_LIMIT = 8 << 20
+KEPT_LIMIT, MOST_LINES = 8 << 20, 500_000
 HEALTH = "[gpu-health]"
 
 
@@ -37,7 +38,7 @@ def call_ended(run: Path, outcome: Outcome) -> None:
 
 def keep_logs(run: Path, lines: Iterable[Line]) -> list[Line]:
     """Keep what the platform itself says; what the job printed is in the run already. All lines again."""
-    told = list(lines)
+    told = list(islice(lines, MOST_LINES))
     own = [line for line in told if line.source == "system" or HEALTH in line.text]
     text = "".join(f"{stamp(line.time)} {redact(line.text.rstrip())}\n" for line in own)
     if text:
