@@ -13,6 +13,7 @@ from tests.modal.test_plane import launch
 
 pytestmark = [pytest.mark.torch, pytest.mark.ranks]
 
+SLACK_S = 2.0  # a push under way, on a busy machine
 HEAD = """
 import os, sys, time
 import torch, torch.distributed as dist
@@ -73,6 +74,17 @@ class Job:
         assert done.returncode in (0, 1, 3), done.stderr
         return json.loads(done.stdout)
 
+    def lost(self, task, killed_at):
+        """What a killed container had on its disk for longer than an interval (1 s), and is not here."""
+        there = self.plane.folder / "plane" / task / "t/diagnose" / self.run.name
+        return [
+            str(path.relative_to(there))
+            for path in there.glob("attempts/*/*/*")
+            if path.stat().st_mtime < killed_at - 1.0 - SLACK_S
+            and not path.name.startswith(".")
+            and not (self.run / path.relative_to(there)).exists()
+        ]
+
     def pushed(self):
         files = self.plane.ask("tell")["volumes"].get("diagnose", {})
         return {path for path in files if path.startswith(f"{self.run.name}/")}
@@ -115,13 +127,13 @@ def test_what_was_pushed_survives_the_containers_sigkill(plane, tmp_path, wait):
     assert under_way.returncode == 0 and "nothing wrong seen so far" in under_way.stdout
     assert job.states == ["launching", "detached", "running"]
     assert plane.ask("kill", task=started["task"])["pids"]
-    lost_at = time.time()
+    killed_at = time.time()
     plane.ask("finish", call=job.call, status=10, text="Container killed: out of memory")
     verdict = job.collect()
     assert job.states == ["launching", "detached", "running", "error"]
     assert job.manifest["outcome"] == "oom"
     assert causes(verdict) == [("host_oom_kill", [])], verdict["causes"]
-    assert lost_at - last_word(job.run) < 2 * 1 + 1, "more was lost than an interval"
+    assert not job.lost(started["task"], killed_at)
 
 
 def test_after_a_preemption_the_next_container_goes_on(plane, tmp_path, wait):
@@ -140,15 +152,6 @@ def test_after_a_preemption_the_next_container_goes_on(plane, tmp_path, wait):
     assert f"{first['task']} was interrupted" in told.stderr, told.stderr
     assert job.states == ["launching", "detached", "running", "ok"]
     assert job.collect()["run"]["attempts"] == [first["task"], second["task"]]
-
-
-def last_word(run):
-    times = [
-        json.loads(line)["time"]
-        for path in run.glob("attempts/*/events/*.jsonl")
-        for line in path.read_text().splitlines()
-    ]
-    return max(times)
 
 
 def test_a_stop_reaches_the_container_and_ends_the_run(plane, tmp_path, wait):
