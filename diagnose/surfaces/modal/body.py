@@ -77,7 +77,7 @@ def uploader(volume_name: str, run: str) -> Put:
     """How files get to the volume, without its mount: visible there as soon as this returns."""
     import modal
 
-    volume = modal.Volume.from_name(volume_name)
+    volume = modal.Volume.from_name(volume_name, create_if_missing=True, version=2)
 
     def put(files: list[tuple[str, bytes]]) -> None:
         with volume.batch_upload(force=True) as batch:

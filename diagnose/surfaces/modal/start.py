@@ -20,8 +20,6 @@ from probes import files
 
 HOME = "/root"
 NO_CODE = ["**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/node_modules"]
-
-
 NOBODY: dict[str, object] = {"node": "", "boot": "", "pid": None, "start_ticks": None}  # no parent, anywhere
 
 
@@ -36,22 +34,32 @@ class Launched(NamedTuple):
 
 
 def requirements() -> list[str]:
-    """What `diagnose` itself needs, in the versions that are here."""
-    lines = importlib.metadata.requires("gpu-diagnose") or []
+    """What `diagnose` itself needs, in the versions that are here. In a container nobody asks."""
+    try:
+        lines = importlib.metadata.requires("gpu-diagnose") or []
+    except importlib.metadata.PackageNotFoundError:
+        if modal.is_local():
+            raise
+        return []
     names = [re.split(r"[<>=!~;\[ ]", line)[0] for line in lines if "extra ==" not in line]
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]
 
 
+def equipped(base: modal.Image, *more: str) -> modal.Image:
+    """An image with what `diagnose` needs, and `more` packages. Our files come last: they build nothing."""
+    base = base.uv_pip_install(*requirements(), *more)
+    for package in (Path(diagnose.__file__).parent, Path(files.__file__).parent):
+        base = base.add_local_dir(package, f"{HOME}/{package.name}", ignore=NO_CODE)
+    return base.add_local_dir(playbook.root(), f"{HOME}/playbooks", ignore=NO_CODE)
+
+
 def image(settings: Settings) -> modal.Image:
-    """The user's image, or a plain one, with what we need; our own files come last: they build nothing."""
+    """The user's image, or a plain one, with what we need, and the user's code."""
     if settings.image:
         base = modal.Image.from_registry(settings.image, add_python=settings.python or None)
     else:
         base = modal.Image.debian_slim(python_version=settings.python or None)
-    base = base.uv_pip_install(*requirements(), *settings.pip)
-    for package in (Path(diagnose.__file__).parent, Path(files.__file__).parent):
-        base = base.add_local_dir(package, f"{HOME}/{package.name}", ignore=NO_CODE)
-    base = base.add_local_dir(playbook.root(), f"{HOME}/playbooks", ignore=NO_CODE)
+    base = equipped(base, *settings.pip)
     return base.add_local_dir(settings.code, CODE, ignore=NO_CODE) if settings.code else base
 
 
