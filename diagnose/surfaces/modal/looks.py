@@ -44,14 +44,24 @@ def adopt(run: str, root: str | None, volume: str) -> Path:
 
 
 def following(run: Path, every_s: float | None) -> Iterator[str]:
-    """Look until the run has ended and nothing more comes (once without `every_s`); what is new, in lines."""
+    """Look until the run has ended and nothing more comes (once without `every_s`); what is new, in lines.
+
+    Raises Unreachable where the first look cannot be made; a later one is made again.
+    """
     before = ""
     while True:
-        seen = look(run)
-        if (text := "\n".join(f"diagnose: {line}" for line in lines(run, seen))) != before:
+        try:
+            seen = look(run)
+            text = "\n".join(f"diagnose: {line}" for line in lines(run, seen))
+            is_over = seen.manifest.state in {*manifest.FINAL, "lost"} and not seen.num_fetched
+        except Unreachable as error:
+            if not before:
+                raise
+            text, is_over = f"diagnose: Modal cannot be asked now, trying again: {error}", False
+        if text != before:
             yield text
         before = text
-        if every_s is None or (seen.manifest.state in {*manifest.FINAL, "lost"} and not seen.num_fetched):
+        if every_s is None or is_over:
             return
         time.sleep(every_s)
 

@@ -7,6 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
 
+from tests.modal import container
 from tests.modal.plane.rpc import Part, listing, unary
 from tests.modal.plane.state import BLOCK, Stored
 
@@ -56,6 +57,9 @@ class Collect(Part):
         call = self.state.call(r.function_call_id)
         call.is_cancelled = True
         if call.is_waiting and call.output is None:  # no container has it: there is nobody to tell
+            self.state.finish(call, STATUS.GENERIC_STATUS_TERMINATED, "Function call was cancelled")
+        elif r.terminate_containers and call.output is None:
+            container.end(self.state.folder / call.task)
             self.state.finish(call, STATUS.GENERIC_STATUS_TERMINATED, "Function call was cancelled")
         return Empty()
 
