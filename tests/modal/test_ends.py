@@ -56,9 +56,7 @@ def queued(plane, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("status", "text", "outcome", "wanted"), ENDS)
-def test_each_end_is_a_state_with_a_reason_and_a_cause(
-    plane, queued, tmp_path, status, text, outcome, wanted
-):
+def test_each_end_is_a_state_and_a_cause(plane, queued, tmp_path, status, text, outcome, wanted):
     plane.ask("reopen", call=queued.call)
     run = tmp_path / queued.run.name
     shutil.copytree(queued.run, run)
