@@ -18,6 +18,8 @@ def writes(spec: dict[str, Any]) -> dict[str, Any]:
     volume = modal.Volume.from_name(spec["volume"])
     with volume.batch_upload(force=True) as batch:
         batch.put_file(io.BytesIO(b"x" * spec["size"]), spec["path"])
+        batch.put_file(io.BytesIO(b"y"), "/gone/by/now.bin")
+    volume.remove_file("/gone/by", recursive=True)
     end = time.monotonic() + spec.get("seconds", 0)
     while time.monotonic() < end:
         time.sleep(0.05)

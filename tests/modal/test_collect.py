@@ -105,6 +105,17 @@ def test_a_log_that_grew_is_fetched_again(run):
     assert (run / "attempts/ta-1/logs/rank-00000.log").read_bytes() == b"a\nb\n"
 
 
+def test_a_dump_that_was_taken_back_goes_from_here_too(run):
+    cloud = Cloud()
+    cloud.kept["attempts/ta-1/flight/100/rank-00000.json"] = b"{}"
+    cloud.kept["attempts/ta-1/flight/200/rank-00000.json"] = b"{}"
+    collect(run, cloud, NODE)
+    del cloud.kept["attempts/ta-1/flight/100/rank-00000.json"]
+    cloud.kept["attempts/ta-1/dropped.txt"] = b"flight/100\nflight/../events\n/etc\n"
+    collect(run, cloud, NODE)
+    assert [path.name for path in (run / "attempts/ta-1/flight").iterdir()] == ["200"]
+
+
 @pytest.mark.parametrize(
     "path",
     [

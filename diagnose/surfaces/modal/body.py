@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 import diagnose
-from diagnose.surfaces.modal.push import Pusher, Put
+from diagnose.surfaces.modal.push import Pusher, Volume
 
 NAP_S = 0.25
 # Of the 30 s that a preemption leaves: for the command, for all of its processes, and for the last push.
@@ -73,7 +73,7 @@ def attempt_name() -> str:
     return given if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", given) else "1"
 
 
-def uploader(volume_name: str, run: str) -> Put:
+def uploader(volume_name: str, run: str) -> Volume:
     """How files get to the volume, without its mount: visible there as soon as this returns."""
     import modal
 
@@ -84,18 +84,18 @@ def uploader(volume_name: str, run: str) -> Put:
             for path, data in files:
                 batch.put_file(io.BytesIO(data), f"/{run}/{path}")
 
-    return put
+    return Volume(put, lambda path: volume.remove_file(f"/{run}/{path}", recursive=True))
 
 
 class Attempt:
     """One container's part of a run."""
 
-    def __init__(self, spec: dict[str, Any], put: Put) -> None:
+    def __init__(self, spec: dict[str, Any], volume: Volume) -> None:
         self.spec, self.name, self.begun = spec, attempt_name(), time.monotonic()
         self.num_events = 0
         place = Path(spec.get("place") or tempfile.gettempdir()) / "diagnose"
         self.path = place / str(spec["run"])
-        self.pusher = Pusher(self.path, put, float(spec.get("push_s") or 5.0))
+        self.pusher = Pusher(self.path, volume, float(spec.get("push_s") or 5.0))
 
     def run(self) -> dict[str, Any]:
         self.say("container.started", **self.here())

@@ -8,6 +8,7 @@ forward, and two collectors take turns.
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from diagnose import follow, manifest
 from diagnose.contract import Manifest
 from diagnose.surfaces.modal import told
 from diagnose.surfaces.modal.outcome import Outcome, Unreachable
+from diagnose.surfaces.modal.push import DROPPED
 from diagnose.surfaces.modal.seen import WRITERS, Attempt, attempts, story
 from diagnose.surfaces.modal.states import Step, following
 from diagnose.values import plain, string
@@ -31,6 +33,7 @@ from probes.files import atomic_write
 SETTLED_S = 60.0  # after which a container that was ended can push no more
 STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 DEPTH, NUM_FETCHERS = 6, 16
+TAKEN_BACK = re.compile(r"flight/[0-9]{1,20}")
 RESULT_LIMIT = 256 << 10
 
 
@@ -153,7 +156,16 @@ def fetch(run: Path, found: Manifest, cloud: ModuleType) -> tuple[int, list[str]
 
     with ThreadPoolExecutor(NUM_FETCHERS) as pool:
         failed += [why for why in pool.map(lambda one: bring(one.path, one.mtime), wanted) if why]
+    take_back(run)
     return len(wanted), failed
+
+
+def take_back(run: Path) -> None:
+    """Dumps that the agent took back after they had been fetched."""
+    for path in run.glob(f"attempts/*/{DROPPED}"):
+        for name in path.read_text(errors="replace").splitlines()[:100_000]:
+            if TAKEN_BACK.fullmatch(name):
+                shutil.rmtree(path.parent / name, ignore_errors=True)
 
 
 def is_ours(path: str) -> bool:

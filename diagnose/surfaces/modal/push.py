@@ -8,15 +8,24 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from diagnose.values import string
 from probes.files import finished
 from probes.layout import segment_path
 
-Put = Callable[[list[tuple[str, bytes]]], None]  # (path below the run, content); raises what it likes
+
+class Volume(NamedTuple):
+    """The run's place on a volume: paths are below the run. Both raise what they like."""
+
+    put: Callable[[list[tuple[str, bytes]]], None]
+    remove: Callable[[str], None]
+
 
 TICK_S, BATCH = 0.25, 32 << 20
+DROPPED = "dropped.txt"  # in an attempt: folders of dumps that were taken back
 LOG_RATE = 2 << 20  # bytes of a log for each second between two times that it is put
 ORDER = ("events", "errors", "stacks", "flight", "host", "logs")  # what tells most of a death goes first
 URGENT = (b'"level":"warning"', b'"level":"error"')  # how the agent tells news: a death, a stall, a refusal
@@ -25,9 +34,9 @@ URGENT = (b'"level":"warning"', b'"level":"error"')  # how the agent tells news:
 class Pusher(threading.Thread):
     """Puts what is new every `interval_s` seconds, and at once when the agent has news."""
 
-    def __init__(self, run: Path, put: Put, interval_s: float) -> None:
+    def __init__(self, run: Path, volume: Volume, interval_s: float) -> None:
         super().__init__(name="push", daemon=True)
-        self.top, self.put, self.interval_s = run, put, interval_s
+        self.top, self.volume, self.interval_s = run, volume, interval_s
         self.done: dict[str, tuple[int, int]] = {}  # path -> (mtime_ns, size) as it was put
         self.at: dict[str, float] = {}
         self.heard: dict[str, int] = {}  # attempt -> the agent's last segment that was looked at
@@ -64,8 +73,9 @@ class Pusher(threading.Thread):
     def push(self, is_whole: bool) -> bool:
         """Put what is due; with `is_whole` also logs that were put a moment ago. False where it failed."""
         try:
+            self.take_back()
             for batch in self.batches(is_whole):
-                self.put([(path, data) for path, data, _ in batch])
+                self.volume.put([(path, data) for path, data, _ in batch])
                 for path, _, version in batch:
                     self.done[path], self.at[path] = version, time.monotonic()
         except Exception as error:  # whatever the network does, the job goes on
@@ -73,6 +83,24 @@ class Pusher(threading.Thread):
             return False
         self.failure = ""
         return True
+
+    def take_back(self) -> None:
+        """Dumps that the agent took back (of those at set times it keeps the last) go there too.
+
+        A list of them stays, for who has fetched one meanwhile. Where the volume refuses, they stay as well.
+        """
+        gone = {path for path in self.done if "/flight/" in path and not (self.top / path).exists()}
+        for folder in sorted({path.rpartition("/")[0] for path in gone}):
+            attempt, _, name = folder.partition("/flight/")
+            if (self.top / folder).exists() or not name.isdigit():
+                continue
+            with (self.top / attempt / DROPPED).open("a") as file:
+                file.write(f"flight/{name}\n")
+            with suppress(Exception):
+                self.volume.remove(folder)
+            self.done = {
+                path: version for path, version in self.done.items() if not path.startswith(f"{folder}/")
+            }
 
     def batches(self, is_whole: bool) -> Iterator[list[tuple[str, bytes, tuple[int, int]]]]:
         """What is due, in parts of a bounded size: (path, content, version)."""
@@ -91,6 +119,8 @@ class Pusher(threading.Thread):
         found, now = [], time.monotonic()
         for name in finished(str(self.top / "attempts")):
             path = f"attempts/{name}"
+            if path in self.done and name.endswith(".jsonl"):  # a segment is written once, and there are many
+                continue
             try:
                 stat = (self.top / path).stat()
             except OSError:  # the agent took it back

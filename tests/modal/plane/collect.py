@@ -117,6 +117,16 @@ class Collect(Part):
                 self.state.volume(r.volume_id).files[file.path.strip("/")] = stored
         return pb.VolumePutFiles2Response(missing_blocks=missing)
 
+    @unary
+    async def VolumeRemoveFile2(self, r):
+        files, path = self.state.volume(r.volume_id).files, r.path.strip("/")
+        gone = [name for name in files if name == path or (r.recursive and name.startswith(f"{path}/"))]
+        if not gone:
+            raise GRPCError(Status.NOT_FOUND, f"{r.path}: no such file or directory")
+        for name in gone:
+            del files[name]
+        return Empty()
+
     # Logs
 
     def _logs(self, r):
