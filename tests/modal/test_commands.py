@@ -156,3 +156,31 @@ def test_what_is_asked_of_modal_is_what_was_asked_of_us(plane, tmp_path):
 def test_a_volume_that_is_not_there_is_named(plane, tmp_path):
     done = diagnose(tmp_path, plane.environ(), "launch", "--volume", "nowhere:/x", "--", "true")
     assert done.returncode == 2 and "nowhere" in done.stderr and done.stderr.count("\n") == 1
+
+
+CALL = "from diagnose.cli import group\ngroup.main(%r, standalone_mode=False)\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["modal", "--help"], ["modal", "launch", "--dry-run", "--", "true"], ["runs"]]
+)
+def test_modals_client_is_imported_only_where_modal_is_asked(tmp_path, alone, words):
+    program = "import sys\ntry:\n    " + (CALL % words).replace("\n", "\n    ")
+    program += (
+        "pass\nexcept SystemExit: pass\nassert 'modal' not in sys.modules and 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=alone, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_where_the_client_is_not_installed_one_line_says_how(tmp_path, alone):
+    program = "import sys\nsys.modules['modal'] = None\nfrom diagnose.cli import main\nmain()"
+    words = ["modal", "launch", "--", "true"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=tmp_path, env=alone, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == "Error: Modal's client is not installed: pip install 'gpu-diagnose[modal]'\n"
+    assert not list(tmp_path.glob("runs/*")), "nothing of it is anywhere"
