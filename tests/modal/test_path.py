@@ -76,7 +76,7 @@ class Job:
 
     def lost(self, task, killed_at):
         """What a killed container had on its disk for longer than an interval (1 s), and is not here."""
-        there = self.plane.folder / "plane" / task / "t/diagnose" / self.run.name
+        there = self.plane.folder / "plane" / task / "t/diagnose/1" / self.run.name
         return [
             str(path.relative_to(there))
             for path in there.glob("attempts/*/*/*")

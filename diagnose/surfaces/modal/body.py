@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,8 +31,6 @@ ENDING = ((signal.SIGTERM, 10.0), (signal.SIGTERM, 6.0), (signal.SIGKILL, 1.0))
 LAST_PUSH_S, SLOW_PUSH_S = 8.0, 120.0
 # What may be recorded of the container. Its environment also holds a token.
 TOLD = ("IMAGE_ID", "REGION", "CLOUD_PROVIDER", "ENVIRONMENT")
-
-
 # What an interruption says of the platform.
 SAID = {
     "KeyboardInterrupt": (
@@ -73,6 +72,18 @@ def attempt_name() -> str:
     return given if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", given) else "1"
 
 
+def place(run: str, attempt: str) -> tuple[Path, str]:
+    """Where the run lies in the container, and the attempt: in a container used again it is another one.
+
+    Raises ValueError where `run` is no name of a folder.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}", run):
+        raise ValueError(f"{run}: no id of a run")
+    top = Path(tempfile.gettempdir()) / "diagnose"
+    number = next(number for number in count(1) if not (top / str(number) / run).exists())
+    return top / str(number) / run, attempt if number == 1 else f"{attempt}.{number}"
+
+
 def uploader(volume_name: str, run: str) -> Volume:
     """How files get to the volume, without its mount: visible there as soon as this returns."""
     import modal
@@ -91,10 +102,8 @@ class Attempt:
     """One container's part of a run."""
 
     def __init__(self, spec: dict[str, Any], volume: Volume) -> None:
-        self.spec, self.name, self.begun = spec, attempt_name(), time.monotonic()
-        self.num_events = 0
-        place = Path(spec.get("place") or tempfile.gettempdir()) / "diagnose"
-        self.path = place / str(spec["run"])
+        self.spec, self.begun, self.num_events = spec, time.monotonic(), 0
+        self.path, self.name = place(str(spec["run"]), attempt_name())
         self.pusher = Pusher(self.path, volume, float(spec.get("push_s") or 5.0))
 
     def run(self) -> dict[str, Any]:
@@ -138,16 +147,16 @@ class Attempt:
 
     def command(self) -> list[str]:
         spec = self.spec
-        words = ["run", "--run-dir", str(self.path), "--attempt", self.name, "--name", str(spec["name"])]
-        words += [
-            "--env",
-            str(spec.get("env") or "policy"),
-            "--on-stall",
-            str(spec.get("on_stall") or "keep"),
-        ]
-        if spec.get("stall_after_s"):
-            words += ["--stall-after", str(spec["stall_after_s"])]
-        return [sys.executable, "-P", "-m", "diagnose", *words, "--", *map(str, spec["command"])]
+        options = {
+            "--run-dir": self.path,
+            "--attempt": self.name,
+            "--name": spec["name"],
+            "--env": spec.get("env") or "policy",
+            "--on-stall": spec.get("on_stall") or "keep",
+            **({"--stall-after": spec["stall_after_s"]} if spec.get("stall_after_s") else {}),
+        }
+        words = [str(part) for pair in options.items() for part in pair]
+        return [sys.executable, "-P", "-m", "diagnose", "run", *words, "--", *map(str, spec["command"])]
 
     def end(self, process: "subprocess.Popen[bytes]", error: BaseException) -> None:
         """The container is being taken away: end the command in time, and get out what it left."""

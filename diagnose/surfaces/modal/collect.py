@@ -64,6 +64,8 @@ def collect(run: Path, cloud: ModuleType, node: str) -> Look:
         if call_id and not found.function_call_id:  # its launcher was killed before it could note it
             manifest.update(run, function_call_id=call_id, node="", boot="", pid=None)
             outcome = cloud.outcome(call_id)
+            more, failed = fetch(run, found, cloud)
+            num += more
         step = following(found.state, outcome, seen) if call_id else launcherless(found, node)
         ended = step is not None and step.state not in ("running", found.state)
         if num or ended:  # what was concluded before is no longer the last word
@@ -108,9 +110,7 @@ def note(run: Path, found: Manifest, outcome: Outcome, step: Step | None, is_fet
 
 def bounded(value: object) -> object:
     kept = plain(value)
-    return (
-        kept if len(json.dumps(kept)) <= RESULT_LIMIT else {"left_out": "the result is too large to be kept"}
-    )
+    return kept if len(json.dumps(kept)) <= RESULT_LIMIT else {"left_out": "too large to be kept"}
 
 
 def end_words(run: Path, cloud: ModuleType, call_id: str, outcome: Outcome, found: Manifest) -> None:
