@@ -13,7 +13,7 @@ demo: $(READY)  ## a real hang on real ranks: what was injected, seen and conclu
 test: $(READY)  ## everything CI runs
 	@$(RUN) tests/check.sh
 
-drill: $(READY)  ## every drill three times, attached to once; 200 kills of our own processes; a log of 10 GB
+drill: $(READY)  ## every drill three times, attached to once; kills of our own processes and of containers; a log of 10 GB
 	@$(RUN) tests/drills/all.sh
 
 bench: $(READY)  ## the figures of README, measured anew

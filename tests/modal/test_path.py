@@ -136,6 +136,7 @@ def test_what_was_pushed_survives_the_containers_sigkill(plane, tmp_path, wait):
     assert not job.lost(started["task"], killed_at)
 
 
+@pytest.mark.slow
 def test_after_a_preemption_the_next_container_goes_on(plane, tmp_path, wait):
     job = Job(plane, tmp_path, ONCE_ENDLESS)
     first = job.start()
@@ -154,6 +155,7 @@ def test_after_a_preemption_the_next_container_goes_on(plane, tmp_path, wait):
     assert job.collect()["run"]["attempts"] == [first["task"], second["task"]]
 
 
+@pytest.mark.slow
 def test_a_stop_reaches_the_container_and_ends_the_run(plane, tmp_path, wait):
     job = Job(plane, tmp_path, ENDLESS)
     started = job.start()
