@@ -158,6 +158,29 @@ def test_a_volume_that_is_not_there_is_named(plane, tmp_path):
     assert done.returncode == 2 and "nowhere" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
+def test_a_call_that_its_launcher_could_not_note_is_found_by_its_container(plane, tmp_path, wait):
+    environ, before = plane.environ(), set(plane.ask("tell")["calls"])
+    plane.ask("hold", seconds=60)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "diagnose", "modal", "launch", "--", "true"],
+        cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait(lambda: set(plane.ask("tell")["calls"]) - before)
+    process.kill()
+    process.wait()
+    plane.ask("hold", seconds=0)
+    [call] = set(plane.ask("tell")["calls"]) - before
+    [run] = (tmp_path / "runs").iterdir()
+    assert manifest(run)["function_call_id"] is None
+    diagnose(tmp_path, environ, "collect")
+    assert manifest(run)["state"] == "lost", "nobody knows of it yet"
+    plane.ask("wait", task=plane.ask("start", call=call)["task"])
+    done = diagnose(tmp_path, environ, "collect")
+    assert done.returncode == 0, done.stderr
+    assert (manifest(run)["state"], manifest(run)["function_call_id"]) == ("ok", call)
+
+
 CALL = "from diagnose.cli import group\ngroup.main(%r, standalone_mode=False)\n"
 
 

@@ -32,6 +32,7 @@ class Control:
                 self.expire,
                 self.log,
                 self.offline,
+                self.hold,
                 self.wait,
                 self.tell,
             )
@@ -103,6 +104,10 @@ class Control:
     async def offline(self, given: dict[str, Any]) -> None:
         """Answer nobody, until told otherwise."""
         self.state.is_offline = bool(given["on"])
+
+    async def hold(self, given: dict[str, Any]) -> None:
+        """Keep a launcher waiting for so long, once its call is made."""
+        self.state.hold_s = given["seconds"]
 
     async def tell(self, given: dict[str, Any]) -> dict[str, Any]:
         """What the plane holds."""

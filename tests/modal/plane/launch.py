@@ -1,5 +1,7 @@
 """What `app.run(detach=True)` and `spawn` call: 13 RPCs, and secrets by name."""
 
+import asyncio
+
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
@@ -112,6 +114,7 @@ class Launch(Part):
     async def FunctionMap(self, r):
         call = Call(self.state.id("fc"), r.function_id, self.state.id("in"), r.pipelined_inputs[0])
         self.state.calls[call.id] = call
+        await asyncio.sleep(self.state.hold_s)
         item = pb.FunctionPutInputsResponseItem(idx=0, input_id=call.input_id, input_jwt="jwt")
         return pb.FunctionMapResponse(function_call_id=call.id, pipelined_inputs=[item])
 

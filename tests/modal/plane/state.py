@@ -69,7 +69,7 @@ class State:
         self.logs: list[pb.TaskLogs] = []
         self.served: dict[str, int] = {}
         self.refused: dict[str, int] = {}
-        self.is_offline = False
+        self.is_offline, self.hold_s = False, 0.0
         self.mounted: set[str] = set()
         self.numbers = itertools.count(1)
         (folder / "blocks").mkdir(parents=True, exist_ok=True)
