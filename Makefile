@@ -13,7 +13,7 @@ demo: $(READY)  ## a real hang on real ranks: what was injected, seen and conclu
 test: $(READY)  ## everything CI runs
 	@$(RUN) tests/check.sh
 
-drill: $(READY)  ## every drill three times, attached to once; 200 kills of our own processes; a log of 10 GB
+drill: $(READY)  ## every drill three times, attached to once; kills of our own processes and of containers; a log of 10 GB
 	@$(RUN) tests/drills/all.sh
 
 bench: $(READY)  ## the figures of README, measured anew
@@ -25,7 +25,7 @@ cases: $(READY)  ## how many incidents postmortem gets right, class by class: re
 $(READY): pyproject.toml constraints.txt
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (torch is large: this takes a while, once)"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,dev]'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,modal,dev]'
 	@touch $@
 
 clean:

@@ -84,6 +84,9 @@ class Helper:
                 self.start()
         return code
 
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def end(self, limit_s: float) -> bool:
         """Ask it to end, and wait; True if it ended well. One that does not answer is killed."""
         process, self.process = self.process, None

@@ -30,7 +30,11 @@ class Transition(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """`manifest.json`: where a run stands. `spool`, `pid`, `boot` and `root` are local runs' own."""
+    """`manifest.json`: where a run stands.
+
+    `spool` and `root` are local runs' own, `volume` and what follows it are Modal's. `pid` and `boot` are of
+    the parent: a launcher is none any more once the platform has the run.
+    """
 
     run: str
     state: str
@@ -42,10 +46,15 @@ class Manifest(msgspec.Struct, frozen=True):
     command: str = ""
     node: str = ""
     boot: str = ""  # the kernel's boot id: a pid means nothing after a reboot
-    pid: int | None = None  # of `diagnose run`
+    pid: int | None = None  # of `diagnose run`, or of a launcher
     start_ticks: int | None = None
     spool: str = ""
     root: str = ""
+    surface: str = "local"  # local | modal
+    volume: str = ""  # where the evidence is brought to
+    dashboard: str = ""
+    outcome: str = ""  # how the function call ended, in one word
+    is_whole: bool = False  # all evidence there is has been fetched
     schema: str = MANIFEST
 
 

@@ -25,11 +25,18 @@ def attempt_of(where: str) -> str:
     return next((parts[i + 1] for i, p in enumerate(parts[:-2]) if p == "attempts"), "")
 
 
+def age(attempt: str) -> tuple[int, str]:
+    """Sorts attempts oldest first: counters by value, the ids of a platform as they are, restarts behind.
+
+    >>> sorted(["10", "9", "1"], key=age), sorted(["ta-02", "ta-01-2", "ta-01"], key=age)
+    (['1', '9', '10'], ['ta-01', 'ta-01-2', 'ta-02'])
+    """
+    return (len(attempt) if attempt.isdigit() else 0, attempt)
+
+
 def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
     """Events parted by attempt, oldest first; what is of the whole run is in each, its end in the last."""
-    names = sorted(
-        {attempt_of(e.where) for e in events if e.source not in JOB_WIDE}, key=lambda n: (len(n), n)
-    )
+    names = sorted({attempt_of(e.where) for e in events if e.source not in JOB_WIDE}, key=age)
     names = [name for name in names if name] or [""]
     parts: dict[str, list[Event]] = {name: [] for name in names}
     for event in events:

@@ -39,7 +39,8 @@ def gone(found: Manifest, node: str) -> str:
         return "the machine was restarted while it ran"
     now = start_ticks(found.pid)
     if now is None or (found.start_ticks is not None and now != found.start_ticks):
-        return f"its `diagnose run` (pid {found.pid}) is gone"
+        parent = "diagnose modal launch" if found.surface == "modal" else "diagnose run"
+        return f"its `{parent}` (pid {found.pid}) is gone"
     return ""
 
 
@@ -84,6 +85,8 @@ def collect_rest(run: Path, found: Manifest) -> None:
 def settle(run: Path, node: str) -> Manifest | None:
     """The manifest, `lost` written into it where that is certain (and the directory may be written)."""
     found = manifest.read(run)
+    if found is not None and found.surface != "local":  # a platform has it: whoever asks there knows more
+        return found
     is_over = found is not None and found.state in manifest.FINAL
     if found is None or (is_over and (run / "record.json").is_file()) or not (reason := gone(found, node)):
         return found

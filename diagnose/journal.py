@@ -11,7 +11,7 @@ import msgspec
 
 from diagnose.values import plain
 from probes.files import append_line, atomic_write, finished
-from probes.layout import events_path
+from probes.layout import events_path, segment_path
 from probes.redact import redact_value
 
 
@@ -37,6 +37,17 @@ class Journal:
             if not self.is_failing:
                 self.complain(f"events cannot be written: {error.strerror or error}")
             self.is_failing = True
+
+
+def segment(run: Path, attempt: str, writer: str, number: int, event: str, data: dict[str, object]) -> None:
+    """Write one event as a sealed segment of a writer that has little to say. Raises OSError."""
+    path = Path(segment_path(str(run), attempt, writer, number))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cleaned = plain(redact_value(data))
+    line = {"v": 1, "time": round(time.time(), 6), "event": event, "source": writer}
+    atomic_write(
+        path, msgspec.json.encode({**line, **(cleaned if isinstance(cleaned, dict) else {})}) + b"\n"
+    )
 
 
 class Tail:

@@ -1,6 +1,10 @@
 """`manifest.json` of a run directory: read it, begin it, advance it. Keys of others are kept."""
 
+import fcntl
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,7 +18,7 @@ NEXT = {
     "launching": {"detached", "running", "ok", "error", "lost"},
     "detached": {"running", "ok", "error", "lost"},
     "running": {"ok", "error", "lost"},
-    "lost": {"ok", "error"},  # the parent was slow, not gone: its word counts
+    "lost": {"running", "ok", "error"},  # the parent was slow, or somebody else has the run: its word counts
 }
 
 
@@ -53,6 +57,23 @@ def advance(run: Path, state: str, reason: str = "", **fields: object) -> bool:
     transitions = [*(past if isinstance(past, list) else []), step]
     save(run, now | fields | {"state": state, "transitions": transitions})
     return True
+
+
+def update(run: Path, **fields: object) -> None:
+    """Note something more, whatever the state. Raises OSError, also where there is no manifest."""
+    now = msgspec.json.decode(path(run).read_bytes())
+    save(run, (now if isinstance(now, dict) else {}) | fields)
+
+
+@contextmanager
+def turn(run: Path) -> Iterator[None]:
+    """Several writers of one manifest take turns; the lock is the folder's own, and goes with its holder."""
+    fd = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def save(run: Path, fields: dict[str, object]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from diagnose.contract import Attempt, Change, Manifest, RankRecord, RunRecord
+from diagnose.coverage import age
 from probes.files import atomic_write
 
 Line = dict[str, object]
@@ -107,7 +108,7 @@ def by_attempt(kinds: Mapping[str, list[Line]]) -> dict[str, set[int]]:
             is_open = firm or attempt not in ranks
             if rank is not None and is_open and bool(line.get("provisional")) != firm:
                 ranks.setdefault(attempt, set()).add(rank)
-    return dict(sorted(ranks.items(), key=lambda pair: (len(pair[0]), pair[0])))
+    return dict(sorted(ranks.items(), key=lambda pair: age(pair[0])))
 
 
 def of_rank(rank: int, kinds: Mapping[str, list[Line]]) -> RankRecord:

@@ -1,5 +1,6 @@
 """Where runs lie, and which one is meant: a path, an id or a name."""
 
+import errno
 import os
 import re
 import time
@@ -62,3 +63,11 @@ def create(top: Path, name: str, now: float) -> Path:
             continue
         return path.resolve()
     raise FileExistsError(f"{top}/{stem} exists 999 times")
+
+
+def make(path: Path) -> Path:
+    """Make just this run directory. Raises OSError, also where a run lies there already."""
+    path.mkdir(parents=True, exist_ok=True)
+    if manifest.path(path).exists():
+        raise FileExistsError(errno.EEXIST, "there is a run already")
+    return path.resolve()

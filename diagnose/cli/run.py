@@ -44,6 +44,8 @@ POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
     show_default=True,
     help="Exit with the command's own code, or 0/1/3 by the verdict.",
 )
+@click.option("--run-dir", hidden=True, type=click.Path(path_type=Path))  # for surfaces: they name the run
+@click.option("--attempt", hidden=True, default="1")
 @click.option("-v", "--verbose", is_flag=True, help="Every change, all of the verdict.")
 @click.argument("command_line", nargs=-1, required=True, metavar="[--] COMMAND...", type=click.UNPROCESSED)
 @click.pass_context
@@ -55,6 +57,8 @@ def command(
     on_stall: str,
     mode: str,
     whose: str,
+    run_dir: Path | None,
+    attempt: str,
     verbose: bool,
     command_line: tuple[str, ...],
 ) -> None:
@@ -73,7 +77,8 @@ def command(
         raise click.UsageError("no COMMAND")
     try:
         lookup(words, os.environ)
-        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose))
+        place = (run_dir, attempt)
+        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place))
     except NotStarted as error:
         click.echo(f"diagnose: {error}", err=True)
         ctx.exit(error.code)
@@ -88,8 +93,9 @@ def execute(
     mode: str,
     whose: str,
     verbose: bool,
+    place: tuple[Path | None, str] = (None, "1"),
 ) -> int:
-    """The whole of a run; the code to exit with."""
+    """The whole of a run; the code to exit with. `place`: the run directory to make, and the attempt."""
     from diagnose import playbook, runs
     from diagnose.playbook import Environment, Limits
     from diagnose.session import Session
@@ -97,7 +103,8 @@ def execute(
     from diagnose.terminal import Screen, fill_standard
 
     fill_standard()
-    top, begun = runs.root(root), time.monotonic()
+    run_dir, attempt = place
+    top, begun = run_dir.parent if run_dir else runs.root(root), time.monotonic()
     folder = playbook.root()
     policies = [playbook.read(folder / "environment" / f"{p}.toml", Environment) for p in POLICIES[mode]]
     limits = playbook.read(folder / "limits.toml", Limits)
@@ -109,7 +116,7 @@ def execute(
     called = name or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
     run: Path | None = None
     try:
-        run = runs.create(top, called, time.time())
+        run = runs.make(run_dir) if run_dir else runs.create(top, called, time.time())
         local = Local(
             Job(
                 words,
@@ -119,6 +126,7 @@ def execute(
                 stall_after or limits.stall_after_s,
                 stall_after or limits.stall_after_first_step_s,
                 on_stall,
+                attempt,
             ),
             screen,
             complain,

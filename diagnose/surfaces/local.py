@@ -21,10 +21,10 @@ from diagnose.environment import plan
 from diagnose.journal import Journal
 from diagnose.playbook import Environment
 from diagnose.terminal import Screen, Tee
-from probes.layout import elastic_dir, spool_launcher_log
+from probes.layout import elastic_dir, events_path, spool_launcher_log
 from probes.redact import is_secret_name, redact, redact_argv
 
-ATTEMPT = "1"
+START_S = 5.0  # for a helper's imports, where nothing is cached
 GRACE_S = 5.0  # from SIGTERM to SIGKILL, for what the command left behind
 
 
@@ -38,6 +38,7 @@ class Job(NamedTuple):
     stall_after_s: float
     stall_after_first_s: float
     on_stall: str
+    attempt: str = "1"  # of the launcher's first start
 
 
 class NotStarted(Exception):
@@ -89,7 +90,7 @@ class Local:
 
     def _begin(self) -> None:
         job = self.job
-        for folder in (f"attempts/{ATTEMPT}/flight/watchdog", "sock", "pipes", "elastic"):
+        for folder in (f"attempts/{job.attempt}/flight/watchdog", "sock", "pipes", "elastic"):
             (self.spool / folder).mkdir(parents=True)
         (self.spool / follow.MARK).write_text(self.mark)
         (self.spool / follow.OWNER).write_bytes(os.fsencode(job.run))
@@ -105,7 +106,7 @@ class Local:
             spool=str(self.spool),
             root=str(job.run.parent),
         )
-        self.journal = Journal(self.spool, job.run.name, ATTEMPT, self.complain)
+        self.journal = Journal(self.spool, job.run.name, job.attempt, self.complain)
         self.log = os.open(
             spool_launcher_log(str(self.spool)), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
@@ -119,14 +120,14 @@ class Local:
 
     def _collector_arguments(self) -> list[str]:
         where = ["--spool", str(self.spool), "--run-dir", str(self.job.run)]
-        return [*where, "--parent", str(os.getpid()), "--attempt", ATTEMPT, "--mark", self.mark]
+        return [*where, "--parent", str(os.getpid()), "--attempt", self.job.attempt, "--mark", self.mark]
 
     def _agent_arguments(self, pid: int) -> list[str]:
         job = self.job
         options = {
             "--spool": self.spool,
             "--run": job.run.name,
-            "--attempt": ATTEMPT,
+            "--attempt": job.attempt,
             "--command-pid": pid,
             "--parent-pid": os.getpid(),
             "--mark": self.mark,
@@ -138,7 +139,11 @@ class Local:
 
     def environ(self) -> dict[str, str]:
         """The command's environment; `changes` says what in it is ours."""
-        fill = {"spool": str(self.spool), "attempt": ATTEMPT, "elastic": elastic_dir(str(self.spool))}
+        fill = {
+            "spool": str(self.spool),
+            "attempt": self.job.attempt,
+            "elastic": elastic_dir(str(self.spool)),
+        }
         planned = plan(self.job.command, os.environ, self.job.policies, fill)
         self.changes = [
             Change(c.name, c.action, c.why, hidden(c.name, c.value), hidden(c.name, c.before))
@@ -149,7 +154,7 @@ class Local:
             "PYTHONPATH": f"{HOOK}{os.pathsep}{path}" if path else str(HOOK),
             "DIAGNOSE_SPOOL": str(self.spool),
             "DIAGNOSE_RUN": self.job.run.name,
-            "DIAGNOSE_ATTEMPT": ATTEMPT,
+            "DIAGNOSE_ATTEMPT": self.job.attempt,
             "DIAGNOSE_PARENT_PID": str(os.getpid()),
             "DIAGNOSE_MARK": self.mark,
         }
@@ -245,14 +250,27 @@ class Local:
         with suppress(OSError):
             os.close(self.log)
         self.agent.end(15.0)
+        self._await(self.collector, 0)
         return self.collector.end(60.0) or self.collect_again()
+
+    def _told(self) -> int:
+        """How much collectors have said so far; the first they say is that they listen to signals."""
+        path = Path(events_path(str(self.spool), self.job.attempt, "collector"))
+        return path.stat().st_size if path.exists() else 0
+
+    def _await(self, collector: Helper, told: int) -> None:
+        """A SIGTERM before it listens would end it with its work undone: a start may take seconds."""
+        end = time.monotonic() + START_S
+        while self._told() <= told and collector.is_alive() and time.monotonic() < end:
+            time.sleep(0.02)
 
     def collect_again(self) -> bool:
         """The collector died at the end, or left something: one more may seal what there is."""
         again = Helper("collector", self._collector_arguments(), self.spool / "helpers.err")
         with suppress(OSError):
+            told = self._told()
             again.start()
-            time.sleep(1.0)
+            self._await(again, told)
             return again.end(30.0)
         return False
 

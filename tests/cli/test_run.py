@@ -196,3 +196,14 @@ def test_a_job_of_two_ranks_is_recorded_rank_by_rank(place):
     assert begun < record["started"] < record["ended"]
     logs = {p.name: p.read_text() for p in (place.folder / "attempts/1/logs").iterdir()}
     assert "rank 1 is done" in logs["rank-00001.log"] and "rank 0" not in logs["rank-00001.log"]
+
+
+def test_a_surface_names_the_run_and_the_attempt(place):
+    ended = place.run("run", "--run-dir", "here/r-1", "--attempt", "ta-01", "--", "true")
+    assert ended.returncode == 0
+    run = place.path / "here/r-1"
+    assert [folder.name for folder in (run / "attempts").iterdir()] == ["ta-01"]
+    assert msgspec.json.decode((run / "manifest.json").read_bytes())["run"] == "r-1"
+    again = place.run("run", "--run-dir", "here/r-1", "--", "touch", "started")
+    assert again.returncode == 2 and b"cannot make a run directory" in again.stderr
+    assert not (place.path / "started").exists()

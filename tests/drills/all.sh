@@ -15,5 +15,6 @@ drills() { diagnose drill --all --times 3 --jobs 2 --format json | python tests/
 step "every drill three times (writes the table of README)"  drills
 step "every drill that hangs, attached to"                   python tests/drills/attach.py
 step "200 kills of our own processes at random moments"      python tests/drills/kills.py
+step "Modal: a preemption, a stop, 20 kills of a container"      pytest -q -m slow tests/modal
 step "a log of 10 GB"                                        python tests/drills/big_log.py
 exit $code

@@ -1,0 +1,184 @@
+"""Run a command on Modal with its ranks watched; collect what it left, wherever it ended."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+NEEDED = "Modal's client is not installed: pip install 'gpu-diagnose[modal]'"
+ROOT = click.option("--root", help="Where run directories lie (default: $DIAGNOSE_ROOT, else ./runs).")
+
+
+@click.group()
+def command() -> None:
+    """Launch a command on Modal under the agent, and bring here what it leaves.
+
+    Credentials are those of Modal's own client: `modal token new`, or MODAL_TOKEN_ID and MODAL_TOKEN_SECRET.
+    """
+
+
+@contextmanager
+def client() -> Iterator[None]:
+    """What needs Modal's client, imported only in here; what cannot be done is one line."""
+    from diagnose.surfaces.modal.outcome import Unreachable
+    from diagnose.surfaces.modal.settings import BadSetting
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise click.ClickException(NEEDED if error.name == "modal" else str(error)) from None
+    except (BadSetting, Unreachable) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@command.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--gpu", default="", metavar="KIND[:N]", help="Such as H200:8 (default: none).")
+@click.option("--image", default="", metavar="REF", help="An image of a registry, best by its digest.")
+@click.option("--python", "version", default="", metavar="X.Y", help="Put this Python into the image.")
+@click.option("--pip", multiple=True, metavar="PACKAGE", help="Install a package into the image.")
+@click.option(
+    "--code",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="A local folder that goes along; the command starts in it.",
+)
+@click.option("--workdir", default="", metavar="DIR", help="Where in the container the command starts.")
+@click.option("--volume", "mounts", multiple=True, metavar="NAME:/PATH[:ro]", help="Mount a volume.")
+@click.option("--secret", "secrets", multiple=True, metavar="NAME", help="A secret of Modal's, by its name.")
+@click.option("--memory", metavar="REQUEST:LIMIT", help="Such as 512GiB:640GiB.")
+@click.option("--cpu", type=click.FloatRange(min=0.125), metavar="N", help="Physical cores.")
+@click.option("--timeout", default="4h", show_default=True, metavar="T", help="When Modal ends it: 90m, 4h.")
+@click.option("--startup-timeout", metavar="T", help="How long its start may take.")
+@click.option("--region", default="", help="Where it runs (costs more).")
+@click.option("--cloud", default="", help="Whose machines it runs on.")
+@click.option(
+    "--diagnostics",
+    default="diagnose",
+    show_default=True,
+    metavar="VOLUME",
+    help="The volume that evidence is pushed to.",
+)
+@click.option(
+    "--push-every",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0.5, 600),
+    metavar="S",
+    help="How often; news of a death or a stall at once.",
+)
+@click.option("--stall-after", type=click.FloatRange(min=1), metavar="S", help="As of `diagnose run`.")
+@click.option("--on-stall", type=click.Choice(["keep", "stop"]), default="keep", help="As of `diagnose run`.")
+@click.option(
+    "--env",
+    "mode",
+    type=click.Choice(["observe", "policy", "none"]),
+    default="policy",
+    show_default=True,
+    help="As of `diagnose run`.",
+)
+@click.option("--name", help="What the run is called (default: the program's name).")
+@ROOT
+@click.option("--dry-run", is_flag=True, help="Say what would be asked for and what it costs; ask nothing.")
+@click.argument("command_line", nargs=-1, required=True, metavar="[--] COMMAND...", type=click.UNPROCESSED)
+@click.pass_context
+def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -> None:
+    """Start COMMAND on Modal, detached, watched as by `diagnose run`.
+
+    It goes on without this machine. What it shows is pushed to a volume while it runs, so that it can be
+    judged whatever becomes of the container.
+    """  # fmt: skip
+    from diagnose.surfaces.modal import launching
+
+    words = list(command_line[1:] if command_line[0] == "--" else command_line)
+    if not words or (command_line[0].startswith("-") and command_line[0] != "--"):
+        raise click.UsageError(f"no such option: {command_line[0]}" if words else "no COMMAND")
+    with client():
+        asked = launching.asked(words, given)
+        for line in launching.plan(asked) if given["dry_run"] else launching.start(asked, given["root"]):
+            click.echo(line)
+
+
+@command.command()
+@click.argument("run", required=False)
+@ROOT
+@click.option("--volume", metavar="NAME", help="Where RUN is, if it was not launched from here.")
+@click.option("--follow", is_flag=True, help="Go on until it has ended.")
+@click.option(
+    "--every", default=5.0, type=click.FloatRange(min=0.5), metavar="S", help="Between two looks (5)."
+)
+@click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
+@click.option("-v", "--verbose", is_flag=True, help="Leave nothing out.")
+@click.pass_context
+def collect(
+    ctx: click.Context,
+    /,
+    run: str | None,
+    root: str | None,
+    volume: str | None,
+    form: str,
+    verbose: bool,
+    **way: Any,
+) -> None:
+    """Ask what became of RUN, fetch what it pushed, and judge that.
+
+    May be called at any time, also while it runs, and as often as wanted; the newest run without RUN.
+    Exit codes: 0 nothing wrong found (so far), 1 causes found, 2 Modal cannot be asked, 3 could not tell.
+    """
+    from diagnose import playbook, reader
+    from diagnose.cli import _print
+
+    if volume and not run:
+        raise click.UsageError("--volume needs the RUN that is on it")
+    with client():
+        from diagnose.surfaces.modal import looks
+
+        path = looks.adopt(run, root, volume) if run and volume else found(run, root)
+        for text in looks.following(path, way["every"] if way["follow"] else None):
+            click.echo(text, err=True)
+    book = playbook.load()
+    verdict = _print.read(lambda: reader.examine(path, run or str(path), book))
+    if form == "terminal" and not verdict.causes and looks.is_under_way(path) and not verbose:
+        click.echo(f"nothing wrong seen so far; all that is seen: diagnose show {path}")
+        ctx.exit(0)
+    ctx.exit(_print.verdict(verdict, book, form, verbose))
+
+
+@command.command()
+@click.argument("run", required=False)
+@ROOT
+@click.option("--now", "at_once", is_flag=True, help="End the container too: what it has not pushed is lost.")
+def stop(run: str | None, root: str | None, at_once: bool) -> None:
+    """End RUN: its container is told, ends the command and pushes what it has."""
+    path = found(run, root)
+    with client():
+        from diagnose.surfaces.modal import looks
+
+        looks.stop(path, at_once)
+    click.echo(
+        f"diagnose: asked Modal to end {path.name}; then: diagnose modal collect {path.name}", err=True
+    )
+
+
+@command.command()
+@click.argument("run", required=False)
+@ROOT
+def logs(run: str | None, root: str | None) -> None:
+    """Print what Modal kept of RUN's output; what Modal itself said is kept with the run."""
+    path = found(run, root)
+    with client():
+        from diagnose.surfaces.modal import looks
+
+        for line in looks.logs(path):
+            click.echo(line)
+
+
+def found(run: str | None, root: str | None) -> Path:
+    """The run that is meant. Raises ClickException."""
+    from diagnose import runs
+
+    try:
+        return runs.resolve(run, runs.root(root))
+    except runs.NoRun as error:
+        raise click.ClickException(str(error)) from None

@@ -1,0 +1,104 @@
+"""What is asked of Modal from outside: a thin edge around its client.
+
+Raises Unreachable where it cannot be asked.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import modal
+from modal.exception import NotFoundError
+from modal.types import FileEntryType
+
+from diagnose.surfaces.modal.cloud_types import Line, Remote
+from diagnose.surfaces.modal.outcome import Outcome, Unreachable, of_error, one_line
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Whatever the client raises here says nothing of the run."""
+    try:
+        yield
+    except (Unreachable, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise Unreachable(one_line(error)) from error
+
+
+def outcome(call_id: str) -> Outcome:
+    """What became of a call, asked once.
+
+    In a thread of its own: a KeyboardInterrupt that is raised there is the function's, a person's comes here.
+    """
+    found: list[Outcome | Unreachable] = []
+
+    def ask() -> None:
+        try:
+            value = modal.FunctionCall.from_id(call_id).get(timeout=0)
+            found.append(Outcome("returned", value=value))
+        except BaseException as error:
+            try:
+                found.append(of_error(error))
+            except Unreachable as why:
+                found.append(why)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join()
+    if isinstance(found[0], Unreachable):
+        raise found[0]
+    return found[0]
+
+
+def graph(call_id: str) -> list[dict[str, object]]:
+    """The call graph: a hint, neither live nor complete."""
+    with asking():
+        infos = modal.FunctionCall.from_id(call_id).get_call_graph()
+    return [
+        {
+            "input_id": one.input_id,
+            "task_id": one.task_id,
+            "status": one.status.name,
+            "name": one.function_name,
+        }
+        for one in infos[:100]
+    ]
+
+
+def files(volume: str, run: str) -> list[Remote]:
+    """All files of a run on its volume; none where the volume has nothing of it yet."""
+    with asking():
+        try:
+            entries = modal.Volume.from_name(volume).listdir(f"/{run}", recursive=True)
+        except (NotFoundError, FileNotFoundError):
+            return []
+    prefix = f"{run}/"
+    return [
+        Remote(path.removeprefix(prefix), entry.size, int(entry.mtime))
+        for entry in entries
+        if entry.type == FileEntryType.FILE and (path := entry.path.lstrip("/")).startswith(prefix)
+    ]
+
+
+def read(volume: str, path: str) -> bytes:
+    """One file of a volume. Raises FileNotFoundError."""
+    with asking():
+        return b"".join(modal.Volume.from_name(volume).read_file(path))
+
+
+def logs(call_id: str, since: datetime, until: datetime) -> Iterator[Line]:
+    """What the platform kept of a call's output and said itself, oldest first."""
+    with asking():
+        for entry in modal.FunctionCall.from_id(call_id).logs.fetch(since=since, until=until):
+            yield Line(entry.timestamp.timestamp(), str(entry.source), entry.message)
+
+
+def cancel(call_id: str, at_once: bool) -> None:
+    """Ask for the call's end: its container is told with a heartbeat, and pushes what it has.
+
+    `at_once` ends the container too: what it had not pushed is lost.
+    """
+    with asking():
+        modal.FunctionCall.from_id(call_id).cancel(terminate_containers=at_once)

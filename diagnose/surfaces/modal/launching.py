@@ -1,0 +1,151 @@
+"""`diagnose modal launch` from its options to what it prints."""
+
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import msgspec
+
+from diagnose import follow, manifest, playbook, runs
+from diagnose.playbook import Limits
+from diagnose.surfaces.modal import settings, told
+from diagnose.surfaces.modal.outcome import Outcome
+from diagnose.surfaces.modal.settings import BadSetting, Offer, Settings
+from probes.redact import redact_argv
+
+
+class Asked(NamedTuple):
+    """What is to be launched; `spec` goes to the container, as plain JSON."""
+
+    settings: Settings
+    spec: dict[str, Any]
+    offer: Offer
+    doubts: list[str]
+
+
+def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
+    """From the command line. Raises BadSetting."""
+    folder = playbook.root()
+    offer, limits = playbook.read(folder / "modal.toml", Offer), playbook.read(folder / "limits.toml", Limits)
+    wanted = Settings(
+        gpu=settings.gpu(given["gpu"], offer),
+        timeout_s=settings.seconds(given["timeout"]),
+        volume=given["diagnostics"],
+        startup_timeout_s=settings.seconds(given["startup_timeout"]) if given["startup_timeout"] else None,
+        cpu=given["cpu"],
+        memory=settings.memory(given["memory"]) if given["memory"] else None,
+        image=given["image"],
+        python=given["version"],
+        pip=tuple(given["pip"]),
+        mounts=tuple(map(settings.mount, given["mounts"])),
+        secrets=tuple(given["secrets"]),
+        region=given["region"],
+        cloud=given["cloud"],
+        code=given["code"] or "",
+    )
+    settings.check(wanted, offer)
+    name = given["name"] or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
+    spec = {
+        "name": name,
+        "command": list(words),
+        "volume": wanted.volume,
+        "mount": settings.MOUNT,
+        "env": given["mode"],
+        "stall_after_s": given["stall_after"],
+        "on_stall": given["on_stall"],
+        "workdir": given["workdir"] or (settings.CODE if wanted.code else ""),
+        "push_s": given["push_every"],
+        "gpu": wanted.gpu,
+        "memory_mib": wanted.memory[1] if wanted.memory else None,
+        "timeout_s": wanted.timeout_s,
+    }
+    return Asked(wanted, spec, offer, list(settings.doubts(wanted, offer, limits, given["stall_after"])))
+
+
+def plan(what: Asked) -> Iterator[str]:
+    """What would be asked of Modal, a line each."""
+    wanted, spec = what.settings, what.spec
+    base = wanted.image or f"debian_slim{f' with Python {wanted.python}' if wanted.python else ''}"
+    limits = f"request {wanted.memory[0]} MiB, limit {wanted.memory[1]} MiB" if wanted.memory else "not set"
+    rows = [
+        ("app", f"diagnose-{spec['name']}"),
+        ("command", redact_argv(spec["command"])),
+        ("starts in", spec["workdir"] or "the image's own folder"),
+        ("image", ", ".join([base, *wanted.pip])),
+        ("gpu", wanted.gpu or "none"),
+        ("cpu", f"{wanted.cpu:g} cores" if wanted.cpu else "not set"),
+        ("memory", limits),
+        ("timeout", f"{wanted.timeout_s} s; no retries; a container for each attempt"),
+        ("volumes", f"{wanted.volume} at {settings.MOUNT} (evidence, every {spec['push_s']:g} s)"),
+        *(("", f"{m.volume} at {m.path}{' (read-only)' if m.is_read_only else ''}") for m in wanted.mounts),
+        ("secrets", ", ".join(wanted.secrets) or "none"),
+        (
+            "where",
+            ", ".join(part for part in (wanted.cloud, wanted.region) if part) or "wherever there is room",
+        ),
+        ("cost", price(wanted, what.offer)),
+    ]
+    for label, text in rows:
+        yield f"{label:10}{text}"
+    for line in what.doubts:
+        yield f"{'note':10}{line}"
+
+
+def price(wanted: Settings, offer: Offer) -> str:
+    hour = settings.cost(wanted, offer)
+    if hour is None:
+        return f"not known for {wanted.gpu} (prices of {offer.as_of})"
+    most = hour * wanted.timeout_s / 3600
+    more = "" if wanted.cpu and wanted.memory else ", CPU and memory that are used on top"
+    return f"${hour:.2f} an hour, at most ${most:.2f} until the timeout (prices of {offer.as_of}){more}"
+
+
+def start(what: Asked, root: str | None) -> Iterator[str]:
+    """Make the run, hand it over, and say where it is. Raises BadSetting."""
+    from diagnose.surfaces.modal import start as starting
+
+    top, name = runs.root(root), str(what.spec["name"])
+    try:
+        run = runs.create(top, f"{name}-{secrets.token_hex(2)}", time.time())  # on a volume for all
+        manifest.begin(
+            run,
+            id=run.name,
+            name=name,
+            command=redact_argv(what.spec["command"]),
+            surface="modal",
+            volume=what.settings.volume,
+            node=socket.gethostname(),
+            boot=follow.boot_id(),
+            pid=os.getpid(),
+            start_ticks=follow.start_ticks(os.getpid()),
+            asked=msgspec.to_builtins(what.settings),
+        )
+    except OSError as error:
+        raise BadSetting(f"cannot make a run directory in {top}: {error.strerror or error}") from None
+    for line in what.doubts:
+        yield f"note       {line}"
+    try:
+        done = starting.launch(run, what.settings, {**what.spec, "run": run.name})
+    except starting.NotLaunched as error:
+        end = manifest.read(run)
+        if end is not None and end.outcome == "not_launched":
+            shutil.rmtree(run, ignore_errors=True)  # nothing of it is anywhere
+        elif end is not None:
+            told.call_ended(run, Outcome(end.outcome, str(error)))
+        raise BadSetting(f"not launched: {error}") from None
+    yield f"run        {run.name}  in {top}"
+    yield f"app        {done.app_id}"
+    yield f"call       {done.call_id}"
+    yield f"dashboard  {done.dashboard}"
+    yield f"next       diagnose modal collect {where(run, top)} --follow"
+    yield f"           diagnose modal logs {where(run, top)}"
+
+
+def where(run: Path, top: Path) -> str:
+    """How the run is named on a command line from here."""
+    return run.name if top == runs.root(None) else f"{run.name} --root {top}"

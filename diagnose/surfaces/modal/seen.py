@@ -1,0 +1,59 @@
+"""What the containers of a run said themselves: their first and last words, in the run directory. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
+from typing import NamedTuple
+
+WRITERS = re.compile(r"(?:container|run)(?:-\d{6})?\.jsonl$")
+
+
+class Attempt(NamedTuple):
+    """One container: when it began and was last heard, and how it ended (exit code, or `interrupted`)."""
+
+    name: str
+    began: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    is_interrupted: bool = False
+    call_id: str = ""
+    input_id: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.ended is not None
+
+
+def attempts(lines: Iterable[Mapping[str, object]]) -> list[Attempt]:
+    """The containers that left a word, oldest first. A launcher's restart is no container of its own."""
+    found: dict[str, Attempt] = {}
+    for line in lines:
+        name, kind, time = str(line.get("attempt")), line.get("event"), line.get("time")
+        when = float(time) if isinstance(time, int | float) else None
+        if kind == "container.started":
+            call, given = str(line.get("function_call_id") or ""), str(line.get("input_id") or "")
+            found[name] = found.get(name, Attempt(name))._replace(began=when, call_id=call, input_id=given)
+        elif kind in ("container.ended", "command.ended") and name in found:
+            code, signum = line.get("exit_code"), line.get("signal")
+            shown = code if isinstance(code, int) else 128 + signum if isinstance(signum, int) else None
+            found[name] = found[name]._replace(ended=when, exit_code=shown)
+        elif kind == "container.interrupted" and name in found:
+            found[name] = found[name]._replace(ended=when, is_interrupted=True)
+    return sorted(found.values(), key=lambda one: (one.began or 0.0, one.name))
+
+
+def story(found: list[Attempt]) -> list[str]:
+    """What several containers for one input tell: a line for each that was followed by another."""
+    lines = []
+    for before, after in zip_longest(found, found[1:]):
+        if before.is_interrupted:
+            how = "was interrupted from outside (a preemption, or a stop)"
+        elif before.has_ended:
+            how = f"had ended by itself ({before.exit_code})"
+        else:
+            how = "left no end: it was killed from outside, with all that it had not pushed"
+        if after:
+            lines.append(f"{before.name} {how}; {after.name} ran the same input again")
+        elif before.is_interrupted:
+            lines.append(f"{before.name} {how}; after a preemption Modal runs the same input again")
+    return lines

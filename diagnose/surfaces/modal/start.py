@@ -1,0 +1,128 @@
+"""Hands a run to Modal: app, image, function, and one detached call of it.
+
+The manifest is written before, inside and after: whatever interrupts us, the run can be found again.
+"""
+
+import importlib.metadata
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import modal
+
+import diagnose
+from diagnose import manifest, playbook
+from diagnose.surfaces.modal import body
+from diagnose.surfaces.modal.outcome import one_line
+from diagnose.surfaces.modal.settings import CODE, MOUNT, Settings
+from probes import files
+
+HOME = "/root"
+NO_CODE = ["**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/node_modules"]
+NOBODY: dict[str, object] = {"node": "", "boot": "", "pid": None, "start_ticks": None}  # no parent, anywhere
+
+
+class NotLaunched(Exception):
+    """Modal did not take it. The message is one line."""
+
+
+class Launched(NamedTuple):
+    app_id: str
+    call_id: str
+    dashboard: str
+
+
+def requirements() -> list[str]:
+    """What `diagnose` itself needs, in the versions that are here. In a container nobody asks."""
+    try:
+        lines = importlib.metadata.requires("gpu-diagnose") or []
+    except importlib.metadata.PackageNotFoundError:
+        if modal.is_local():
+            raise
+        return []
+    names = [re.split(r"[<>=!~;\[ ]", line)[0] for line in lines if "extra ==" not in line]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+
+
+def equipped(base: modal.Image, *more: str) -> modal.Image:
+    """An image with what `diagnose` needs, and `more` packages. Our files come last: they build nothing."""
+    base = base.uv_pip_install(*requirements(), *more)
+    for package in (Path(diagnose.__file__).parent, Path(files.__file__).parent):
+        base = base.add_local_dir(package, f"{HOME}/{package.name}", ignore=NO_CODE)
+    return base.add_local_dir(playbook.root(), f"{HOME}/playbooks", ignore=NO_CODE)
+
+
+def image(settings: Settings) -> modal.Image:
+    """The user's image, or a plain one, with what we need, and the user's code."""
+    if settings.image:
+        base = modal.Image.from_registry(settings.image, add_python=settings.python or None)
+    else:
+        base = modal.Image.debian_slim(python_version=settings.python or None)
+    base = equipped(base, *settings.pip)
+    return base.add_local_dir(settings.code, CODE, ignore=NO_CODE) if settings.code else base
+
+
+def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
+    """The app and its one function. Asks Modal nothing."""
+    app = modal.App(f"diagnose-{name}"[:64])
+    volumes: dict[Any, Any] = {
+        MOUNT: modal.Volume.from_name(settings.volume, create_if_missing=True, version=2),
+        **{
+            one.path: modal.Volume.from_name(one.volume).with_mount_options(read_only=one.is_read_only)
+            for one in settings.mounts
+        },
+    }
+    asked: dict[str, Any] = {
+        "gpu": settings.gpu,
+        "cpu": settings.cpu,
+        "memory": settings.memory,
+        "startup_timeout": settings.startup_timeout_s,
+        "region": settings.region,
+        "cloud": settings.cloud,
+    }
+    function = app.function(
+        image=image(settings),
+        timeout=settings.timeout_s,
+        volumes=volumes,
+        secrets=[modal.Secret.from_name(one) for one in settings.secrets],
+        retries=0,
+        single_use_containers=True,
+        include_source=False,
+        **{key: value for key, value in asked.items() if value},
+    )(body.job)
+    return app, function
+
+
+def launch(run: Path, settings: Settings, spec: dict[str, Any]) -> Launched:
+    """One detached call; its ids are in the manifest before this returns. Raises NotLaunched, OSError."""
+    app, function = build(settings, str(spec["name"]))
+    done: Launched | None = None
+    try:
+        with app.run(detach=True):
+            with manifest.turn(run):
+                manifest.update(run, app_id=app.app_id)
+            call = function.spawn(spec)
+            done = Launched(app.app_id or "", call.object_id, call.get_dashboard_url())
+            handed_over(run, done)
+    except Exception as error:
+        if done is None:
+            reason = one_line(error)
+            with suppress(OSError):
+                manifest.advance(run, "error", reason, outcome=kind(error))
+            raise NotLaunched(reason) from error
+    if done is None:  # the client swallows a Ctrl-C inside of the block
+        manifest.advance(run, "error", "interrupted before Modal had the call")
+        raise NotLaunched("interrupted before Modal had the call")
+    return done
+
+
+def handed_over(run: Path, done: Launched) -> None:
+    """From here on this process is nothing to the run."""
+    ids = {"app_id": done.app_id, "function_call_id": done.call_id, "dashboard": done.dashboard}
+    with manifest.turn(run):
+        manifest.advance(run, "detached", "handed to Modal", **ids, **NOBODY)
+
+
+def kind(error: Exception) -> str:
+    return "init_failure" if type(error).__name__ == "ImageBuildError" else "not_launched"

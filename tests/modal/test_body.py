@@ -1,0 +1,61 @@
+"""The body by itself: what it makes of a spec, a container that is used again, and a volume that fails."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from diagnose.surfaces.modal import body
+from diagnose.surfaces.modal.push import Volume
+
+TOP = str(Path(__file__).parents[2])
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A place for the body to run in; files of its volume by their paths."""
+    monkeypatch.setattr(body.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", TOP)
+    monkeypatch.setenv("MODAL_TASK_ID", "ta-7")
+    files = {}
+    monkeypatch.setattr(body, "uploader", lambda *_: Volume(lambda found: files.update(found), files.pop))
+    return files
+
+
+def spec(*command, **more):
+    return {"run": "r-1", "name": "r", "volume": "v", "command": command, "push_s": 1, **more}
+
+
+def test_a_container_that_is_used_again_begins_another_attempt(here):
+    for number, name in ((3, "ta-7"), (0, "ta-7.2")):
+        told = body.job(spec("sh", "-c", f"exit {number}"))
+        assert (told["attempt"], told["exit_code"], told["pushed"]) == (name, number, "whole"), told
+        assert told["status"] == ("error" if number else "ok")
+    assert {path.split("/")[1] for path in here} == {"ta-7", "ta-7.2"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"run": "../x"}, {"run": ""}, {"workdir": "/not/here"}, {"command": None}], ids=str
+)
+def test_whatever_is_wrong_with_a_spec_is_told_not_raised(here, wrong):
+    told = body.job({**spec("true"), **wrong})
+    assert told["status"] == "error" and told["kind"] == "body_failed" and told["text"], told
+
+
+def test_a_volume_that_takes_nothing_keeps_no_command_from_running(here, monkeypatch, tmp_path):
+    def refuse(found):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(body, "uploader", lambda *_: Volume(refuse, refuse))
+    told = body.job(spec(sys.executable, "-c", f"open({str(tmp_path / 'done')!r}, 'w')"))
+    assert (tmp_path / "done").exists() and told["status"] == "ok"
+    assert told["pushed"] == "in part" and told["push_failure"] == "OSError: no route to host"
+
+
+def test_what_runs_is_our_own_command_with_what_was_asked(here):
+    words = body.Attempt(
+        spec("a", "--b", stall_after_s=30.0, on_stall="stop"), body.uploader("v", "r")
+    ).command()
+    assert words[1:5] == ["-P", "-m", "diagnose", "run"] and words[-3:] == ["--", "a", "--b"]
+    assert words[words.index("--stall-after") + 1] == "30.0" and words[words.index("--attempt") + 1] == "ta-7"

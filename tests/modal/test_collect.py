@@ -1,0 +1,215 @@
+"""The collector's own troubles: no network, a half fetched run, a killed launcher, two at once, odd names."""
+
+import json
+import os
+import socket
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from diagnose import follow, manifest, playbook, reader
+from diagnose.surfaces.modal.cloud_types import Line, Remote
+from diagnose.surfaces.modal.collect import collect
+from diagnose.surfaces.modal.outcome import Outcome, Unreachable
+
+NODE = socket.gethostname()
+STARTED = {"event": "container.started", "attempt": "ta-1", "time": 5.0, "function_call_id": "fc-7"}
+ENDED = {"event": "command.ended", "attempt": "ta-1", "time": 9.0, "exit_code": 0}
+GOOD = {"status": "ok", "exit_code": 0, "pushed": "whole"}
+
+
+class Cloud(SimpleNamespace):
+    """What a test says the platform answers. `wrong`: paths that cannot be read now."""
+
+    def __init__(self, outcome="running", value=None, **kept):
+        super().__init__(told=Outcome(outcome, value=value), kept=dict(kept), wrong=set(), reads=[])
+
+    def outcome(self, call_id):
+        if isinstance(self.told, Exception):
+            raise self.told
+        return self.told
+
+    def graph(self, call_id):
+        return [{"input_id": "in-1", "task_id": "ta-1"}]
+
+    def files(self, volume, run):
+        return [Remote(path, len(data), 100) for path, data in self.kept.items()]
+
+    def read(self, volume, path):
+        name = path.split("/", 2)[2]
+        self.reads.append(name)
+        if name in self.wrong:
+            raise Unreachable("reset by peer")
+        return self.kept[name]
+
+    def logs(self, call_id, since, until):
+        return iter([Line(5.0, "system", "[gpu-health] [CRITICAL] GPU-1: XID: NVRM: Xid 79")])
+
+    def say(self, number, *events):
+        text = "".join(json.dumps(event) + "\n" for event in events)
+        self.kept[f"attempts/ta-1/events/container-{number:06d}.jsonl"] = text.encode()
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = tmp_path / "r-1"
+    run.mkdir()
+    manifest.begin(run, id="r-1", surface="modal", volume="diagnose")
+    manifest.advance(run, "detached", function_call_id="fc-7")
+    return run
+
+
+def states(run):
+    return [step.state for step in manifest.read(run).transitions]
+
+
+def test_what_could_not_be_fetched_is_fetched_by_the_next_look(run):
+    cloud = Cloud("returned", GOOD)
+    cloud.say(1, STARTED)
+    cloud.say(2, ENDED)
+    [first, second] = cloud.kept
+    cloud.wrong = {second}
+    look = collect(run, cloud, NODE)
+    assert look.failed == [f"{second}: reset by peer"] and not look.manifest.is_whole
+    assert states(run) == ["launching", "detached", "ok"]
+    cloud.wrong, cloud.reads = set(), []
+    assert collect(run, cloud, NODE).manifest.is_whole
+    assert cloud.reads == [second], "what is here is not fetched again"
+    cloud.reads = []
+    collect(run, cloud, NODE)
+    assert cloud.reads == [] and states(run) == ["launching", "detached", "ok"]
+    assert (run / first).stat().st_mtime == 100
+
+
+def test_who_cannot_ask_changes_nothing(run):
+    before = (run / "manifest.json").read_bytes()
+    with pytest.raises(Unreachable):
+        collect(run, broken(), NODE)
+    assert (run / "manifest.json").read_bytes() == before
+
+
+def broken():
+    cloud = Cloud()
+    cloud.told = Unreachable("no route")
+    return cloud
+
+
+def test_a_log_that_grew_is_fetched_again(run):
+    cloud = Cloud()
+    cloud.kept["attempts/ta-1/logs/rank-00000.log"] = b"a\n"
+    collect(run, cloud, NODE)
+    cloud.kept["attempts/ta-1/logs/rank-00000.log"] = b"a\nb\n"
+    collect(run, cloud, NODE)
+    assert (run / "attempts/ta-1/logs/rank-00000.log").read_bytes() == b"a\nb\n"
+
+
+def test_a_dump_that_was_taken_back_goes_from_here_too(run):
+    cloud = Cloud()
+    cloud.kept["attempts/ta-1/flight/100/rank-00000.json"] = b"{}"
+    cloud.kept["attempts/ta-1/flight/200/rank-00000.json"] = b"{}"
+    collect(run, cloud, NODE)
+    del cloud.kept["attempts/ta-1/flight/100/rank-00000.json"]
+    cloud.kept["attempts/ta-1/dropped.txt"] = b"flight/100\nflight/../events\n/etc\n"
+    collect(run, cloud, NODE)
+    assert [path.name for path in (run / "attempts/ta-1/flight").iterdir()] == ["200"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../etc/passwd",
+        "attempts/../../x",
+        "/etc/x",
+        "manifest.json",
+        "attempts/ta-1/.x/y",
+        "attempts/a\0/b/c",
+    ],
+)
+def test_no_name_on_a_volume_leads_anywhere_else(run, path):
+    cloud = Cloud()
+    cloud.kept[path] = b"bad"
+    look = collect(run, cloud, NODE)
+    assert cloud.reads == [] and len(look.failed) == 1
+
+
+def launching(tmp_path, pid):
+    run = tmp_path / "r-2"
+    run.mkdir()
+    own = {"node": NODE, "boot": follow.boot_id(), "pid": pid, "start_ticks": follow.start_ticks(os.getpid())}
+    manifest.begin(run, id="r-2", surface="modal", volume="diagnose", **own)
+    return run
+
+
+def test_a_launcher_at_work_is_waited_for_and_a_killed_one_is_not(tmp_path):
+    run = launching(tmp_path, os.getpid())
+    assert collect(run, Cloud(), NODE).manifest.state == "launching"
+    manifest.update(run, pid=1 << 22)
+    look = collect(run, Cloud(), NODE).manifest
+    assert look.state == "lost" and "Modal had no call of it" in look.transitions[-1].reason
+
+
+def test_a_call_that_its_launcher_could_not_note_is_learnt_from_the_container(tmp_path):
+    run = launching(tmp_path, 1 << 22)
+    cloud = Cloud("returned", GOOD)
+    cloud.say(1, STARTED)
+    look = collect(run, cloud, NODE).manifest
+    assert (look.state, look.function_call_id) == ("ok", "fc-7")
+
+
+def test_a_result_that_has_expired_leaves_the_containers_word(run):
+    cloud = Cloud("expired")
+    cloud.say(1, STARTED)
+    assert collect(run, cloud, NODE).manifest.state == "lost"
+    cloud.say(2, ENDED)  # it was only slow to come
+    assert collect(run, cloud, NODE).manifest.state == "ok"
+    assert states(run) == ["launching", "detached", "lost", "ok"]
+
+
+def test_what_the_platform_says_of_an_end_is_kept_as_evidence(run):
+    cloud = Cloud("function_timeout")
+    collect(run, cloud, NODE)
+    [line] = (run / "platform/events/call-000001.jsonl").read_text().splitlines()
+    assert json.loads(line)["event"] == "platform.timed_out"
+    assert "Xid 79" in (run / "platform/modal.log").read_text()
+    kept = json.loads((run / "manifest.json").read_bytes())
+    assert kept["outcome"] == "function_timeout" and kept["call_graph"][0]["task_id"] == "ta-1"
+    assert kept["is_whole"] is False, "its container may still push"
+
+
+def test_a_new_end_takes_back_what_was_concluded_before(run):
+    (run / "verdict.json").write_text("{}")
+    (run / "record.json").write_text("{}")
+    collect(run, Cloud(), NODE)
+    assert (run / "record.json").exists()
+    collect(run, Cloud("returned", GOOD), NODE)
+    assert not (run / "record.json").exists() and not (run / "verdict.json").exists()
+
+
+def test_two_at_once_take_turns(run):
+    cloud = Cloud("returned", GOOD)
+    for number in range(1, 40):
+        cloud.say(number, STARTED)
+    read = cloud.read
+    cloud.read = lambda *given: (time.sleep(0.01), read(*given))[1]
+    both = [threading.Thread(target=collect, args=(run, cloud, NODE)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert len(cloud.reads) == len(set(cloud.reads)) == 39
+    assert states(run) == ["launching", "detached", "ok"]
+
+
+def test_what_the_platform_says_of_a_gpu_is_a_cause(run):
+    cloud = Cloud("internal_failure")
+    xid = "[gpu-health] [CRITICAL] GPU-5c1e: XID: NVRM: Xid (PCI:0000:1b:00): 79, GPU has fallen off the bus."
+    cloud.logs = lambda *_: iter([Line(5.0, "stdout", "hello\n"), Line(6.0, "system", xid + "\n")])
+    cloud.say(1, STARTED)
+    collect(run, cloud, NODE)
+    assert "hello" not in (run / "platform/modal.log").read_text(), (
+        "the job's own words are in the run already"
+    )
+    verdict = reader.examine(run, "r-1", playbook.load())
+    assert [cause.failure for cause in verdict.causes] == ["gpu_off_bus"]

@@ -1,0 +1,91 @@
+"""Every row of the table of outcomes, through the real client."""
+
+import json
+
+import pytest
+
+from tests.modal.test_plane import launch
+
+# The program prints what `get` comes to, for each call that is named.
+READ = """
+import json, sys
+import modal
+from diagnose.surfaces.modal.outcome import of_error
+for call in sys.argv[1:]:
+    try:
+        modal.FunctionCall.from_id(call).get(timeout=0)
+        print(json.dumps(["returned", ""]))
+    except BaseException as error:
+        print(json.dumps(of_error(error)[:2]))
+"""
+PICKLED = {
+    "ValueError: wrong": "import pickle; print(pickle.dumps(ValueError('wrong')).hex())",
+    "TimeoutError: store": "import pickle; print(pickle.dumps(TimeoutError('store')).hex())",
+    "KeyboardInterrupt": "import pickle; print(pickle.dumps(KeyboardInterrupt()).hex())",
+    "SystemExit: 3": "import pickle; print(pickle.dumps(SystemExit(3)).hex())",
+}
+ENDS = {
+    2: ("no data", "remote_error"),
+    3: ("Function call was cancelled", "terminated"),
+    4: ("Task's current input hit its timeout of 60s", "function_timeout"),
+    5: ("Container initialization failed", "init_failure"),
+    6: ("internal", "internal_failure"),
+    7: ("Container was idle", "idle_timeout"),
+    8: ("Container was evicted", "evicted"),
+    9: ("Container was evicted: memory thrashing", "evicted"),
+    10: ("Container ran out of memory", "oom"),
+}
+
+
+@pytest.fixture(scope="module")
+def launched(plane):
+    return launch(plane, "answer")["call"]
+
+
+@pytest.fixture
+def call(plane, launched):
+    """A call that nothing has become of yet."""
+    plane.ask("reopen", call=launched)
+    return launched
+
+
+def read(plane, *calls):
+    done = plane.python(READ, *calls)
+    assert done.returncode == 0, done.stderr
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def test_each_status_is_told_from_the_others(plane, call):
+    assert read(plane, call) == [("running", "")]
+    found = {}
+    for status, (text, _) in ENDS.items():
+        plane.ask("finish", call=call, status=status, text=text)
+        [found[status]] = read(plane, call)
+    assert found == {status: (kind, text) for status, (text, kind) in ENDS.items()}
+
+
+def test_an_exception_of_the_function_is_its_own_and_ends_nobody(plane, call):
+    for told, program in PICKLED.items():
+        data = plane.python(program).stdout.strip()
+        plane.ask("finish", call=call, status=2, data=data)
+        assert read(plane, call) == [("user_exception", told)]
+    unknown = "import pickle\nclass Odd(Exception): pass\nprint(pickle.dumps(Odd('x')).hex())"
+    plane.ask("finish", call=call, status=2, data=plane.python(unknown).stdout.strip())
+    [(kind, text)] = read(plane, call)
+    assert kind == "user_exception" and "deserialize" in text
+
+
+def test_a_result_that_is_gone_is_no_end(plane, call):
+    plane.ask("expire", call=call)
+    assert read(plane, call) == [("expired", "")]
+    [(kind, _)] = read(plane, "fc-0000000000000000099999")
+    assert kind == "not_found"
+
+
+def test_who_cannot_ask_learns_nothing_of_the_run(plane, call):
+    plane.ask("offline", on=True)
+    try:
+        done = plane.python(READ, call)
+    finally:
+        plane.ask("offline", on=False)
+    assert done.returncode == 1 and "Unreachable: the plane is offline" in done.stderr

@@ -1,0 +1,182 @@
+"""The whole path: real client, real runtime, real ranks; and what is known here once it is over."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.modal.test_plane import launch
+
+pytestmark = [pytest.mark.torch, pytest.mark.ranks]
+
+SLACK_S = 5.0  # a push under way, and the first one, on a busy machine
+HEAD = """
+import os, sys, time
+import torch, torch.distributed as dist
+dist.init_process_group("gloo")
+rank, ones = dist.get_rank(), torch.ones(4)
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+def step():
+    model(ones).sum().backward()
+    dist.all_reduce(model.weight.grad)
+    optimizer.step()
+for _ in range(3):
+    step()
+print("ready", flush=True)
+"""
+HEALTHY = HEAD + "for _ in range(20): step(); time.sleep(0.05)\ndist.destroy_process_group()\n"
+KILLED = HEAD + "if rank == 1: time.sleep(1); os.kill(os.getpid(), 9)\nwhile True: step(); time.sleep(0.02)\n"
+ONCE_ENDLESS = HEAD + "while not os.path.exists('again'): step(); time.sleep(0.05)\n"
+ENDLESS = HEAD + "while True: step(); time.sleep(0.05)\n"
+
+
+class Job:
+    """One run, launched with our own command, in a folder of its own."""
+
+    def __init__(self, plane, folder, program, *options):
+        self.plane, self.folder = plane, folder
+        (folder / "train.py").write_text(program)
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        words = ["--workdir", str(folder), "--push-every", "1", *options, "--", *torchrun, "train.py"]
+        self.launched = self.diagnose("launch", *words)
+        assert self.launched.returncode == 0, self.launched.stderr
+        [self.run] = (folder / "runs").iterdir()
+        self.call = self.manifest["function_call_id"]
+
+    def diagnose(self, *words):
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "diagnose", "modal", *words],
+            cwd=self.folder,
+            env=self.plane.environ(OMP_NUM_THREADS="1"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def start(self, **env):
+        return self.plane.ask("start", call=self.call, env={"OMP_NUM_THREADS": "1", **env})
+
+    @property
+    def manifest(self):
+        return json.loads((self.run / "manifest.json").read_bytes())
+
+    @property
+    def states(self):
+        return [step["state"] for step in self.manifest["transitions"]]
+
+    def collect(self):
+        done = self.diagnose("collect", "--format", "json")
+        assert done.returncode in (0, 1, 3), done.stderr
+        return json.loads(done.stdout)
+
+    def lost(self, task, killed_at):
+        """What a killed container had on its disk for longer than an interval (1 s), and is not here."""
+        there = self.plane.folder / "plane" / task / "t/diagnose/1" / self.run.name
+        return [
+            str(path.relative_to(there))
+            for path in there.glob("attempts/*/*/*")
+            if path.stat().st_mtime < killed_at - 1.0 - SLACK_S
+            and not path.name.startswith(".")
+            and not (self.run / path.relative_to(there)).exists()
+        ]
+
+    def pushed(self):
+        files = self.plane.ask("tell")["volumes"].get("diagnose", {})
+        return {path for path in files if path.startswith(f"{self.run.name}/")}
+
+
+def causes(verdict):
+    return [(cause["failure"], cause["ranks"]) for cause in verdict["causes"]]
+
+
+def test_a_healthy_run_comes_back_whole(plane, tmp_path):
+    job = Job(plane, tmp_path, HEALTHY)
+    assert job.states == ["launching", "detached"]
+    started = job.start()
+    assert plane.ask("wait", task=started["task"])["code"] == 0
+    verdict = job.collect()
+    assert job.states == ["launching", "detached", "ok"], job.manifest
+    assert (verdict["symptom"], causes(verdict), verdict["run"]["num_ranks"]) == ("none", [], 2)
+    assert verdict["run"]["attempts"] == [started["task"]]
+    assert job.manifest["result"]["pushed"] == "whole" and job.manifest["is_whole"]
+    log = job.run / "attempts" / started["task"] / "logs"
+    assert sum(path.read_text().count("ready") for path in log.glob("rank-*.log")) == 2
+    print("served:", json.dumps(plane.ask("tell")["served"]))
+
+
+def test_a_killed_rank_is_named(plane, tmp_path):
+    job = Job(plane, tmp_path, KILLED)
+    started = job.start()
+    assert plane.ask("wait", task=started["task"])["code"] == 0
+    verdict = job.collect()
+    assert job.states == ["launching", "detached", "error"]
+    assert job.manifest["result"]["exit_code"] == 1
+    assert causes(verdict) == [("rank_killed", [1])], verdict["causes"]
+
+
+def test_what_was_pushed_survives_the_containers_sigkill(plane, tmp_path, wait):
+    job = Job(plane, tmp_path, ENDLESS)
+    started = job.start()
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    under_way = job.diagnose("collect")
+    assert under_way.returncode == 0 and "nothing wrong seen so far" in under_way.stdout
+    assert job.states == ["launching", "detached", "running"]
+    assert plane.ask("kill", task=started["task"])["pids"]
+    killed_at = time.time()
+    plane.ask("finish", call=job.call, status=10, text="Container killed: out of memory")
+    verdict = job.collect()
+    assert job.states == ["launching", "detached", "running", "error"]
+    assert job.manifest["outcome"] == "oom"
+    assert causes(verdict) == [("host_oom_kill", [])], verdict["causes"]
+    assert not job.lost(started["task"], killed_at)
+
+
+@pytest.mark.slow
+def test_after_a_preemption_the_next_container_goes_on(plane, tmp_path, wait):
+    job = Job(plane, tmp_path, ONCE_ENDLESS)
+    first = job.start()
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    os.kill(first["pid"], signal.SIGINT)
+    assert plane.ask("wait", task=first["task"])["code"] == 0
+    assert plane.call(job.call)["status"] == 0  # no output: the platform runs it again
+    assert plane.ask("kill", task=first["task"])["pids"] == []  # nothing of the command is left
+    assert ("platform_preempted", []) in causes(job.collect())
+    (tmp_path / "again").touch()
+    second = job.start()
+    assert plane.ask("wait", task=second["task"])["code"] == 0
+    told = job.diagnose("collect")
+    assert f"{first['task']} was interrupted" in told.stderr, told.stderr
+    assert job.states == ["launching", "detached", "running", "ok"]
+    assert job.collect()["run"]["attempts"] == [first["task"], second["task"]]
+
+
+@pytest.mark.slow
+def test_a_stop_reaches_the_container_and_ends_the_run(plane, tmp_path, wait):
+    job = Job(plane, tmp_path, ENDLESS)
+    started = job.start()
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    stopped = job.diagnose("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    plane.ask("wait", task=started["task"])
+    verdict = job.collect()
+    assert job.states[-1] == "error" and job.manifest["outcome"] == "terminated", job.manifest
+    assert ("platform_cancelled", []) in causes(verdict)
+
+
+def test_a_function_of_ones_own_may_run_the_body(plane, tmp_path):
+    told = launch(plane, "own", command=["sh", "-c", "echo hello; exit 3"])
+    started = plane.ask("start", call=told["call"])
+    assert plane.ask("wait", task=started["task"])["code"] == 0
+    words = [sys.executable, "-P", "-m", "diagnose", "modal", "collect", "their-run"]
+    more = {"cwd": tmp_path, "env": plane.environ(), "capture_output": True, "text": True, "timeout": 120}
+    unknown = subprocess.run([*words, "--volume", "data"], **more)
+    assert unknown.returncode == 2 and "volume data has no run their-run" in unknown.stderr
+    done = subprocess.run([*words, "--volume", "diagnose"], **more)
+    assert "error: exit code 3" in done.stderr
+    log = tmp_path / "runs/their-run/attempts" / started["task"] / "logs/launcher.log"
+    assert log.read_text() == "hello\n"

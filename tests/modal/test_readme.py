@@ -1,0 +1,58 @@
+"""README's section on Modal: every line of it, in its order, against the loopback plane, on two ranks."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.torch, pytest.mark.ranks]
+TOP = Path(__file__).parents[2]
+TRAIN = """
+import torch, torch.distributed as dist
+dist.init_process_group("gloo")
+dist.all_reduce(torch.ones(1))
+dist.destroy_process_group()
+"""
+
+
+def blocks():
+    """(language, text) of each block of the section."""
+    text = (TOP / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("## On Modal") :].split("\n## ")[0]
+    return re.findall(r"^```(\w+)\n(.*?)^```", section, flags=re.S | re.M)
+
+
+def test_every_block_works_in_its_order(plane, tmp_path):
+    (tmp_path / "train.py").write_text(TRAIN)
+    environ = plane.environ(OMP_NUM_THREADS="1", PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    more = {"cwd": tmp_path, "env": environ, "capture_output": True, "text": True, "timeout": 200}
+
+    def contain(call=""):
+        """What Modal does by itself: a container, in which our code lies where the test has it."""
+        env = {name: environ[name] for name in ("PATH", "OMP_NUM_THREADS")} | {
+            "PYTHONPATH": environ["PYTHONPATH"]
+        }
+        env["PYTHONPATH"] += f":{tmp_path}"
+        started = plane.ask("start", call=call, env=env)
+        assert plane.ask("wait", task=started["task"])["code"] == 0
+
+    for language, text in blocks():
+        if language == "python":
+            text = text.replace('"8", "train.py"', f'"2", "{tmp_path}/train.py"')
+            (tmp_path / "theirs.py").write_text(text)
+            program = "import theirs\nwith theirs.app.run(detach=True): theirs.train.spawn('my-run')"
+            done = subprocess.run([sys.executable, "-c", program], **more)
+            assert done.returncode == 0, done.stderr
+            contain()
+            continue
+        for line in text.splitlines():
+            here = line.replace("--code .", f"--code . --workdir {tmp_path}").replace("-node 8", "-node 2")
+            done = subprocess.run(["sh", "-c", here], **more)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            if "launch" in line and "--dry-run" not in line:
+                contain()
+            if "collect" in line:
+                assert "ok: exit code 0" in done.stderr
+    assert len(list((tmp_path / "runs").iterdir())) == 2

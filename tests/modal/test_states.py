@@ -1,0 +1,72 @@
+"""Where a run stands: each outcome from each state, and what several containers tell. No Modal is needed."""
+
+import pytest
+
+from diagnose import manifest
+from diagnose.surfaces.modal.outcome import Outcome
+from diagnose.surfaces.modal.seen import Attempt, attempts, story
+from diagnose.surfaces.modal.states import following
+
+BEGUN, DONE = Attempt("ta-1", began=1.0), Attempt("ta-1", began=1.0, ended=2.0, exit_code=0)
+FAILED = DONE._replace(exit_code=3)
+GOOD = {"status": "ok", "exit_code": 0, "pushed": "whole"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "found", "state", "reason"),
+    [
+        (Outcome("returned", value=GOOD), [DONE], "ok", "exit code 0"),
+        (Outcome("returned", value=GOOD | {"status": "error", "exit_code": 3}), [], "error", "exit code 3"),
+        (
+            Outcome("returned", value=GOOD | {"pushed": "in part", "push_failure": "no net"}),
+            [],
+            "ok",
+            "in part: no net",
+        ),
+        (Outcome("returned", value={"kind": "body_failed", "text": "no room"}), [], "error", "no room"),
+        (Outcome("returned", value=[1]), [], "error", "list"),
+        (Outcome("function_timeout", "60s"), [BEGUN], "error", "function_timeout: 60s"),
+        (Outcome("oom", "killed"), [BEGUN], "error", "oom: killed"),
+        (Outcome("expired"), [], "lost", "no container left a word"),
+        (Outcome("expired"), [BEGUN], "lost", "ta-1 left no end"),
+        (Outcome("expired"), [DONE], "ok", "no longer kept"),
+        (Outcome("expired"), [FAILED], "error", "exit code 3"),
+        (Outcome("not_found", "fc-1"), [FAILED, BEGUN._replace(name="ta-2")], "lost", "ta-2 left no end"),
+    ],
+)
+def test_each_end_is_a_state_with_its_reason(outcome, found, state, reason):
+    for now in ("launching", "detached", "running", "lost"):
+        step = following(now, outcome, found)
+        assert step is not None and step.state == state and reason in step.reason
+        assert step.state == now or step.state in manifest.NEXT[now]
+
+
+def test_it_runs_once_a_container_said_so_and_not_before():
+    assert following("detached", Outcome("running"), []) is None
+    assert following("detached", Outcome("running"), [BEGUN]).state == "running"
+    assert following("running", Outcome("running"), [BEGUN]) is None
+    assert following("lost", Outcome("running"), [BEGUN]).state == "running"
+
+
+def line(event, attempt, time, **data):
+    return {"event": event, "attempt": attempt, "time": time, **data}
+
+
+def test_containers_are_told_apart_by_their_own_words():
+    lines = [
+        line("container.started", "ta-2", 50.0, function_call_id="fc-1", input_id="in-1"),
+        line("container.started", "ta-1", 10.0, function_call_id="fc-1", input_id="in-1"),
+        line("container.interrupted", "ta-2", 60.0),
+        line("container.started", "ta-3", 70.0),
+        line("command.ended", "ta-3", 80.0, signal=9),
+        line("command.ended", "ta-9", 80.0, exit_code=0),  # of no container that began
+        {"event": "container.started", "attempt": None, "time": "odd"},
+    ]
+    found = [one for one in attempts(lines) if one.name != "None"]
+    assert [(one.name, one.exit_code, one.is_interrupted) for one in found] == [
+        ("ta-1", None, False),
+        ("ta-2", None, True),
+        ("ta-3", 137, False),
+    ]
+    first, second = story(found)
+    assert "ta-1 left no end" in first and "ta-2 was interrupted" in second
