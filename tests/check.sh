@@ -12,7 +12,8 @@ step() {
 }
 
 # What starts jobs of its own runs alone: beside others it would be late.
-TIMED=(tests/cli tests/drills tests/hook tests/modal tests/probes tests/test_contracts.py tests/test_readme.py)
+TIMED=(tests/cli tests/drills tests/hook tests/modal/test_path.py tests/modal/test_readme.py tests/probes)
+TIMED+=(tests/test_contracts.py tests/test_readme.py)
 
 step "format"        ruff format --check --quiet .
 step "lint"          ruff check --quiet .

@@ -1,6 +1,7 @@
 """Drills once each: the right failure, exactly the culprit ranks, and nothing left behind.
 
-Those that are short and unlike each other; `make drill` runs all of them, three times.
+Those that are short and unlike each other; `make drill` runs all of them, three times, `make demo` one that
+compiles.
 """
 
 import os
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +31,6 @@ WAITING = [  # the longest first
     "host_oom_kill",
     "uneven_batches",
 ]
-COMPILING = ["compile_skew"]
 TIMED = ["healthy_plain"]  # what else runs beside it would show
 
 
@@ -39,14 +38,6 @@ def ground_at(prefix: str) -> Ground:
     """A new ground. Its path is short: sockets live below it."""
     top = Path(tempfile.mkdtemp(prefix=prefix))
     return Ground.below(top)
-
-
-@pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    """One ground for those that compile, so that the cache is warmed once."""
-    shared = ground_at("dd-")
-    yield shared
-    shared.clear()
 
 
 def run_alone(name: str) -> Score:
@@ -59,14 +50,9 @@ def run_alone(name: str) -> Score:
 
 
 @pytest.fixture(scope="module")
-def waiting(ground: Ground) -> dict[str, Score]:
-    """The drills that mostly wait, two at a time: alone they would leave both cores idle for two minutes.
-
-    The compile cache of the others is warmed beside them; should that fail, those say so.
-    """
-    ground.temporary.mkdir()
+def waiting() -> dict[str, Score]:
+    """The drills that mostly wait, two at a time: alone they would leave both cores idle for a minute."""
     with ThreadPoolExecutor(2) as lanes:
-        lanes.submit(drilling.prepare, DRILLS["compile_skew"], ground, print)
         return dict(zip(WAITING, lanes.map(run_alone, WAITING), strict=True))
 
 
@@ -86,9 +72,9 @@ def test_a_drill_that_mostly_waits_is_judged_as_what_it_injects(name: str, waiti
 
 @pytest.mark.ranks
 @pytest.mark.torch
-@pytest.mark.parametrize("name", [*COMPILING, *TIMED])
-def test_a_drill_is_judged_as_what_it_injects(name: str, ground: Ground) -> None:
-    judge(drilling.run(DRILLS[name], ground))
+@pytest.mark.parametrize("name", TIMED)
+def test_a_drill_is_judged_as_what_it_injects(name: str) -> None:
+    judge(run_alone(name))
 
 
 @pytest.mark.ranks
