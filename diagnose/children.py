@@ -87,6 +87,14 @@ class Helper:
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def listens(self) -> bool | None:
+        """Whether it has a handler for SIGTERM by now; None where the kernel does not tell (gVisor)."""
+        with suppress(OSError, ValueError):
+            status = Path(f"/proc/{self.process.pid if self.process else 0}/status").read_text()
+            caught = next((line for line in status.splitlines() if line.startswith("SigCgt:")), None)
+            return None if caught is None else bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+        return None
+
     def end(self, limit_s: float) -> bool:
         """Ask it to end, and wait; True if it ended well. One that does not answer is killed."""
         process, self.process = self.process, None

@@ -259,9 +259,15 @@ class Local:
         return path.stat().st_size if path.exists() else 0
 
     def _await(self, collector: Helper, told: int) -> None:
-        """A SIGTERM before it listens would end it with its work undone: a start may take seconds."""
+        """A SIGTERM before it listens would end it with its work undone: a start may take seconds.
+
+        What it has said shows that it listens where the kernel does not; a full spool keeps that from us.
+        """
         end = time.monotonic() + START_S
-        while self._told() <= told and collector.is_alive() and time.monotonic() < end:
+        while collector.is_alive() and time.monotonic() < end:
+            listens = collector.listens()
+            if listens or (listens is None and self._told() > told):
+                return
             time.sleep(0.02)
 
     def collect_again(self) -> bool:
