@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from diagnose.activity import frames, paths
 from diagnose.calls import aspect, first_of_each, odd
 from diagnose.looks import Look
 from diagnose.model import Event, Evidence, Record, named
 from diagnose.places import sites
+from diagnose.stackframes import frames, paths
 from diagnose.waiting import Waiting, ranks
 
 

@@ -11,9 +11,9 @@ from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from diagnose.activity import by_stack, frames, is_library, paths
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Record
+from diagnose.stackframes import by_stack, frames, is_library, paths
 
 WRAPPERS = {"_call_impl", "_wrapped_call_impl", "_call_with_frames_removed", "decorate_context", "_fn"}
 WRAPPER_FILES = {"c10d_logger.py", "runpy.py"}

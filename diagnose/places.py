@@ -1,8 +1,8 @@
 """Where in its program a rank stands: its own innermost frame, and the call it makes there. Pure."""
 
-from diagnose.activity import own_frame
 from diagnose.looks import Look
 from diagnose.model import Event
+from diagnose.stackframes import own_frame
 
 # frame, path, line, call, loops ([first, last], outermost first), and arms: the branches it is in
 # ([line of the `if`, whether it holds, whether the branch leads elsewhere])

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from diagnose.activity import SEEN_BARE, by_stack, frames, may_be_work, of_rank, of_workers, own_frame, split
+from diagnose.activity import SEEN_BARE, may_be_work, of_rank, of_workers
 from diagnose.communicators import groups
 from diagnose.looks import Look
 from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Record
 from diagnose.rendezvous import INIT
+from diagnose.stackframes import by_stack, frames, own_frame, split
 from diagnose.waitgraph import stuck
 from diagnose.waiting import Group, Member, Waiting, ranks
 

@@ -7,20 +7,9 @@ tell less: only what is a wait whoever began it. Pure.
 from collections.abc import Iterator
 
 from diagnose import native
-from diagnose.activity import (
-    TEAMS,
-    Activity,
-    below,
-    by_stack,
-    frames,
-    is_bare,
-    is_idle,
-    of_process,
-    own_part,
-    paths,
-    split,
-)
+from diagnose.activity import TEAMS, Activity, is_bare, is_idle, of_process, own_part
 from diagnose.model import Event, Evidence, Record, line_of
+from diagnose.stackframes import below, by_stack, frames, paths, split
 
 LAUNCHERS = (
     "torch/distributed/elastic/", "torch/distributed/launch", "torch/distributed/run.py",

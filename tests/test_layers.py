@@ -21,8 +21,8 @@ def ours(names: str) -> set[str]:
 LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a text for them
 WORDS = {*LINES, *ours("rendezvous nccl")}  # what messages say, for logs and for exceptions
 FILES = ours(
-    "anchors days dressing dumps failure_table frontiers json_lines logs native ras_json ras_text signatures "
-    "naming stamps suspects text tracebacks undressing values wrappers"
+    "anchors days dressing dumps failure_table frontiers json_lines log_signs logs naming native ras_json "
+    "ras_text signatures stamps suspects text tracebacks undressing values wrappers"
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (
@@ -37,7 +37,7 @@ READINGS = (
         "watchdogs",
         "nccl_calls",
     ),
-    *("losses", "joining", "raisings", "activity", "compiling", "places", "starting"),
+    *("losses", "joining", "raisings", "stackframes", "activity", "compiling", "places", "starting"),
     *(
         "waiting",
         "heads",
@@ -84,7 +84,7 @@ MAY: dict[str, set[str]] = {
     },
     "diagnose.explaining": {*READER, *ours("conclude judge")},
     "diagnose.contents": ours("model verdict"),
-    "diagnose.merged": ours("model looks activity"),
+    "diagnose.merged": ours("model looks stackframes"),
     "diagnose.clocks": ours("model values"),
     "diagnose.processes": ours("model"),
     "diagnose.judge": READER,

@@ -7,7 +7,7 @@ check waits for all members although the call itself (`async_op=True`) would not
 from collections.abc import Iterable
 
 from diagnose import fingerprints
-from diagnose.activity import of_rank, own_frame
+from diagnose.activity import of_rank
 from diagnose.calls import differing
 from diagnose.certifying import Certifier
 from diagnose.circles import circles
@@ -15,6 +15,7 @@ from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
 from diagnose.places import call, site
+from diagnose.stackframes import own_frame
 from diagnose.waitgraph import stuck
 from diagnose.waiting import ranks
 

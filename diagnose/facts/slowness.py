@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from diagnose.activity import WORKING, frames, of_rank
+from diagnose.activity import WORKING, of_rank
 from diagnose.asked import is_over, stalls
 from diagnose.communicators import advances
 from diagnose.compiling import NEAR_S, compilers, moves, spans
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, is_below, named
+from diagnose.stackframes import frames
 
 KINDS = {
     "job.slowed": FactKind(

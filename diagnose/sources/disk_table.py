@@ -10,7 +10,7 @@
 import re
 from collections.abc import Iterator
 
-from diagnose.logs import OTHERS, is_text
+from diagnose.log_signs import OTHERS, is_text
 from diagnose.model import Event, Member
 from diagnose.naming import steps
 from diagnose.text import decode, lines_of

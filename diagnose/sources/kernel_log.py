@@ -14,7 +14,7 @@ from functools import cache
 
 from diagnose import days, lines
 from diagnose.lines.gpu_driver import bus
-from diagnose.logs import is_text
+from diagnose.log_signs import is_text
 from diagnose.messages import Pattern
 from diagnose.model import Event, Member
 from diagnose.naming import steps

@@ -15,7 +15,8 @@ from functools import cache
 
 from diagnose import lines, logs
 from diagnose.anchors import Anchors
-from diagnose.logs import OTHERS, Reader, is_of_ranks, is_text, read_log
+from diagnose.log_signs import OTHERS, is_of_ranks, is_text
+from diagnose.logs import Reader, read_log
 from diagnose.messages import Pattern
 from diagnose.model import Event, Member
 from diagnose.naming import rank_of, steps

@@ -12,7 +12,7 @@ Told are Python's own processes that are stopped (T) or in uninterruptible sleep
 import re
 from collections.abc import Iterator
 
-from diagnose.logs import OTHERS, is_text
+from diagnose.log_signs import OTHERS, is_text
 from diagnose.model import Event, Member
 from diagnose.naming import MAX_RANK, steps
 from diagnose.text import decode, lines_of

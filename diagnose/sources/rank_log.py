@@ -10,7 +10,8 @@
 from collections.abc import Iterator
 
 from diagnose import logs
-from diagnose.logs import OTHERS, Reader, is_evidence, is_mixed, is_text, read_log
+from diagnose.log_signs import OTHERS, is_evidence, is_mixed, is_text
+from diagnose.logs import Reader, read_log
 from diagnose.model import Event, Member
 from diagnose.naming import rank_of, steps
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from diagnose.activity import by_stack, of_rank, of_workers
 from diagnose.activity import may_be_work as may_be_work_of
+from diagnose.activity import of_rank, of_workers
 from diagnose.model import Event
+from diagnose.stackframes import by_stack
 from tests.facts.doing import (
     LOADER,
     LOCKED,

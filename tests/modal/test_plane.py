@@ -11,7 +11,7 @@ import json, modal, sys
 from tests.modal import jobs
 app = modal.App("plain")
 volume = modal.Volume.from_name("data", create_if_missing=True)
-image = modal.Image.debian_slim().add_local_dir(%r, "/root/modal")
+image = modal.Image.debian_slim().add_local_dir(%r, "/opt/plane")
 job = app.function(image=image, volumes={"/data": volume}, timeout=600, include_source=False)(jobs.%s)
 with app.run(detach=True):
     call = job.spawn(json.loads(sys.argv[1]))
