@@ -113,7 +113,8 @@ def show(report: Report, form: str, full: bool) -> None:
 def gate(level: str, words: Sequence[str], root: Path) -> Report:
     """A pre-flight before a launch, told on stderr; one in which something failed is kept below `root`."""
     known = book.load()
-    report = judge(make(known, sorted(known.checks), target(words, "", (), (), level)), known)
+    names = sorted(name for name, check in known.checks.items() if not check.by_run)
+    report = judge(make(known, names, target(words, "", (), (), level)), known)
     if report.exit_code == 1 or report.measured.how == "interrupted":
         terminal.show(terminal.lay(checks.page(report), terminal.width(sys.stderr.isatty())), err=True)
         keep(report, root)

@@ -87,6 +87,7 @@ class Check(Record, frozen=True):
     date: str
     threshold: list[Threshold] = []
     unanswered: Severity | None = None  # no answer by the deadline is a finding of this severity
+    by_run: bool = False  # `diagnose run` sees to it itself: its gate leaves this out
     untold: dict[str, str] = {}  # kernel -> why this says nothing there, whatever was read
 
 

@@ -16,6 +16,7 @@ import msgspec
 from diagnose.children import environment
 from diagnose.preflight.measured import Measured, Target, of_lines
 
+PROBE = [sys.executable, "-P", "-m", "probes.checking"]
 GRACE_S = 5.0  # beyond the budget, and after an interruption, until the probe is killed
 
 
@@ -41,7 +42,7 @@ def run(wish: Wish, told: Told) -> Measured:
     options = ["--target", msgspec.json.encode(target).decode(), "--budget", str(wish.budget_s)]
     options += ["--without", ",".join(wish.without)]
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "probes.checking", *options, *wish.checks],
+        [*PROBE, *options, *wish.checks],
         env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

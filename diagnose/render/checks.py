@@ -23,7 +23,7 @@ def page(report: Report, full: bool = False) -> Page:
         *(Section("FAIL", list(finding_rows(check, full))) for check in found["fail"]),
         *(Section("WARN", list(finding_rows(check, full))) for check in found["warn"]),
         Section("ERROR", [row for check in found["error"] for row in error_rows(check)]),
-        Section("OPEN", list(open_rows(report, full))),
+        Section("SKIPPED", list(open_rows(report, full))),
         Section("PASSED", [row for check in found["pass"] for row in pass_rows(check)] if full else []),
         Section("CHANGED", list(changed_rows(report))),
         Section(

@@ -56,11 +56,9 @@ def refusal(check: Check, here: machine.Machine, on: Target, without: set[str]) 
 def report(log: Log, works: Sequence[Work], on: Target, budget_s: float, without: set[str]) -> None:
     """Say what the machine is, and what became of every check."""
     here = machine.see()
-    known = {name: says for work in works for name, says in work.check.asks.items()}
+    known = sorted({name for work in chosen([]) for name in work.check.asks}) if on.settings else []
     if strange := set(on.settings) - set(known):
-        raise Refused(
-            f"no check reads {', '.join(sorted(strange))}; known: {', '.join(sorted(known)) or 'none'}"
-        )
+        raise Refused(f"no check reads {', '.join(sorted(strange))}; known: {', '.join(known)}")
     told = {name: value for name, value in on._asdict().items() if name != "environ"}
     log.info("checks.begun", machine=here._asdict(), target=told)
     wanted: list[Work] = []

@@ -1,13 +1,14 @@
 """How many processes and threads may be started: by the user, and in the control group."""
 
+import math
 import os
 import resource
 
 from probes import procfs
+from probes.checking import cgroups
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
 CHECK = Check()
-FILES = ("/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max")  # v1, v2
 
 
 def measure(target: Target) -> list[Measurement]:
@@ -27,9 +28,15 @@ def of_user() -> Measurement:
 
 
 def of_group() -> Measurement:
-    for path in FILES:
+    found: dict[str, int | None] = {}
+    for path in cgroups.files("pids", "pids.max", "pids.max"):
         text = (procfs.read(path) or b"").strip().decode(errors="replace")
         if text == "max" or text.isdigit():
-            allowed = int(text) if text.isdigit() else None
-            return measured("control group", path, is_unlimited=allowed is None, num_allowed=allowed)
-    return skipped("control group", FILES[-1], "the control group does not tell")
+            found[path] = int(text) if text.isdigit() else None
+    if not found:
+        where = "/proc/self/cgroup"
+        if cgroups.is_root("pids"):  # which has no such file, and no limit
+            return measured("control group", where, is_unlimited=True, num_allowed=None)
+        return skipped("control group", where, "the control group does not tell")
+    path, allowed = min(found.items(), key=lambda item: math.inf if item[1] is None else item[1])
+    return measured("control group", path, is_unlimited=allowed is None, num_allowed=allowed)
