@@ -8,8 +8,9 @@ import pkgutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import probes
 from probes import checks
 from probes.checking import lanes, machine
 from probes.checking.check import LEVELS, Check, Target
@@ -36,14 +37,23 @@ def chosen(given: Sequence[str]) -> list[Work]:
 
 
 def target(given: dict[str, object]) -> Target:
-    """What is to be looked at, from plain JSON; the environment is our own. Raises Refused."""
-    environ = dict(os.environ)
+    """What is to be looked at, from plain JSON; the environment is that of our caller. Raises Refused."""
+    environ = job_environment(os.environ)
     command = tuple(map(str, given.pop("command", None) or ()))  # type: ignore[call-overload]
     unknown = set(given) - set(Target._fields)
     if unknown:
         raise Refused(f"no such option: {', '.join(sorted(unknown))}")
     python = given.pop("python", "") or machine.interpreter(command, environ)
     return Target(environ, command, str(python), **given)  # type: ignore[arg-type]
+
+
+def job_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Without the entry by which we find our own modules: beside them lie packages that the job has not."""
+    first, _, rest = ours.get("PYTHONPATH", "").partition(os.pathsep)
+    is_own = bool(first) and os.path.realpath(first) == os.path.dirname(os.path.realpath(probes.__path__[0]))
+    kept = {name: value for name, value in ours.items() if name != "PYTHONPATH"}
+    path = rest if is_own else ours.get("PYTHONPATH", "")
+    return kept | ({"PYTHONPATH": path} if path else {})
 
 
 def refusal(check: Check, here: machine.Machine, on: Target, without: set[str]) -> str:

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import NamedTuple
 
 from probes import deadline
@@ -64,12 +63,18 @@ def missing(needs: Sequence[str], machine: Machine, target: Target) -> str:
     for need in needs:
         if told[need]:
             return told[need]
-    return "" if "torch" not in needs or has_torch(target.python) else f"{target.python} has no torch"
+    return "" if "torch" not in needs or has_torch(target) else f"{target.python} has no torch"
 
 
-@cache
-def has_torch(python: str) -> bool:
-    return deadline.run([python, "-c", _IMPORTS], 10.0).code == 0
+_torch: dict[str, bool] = {}
+
+
+def has_torch(target: Target) -> bool:
+    """Asked once for each interpreter; nothing of torch is imported."""
+    python = target.python
+    if python not in _torch:
+        _torch[python] = deadline.run([python, "-c", _IMPORTS], 10.0, target.environ).code == 0
+    return _torch[python]
 
 
 def interpreter(command: Sequence[str], environ: Mapping[str, str]) -> str:
