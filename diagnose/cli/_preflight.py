@@ -142,11 +142,15 @@ def costs(words: Sequence[str]) -> list[str]:
     return split(words)
 
 
-def compared(report: Report, given: str, top: Path, known: Book) -> Report:
-    """The report, with what differs from an earlier one. Raises ClickException."""
+def earlier(given: str, top: Path, known: Book) -> tuple[str, Report]:
+    """What is to be compared with, read before anything is measured. Raises ClickException."""
     try:
-        name, then = saving.earlier(given, top, known)
+        return saving.earlier(given, top, known)
     except (runs.NoRun, OSError, ValueError) as error:
         raise click.ClickException(f"nothing to compare with: {error}") from None
+
+
+def compared(report: Report, name: str, then: Report, known: Book) -> Report:
+    """The report, with what differs from an earlier one."""
     found = list(saving.differences(report, then, known.settings.changed_share))
     return msgspec.structs.replace(report, compared_with=name, differences=found)

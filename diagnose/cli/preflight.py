@@ -68,6 +68,7 @@ def command(
     names = _preflight.chosen(known, only, skip)
     costs = _preflight.costs(without)
     wanted = _preflight.target(command_line, gpu, folders, settings, level or "default")
+    then = _preflight.earlier(compare, top, known) if compare else None
     if given:
         found = _preflight.stored(given)
         mine = {*names} if only or skip else {made.check for made in found.checks} | {*found.wanted}
@@ -80,8 +81,8 @@ def command(
         with interruption.listening():
             found = _preflight.make(known, names, wanted, costs)
     report = judge(found, known)
-    if compare:
-        report = _preflight.compared(report, compare, top, known)
+    if then:
+        report = _preflight.compared(report, *then, known)
     _preflight.show(report, form, verbose)
     if not given:
         _preflight.keep(report, top, run_dir)
@@ -89,5 +90,6 @@ def command(
         try:
             saving.save_baseline(report, top)
         except (OSError, ValueError) as error:
-            raise click.ClickException(f"no baseline was saved: {error}") from None
+            click.echo(f"diagnose: no baseline was saved: {error}", err=True)
+            ctx.exit(interruption.code or report.exit_code or 2)
     ctx.exit(interruption.code or report.exit_code)
