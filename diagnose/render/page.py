@@ -44,13 +44,14 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """`headline`: the run, its size, its symptom, what is seen of it."""
+    """What was looked at, its size, what was found, what is seen of it; then sections."""
 
     name: str
     size: str
     symptom: str
     state: str
     sections: list[Section]
+    what: str = "run"
 
 
 def safe(text: str) -> str:
