@@ -13,8 +13,8 @@ TAKEN = {"stack_dump", "flight_recorder"}  # what a look takes: it shows the mom
 REFUSALS = {"stack_dump": "stack.refused", "flight_recorder": "flight.refused"}
 GONE = "process has gone"  # the agent's word; what else refused a process that ended meanwhile is noise
 MAX_REASON = 120  # characters of one of several reasons
-JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
-PLATFORMS = {"platform_log", "kernel_log"}  # what they say is of the container that ran then
+JOB_WIDE = {"run", "bundle", "container"}  # writers whose events belong to every attempt
+PLATFORMS = {"platform_log"}  # what they say is of the container that ran then
 
 
 def attempt_of(where: str) -> str:
@@ -57,6 +57,8 @@ def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
             all_of = [name for name in parts if homes.get(name, "") == homes.get(own, "")]
             mine = all_of if event.source in JOB_WIDE else [own]
             end = ends[homes.get(own, "")]
+            if event.source in PLATFORMS and own in begun:
+                mine = [end]  # what a container was told of its end
         elif begun and event.source in PLATFORMS:
             end = ends[then(event.time, begun)]
             mine = [end]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from diagnose.asked import is_over, stalls
+from diagnose.containers import vanished
 from diagnose.looks import decisive
 from diagnose.model import Event, Evidence, Fact, FactKind
 from diagnose.raisings import TIMED_OUT
@@ -109,7 +110,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
     if stalled:
         return "hang" if first is None or (first > stall_time(evidence)) else "crash"
     failed = any(e.data.get("exit_code") for e in evidence.of("container.exited"))
-    if errors or deaths or ended is not None or failed or any(evidence.of(*ENDS)):
+    if errors or deaths or ended is not None or failed or vanished(evidence) or any(evidence.of(*ENDS)):
         return "crash"
     return "slow" if ever else "unknown"
 

@@ -6,6 +6,7 @@ ends when it starts.
 
 from collections.abc import Iterable
 
+from diagnose.containers import is_unexplained, vanished
 from diagnose.model import Event, Evidence, Fact, FactKind
 
 KINDS = {
@@ -25,6 +26,7 @@ WORDS = {
     "platform.unscheduled": ("unscheduled", "no node had what it asks for"),
     "platform.init_failed": ("init_failed", "the container could not be made or started"),
 }
+MAY_BE = ("preempted", "evicted", "heartbeat_lost", "node_lost")
 BEFORE_START = {"unscheduled", "init_failed"}
 
 
@@ -48,6 +50,23 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             data={"how": how, "by": first.data.get("by"), "resource": resource},
             since=first.time,
             events=events[:3],
+            inferred=all(e.data.get("sign") for e in events),  # what was seen has other reasons too
+        )
+    yield from untold(evidence)
+
+
+def untold(evidence: Evidence) -> Iterable[Fact]:
+    """What may have ended a container that went without a word: only the platform's own log can tell."""
+    gone = vanished(evidence)
+    if gone is None or not is_unexplained(evidence):
+        return
+    for how in MAY_BE:
+        yield Fact(
+            kind="platform.ended",
+            text=f"the container went without a word: {WORDS[f'platform.{how}'][1]}, or something else did it",
+            data={"how": how, "by": None, "resource": None},
+            events=list(evidence.of("platform.call_ended"))[:1],
+            open=True,
         )
 
 
