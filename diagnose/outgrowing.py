@@ -37,7 +37,11 @@ def points(evidence: Evidence) -> list[tuple[float, int, Event]]:
     last: dict[int, int] = {}
     found = []
     for event in sorted(evidence.of("rank.sampled"), key=lambda e: e.time or 0.0):
-        if event.time is not None and event.rank is not None and isinstance(rss := event.data.get("rss"), int):
+        if (
+            event.time is not None
+            and event.rank is not None
+            and isinstance(rss := event.data.get("rss"), int)
+        ):
             last[event.rank] = rss
             found.append((event.time, sum(last.values()), event))
     return [point for point in found if point[0] >= begun(found)]

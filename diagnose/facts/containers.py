@@ -23,7 +23,9 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         return
     after = next((e for e in gone.over if e.kind == "attempt.followed"), None)
     unheard_s = round(after.time - gone.last.time, 1) if after and after.time and gone.last.time else None
-    text = f"the container told no end: its last word is {gone.last.kind}, and it pushed every {gone.push_s:g} s"
+    text = (
+        f"the container told no end: its last word is {gone.last.kind}, and it pushed every {gone.push_s:g} s"
+    )
     if after is not None:
         began = f" {unheard_s:.0f} s later" if unheard_s is not None else ""
         text += f"; {after.data.get('attempt')} ran the same input again{began}"

@@ -71,7 +71,9 @@ def test_other_figures_accuse_nobody(lived):
     assert "platform_log" in {one.source for one in found.collect_next}
 
 
-@pytest.mark.parametrize("lived", [life(), life(3.0, 3.5, 3.9, memory_mib=None)], ids=["no sample", "no limit"])
+@pytest.mark.parametrize(
+    "lived", [life(), life(3.0, 3.5, 3.9, memory_mib=None)], ids=["no sample", "no limit"]
+)
 @pytest.mark.parametrize("over", [AGAIN, CALL], ids=["another container", "the platform"])
 def test_what_no_figure_tells_is_unknown(lived, over):
     found = verdict(*lived, over)

@@ -166,9 +166,7 @@ class Attempt:
             self.say("container.interrupted", "warning", how=how)
             if how in SAID:
                 event, text = SAID[how]
-                self.say(
-                    event, "error", source="platform_log", by="modal", text=text, sign=SIGNS.get(how)
-                )
+                self.say(event, "error", source="platform_log", by="modal", text=text, sign=SIGNS.get(how))
             for signum, grace_s in ENDING:
                 with suppress(OSError):
                     process.send_signal(signum)
