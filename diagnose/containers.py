@@ -11,7 +11,7 @@ TOLD = (*(f"platform.{how}" for how in SAID), "platform.oom_told", "platform.cal
 
 
 class Vanished(Record, frozen=True):
-    """A container that is over and told no end: its first and its last word, and what shows that it is over."""
+    """A container that told no end: its first and its last word, and what shows that it is over."""
 
     started: Event
     last: Event

@@ -26,7 +26,7 @@ class Trend(Record, frozen=True):
 
 
 def points(evidence: Evidence) -> list[tuple[float, int, Event]]:
-    """(time, bytes, event) of all processes of the job; of the ranks alone where nobody counted the others."""
+    """(time, bytes, event) of all processes of the job; of the ranks where nobody counted the others."""
     counted = [
         (e.time, rss, e)
         for e in evidence.of("memory.sampled")

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 
 from diagnose.containers import is_unexplained, vanished
 from diagnose.model import Event, Evidence, Fact, FactKind
+from diagnose.time_limits import arithmetic, is_silent
 
 KINDS = {
     "platform.ended": FactKind(
         "the platform ended the job, or never began it; data: how (preempted, evicted, timed_out, "
-        "heartbeat_lost, node_lost, cancelled, unscheduled, init_failed), by, resource",
+        "heartbeat_lost, node_lost, cancelled, unscheduled, init_failed), by, resource, in_hang (its limit of "
+        "time came in a stall that had been called)",
         ("platform_log",),
     ),
 }
@@ -43,11 +45,18 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             continue
         first = events[0]
         resource = next((r for e in events if (r := e.data.get("resource"))), None)
+        more = arithmetic(first, evidence) if how == "timed_out" else ""
+        text = f"{words}: {first.data.get('text', '')}"[:300]
         yield Fact(
             kind="platform.ended",
-            text=f"{words}: {first.data.get('text', '')}"[:300],
+            text=f"{text}; {more}" if more else text,
             nodes=sorted({str(node) for e in events if (node := e.data.get("node"))}),
-            data={"how": how, "by": first.data.get("by"), "resource": resource},
+            data={
+                "how": how,
+                "by": first.data.get("by"),
+                "resource": resource,
+                "in_hang": how == "timed_out" and is_silent(evidence, first.time),
+            },
             since=first.time,
             events=events[:3],
             inferred=all(e.data.get("sign") for e in events),  # what was seen has other reasons too
@@ -63,8 +72,8 @@ def untold(evidence: Evidence) -> Iterable[Fact]:
     for how in MAY_BE:
         yield Fact(
             kind="platform.ended",
-            text=f"the container went without a word: {WORDS[f'platform.{how}'][1]}, or something else did it",
-            data={"how": how, "by": None, "resource": None},
+            text=f"it went without a word: {WORDS[f'platform.{how}'][1]}, or something else did it",
+            data={"how": how, "by": None, "resource": None, "in_hang": False},
             events=list(evidence.of("platform.call_ended"))[:1],
             open=True,
         )

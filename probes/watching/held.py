@@ -1,5 +1,6 @@
 """The memory that all processes of a job hold: what no kernel tells of in a container that is a sandbox."""
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -15,7 +16,7 @@ class Held:
     """`sample` is for every few seconds; it answers where there is something to say."""
 
     def __init__(self) -> None:
-        self.rss, self.at = 0, 0.0
+        self.rss, self.at = 0, -math.inf
 
     def sample(self, roots: Iterable[int], below: Mapping[int, list[int]], now: float) -> dict[str, Any]:
         """The data of `memory.sampled` of these processes and all below them; empty where nothing moved."""
