@@ -65,3 +65,12 @@ def is_unexplained(evidence: Evidence) -> bool:
     told = any(evidence.of(*(kind for kind in TOLD if kind != "platform.call_ended")))
     failed = any(e.data.get("exit_code") or e.data.get("signal") for e in evidence.of("rank.died"))
     return not told and not failed and not any(evidence.of("exception.raised"))
+
+
+def never_began(evidence: Evidence) -> list[Event]:
+    """The states of a run that a platform had, that is over, and of which no container left a word."""
+    states = list(evidence.of("run.state_changed"))
+    names = [event.data.get("state") for event in states]
+    is_over = "detached" in names and names[-1] in OVER
+    heard = any(evidence.of("container.started")) or any(event.rank is not None for event in evidence.events)
+    return states[-1:] if is_over and not heard else []

@@ -6,15 +6,15 @@ ends when it starts.
 
 from collections.abc import Iterable
 
-from diagnose.containers import is_unexplained, vanished
+from diagnose.containers import is_unexplained, never_began, vanished
 from diagnose.model import Event, Evidence, Fact, FactKind
 from diagnose.time_limits import arithmetic, is_silent
 
 KINDS = {
     "platform.ended": FactKind(
         "the platform ended the job, or never began it; data: how (preempted, evicted, timed_out, "
-        "heartbeat_lost, node_lost, cancelled, unscheduled, init_failed), by, resource, in_hang (its limit of "
-        "time came in a stall that had been called)",
+        "heartbeat_lost, node_lost, cancelled, unscheduled, init_failed), by, resource, in_hang (its limit "
+        "came in a stall that had been called)",
         ("platform_log",),
     ),
 }
@@ -62,6 +62,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             inferred=all(e.data.get("sign") for e in events),  # what was seen has other reasons too
         )
     yield from untold(evidence)
+    if not found and never_began(evidence):
+        yield from (maybe(how, "no container left a word") for how in sorted(BEFORE_START))
 
 
 def untold(evidence: Evidence) -> Iterable[Fact]:
@@ -69,14 +71,17 @@ def untold(evidence: Evidence) -> Iterable[Fact]:
     gone = vanished(evidence)
     if gone is None or not is_unexplained(evidence):
         return
-    for how in MAY_BE:
-        yield Fact(
-            kind="platform.ended",
-            text=f"it went without a word: {WORDS[f'platform.{how}'][1]}, or something else did it",
-            data={"how": how, "by": None, "resource": None, "in_hang": False},
-            events=list(evidence.of("platform.call_ended"))[:1],
-            open=True,
-        )
+    yield from (maybe(how, "it went without a word") for how in MAY_BE)
+
+
+def maybe(how: str, seen: str) -> Fact:
+    """What only a platform's own log can tell."""
+    return Fact(
+        kind="platform.ended",
+        text=f"{seen}: {WORDS[f'platform.{how}'][1]}, or something else did it",
+        data={"how": how, "by": None, "resource": None, "in_hang": False},
+        open=True,
+    )
 
 
 def has_started(evidence: Evidence) -> bool:

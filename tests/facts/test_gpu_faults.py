@@ -107,7 +107,9 @@ def comm(rank: int, bus: str) -> Event:
 
 def test_a_platforms_word_on_a_gpu_names_it_and_the_rank_on_it_once() -> None:
     text = "[gpu-health] [CRITICAL] GPU-5c1e: XID: NVRM: Xid (PCI:0000:1b:00): 79, pid=101, name=python, gone"
-    ended = Event("rank.died", "agent", "x:1", rank=0, data={"pid": 101, "signal": 9})  # the pid is the host's
+    ended = Event(
+        "rank.died", "agent", "x:1", rank=0, data={"pid": 101, "signal": 9}
+    )  # the pid is the host's
     [found] = facts(*[text] * 500, more=(comm(0, "1a000"), comm(1, "1b000"), ended))
     assert found.ranks == [1] and found.text.startswith("rank 1, on GPU-5c1e, cannot be reached")
     [alone] = facts(text, more=(ended,))
