@@ -22,7 +22,7 @@ def of_the_run(verdicts: Sequence[Verdict], is_under_way: bool = False) -> Verdi
     past: dict[tuple[str, tuple[int, ...]], Cause] = {
         (cause.failure, tuple(cause.ranks)): msgspec.structs.replace(cause, role="context")
         for verdict in verdicts[:-1]
-        for cause in verdict.causes
+        for cause in verdict.causes or verdict.aftermath
         if cause.failure not in known
     }
     return msgspec.structs.replace(last, context=[*past.values(), *last.context]) if past else last

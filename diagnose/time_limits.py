@@ -5,7 +5,7 @@ from diagnose.containers import seconds
 from diagnose.model import Event, Evidence, earliest
 
 FLUSH_S = 60.0  # to take the evidence, to end, and to get it out
-AT_WORK_S = 30.0  # silence that is none
+AT_WORK_S, PART = 30.0, 0.25  # silence that is none: so long, and no more than this part of the limit
 
 
 def is_silent(evidence: Evidence, until: float | None) -> bool:
@@ -35,8 +35,10 @@ def arithmetic(event: Event, evidence: Evidence) -> str:
     if limit is None or silent is None or begun is None:
         return ""
     moved, seen = silent[0] - begun, silent[1] - silent[0]
-    if seen < AT_WORK_S and not is_silent(evidence, event.time):
-        return f"its limit was {limit:.0f} s, and it was at work until then: it needs more time"
+    if seen < min(AT_WORK_S, PART * limit) and not is_silent(evidence, event.time):
+        return (
+            f"its limit was {limit:.0f} s, and its last progress {seen:.0f} s old: it may only need more time"
+        )
     told = [seconds(e.data.get("timeout_s")) for e in evidence.of("group.created")]
     waits = {
         "a collective fails": min((one for one in told if one), default=None),

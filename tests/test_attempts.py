@@ -98,6 +98,13 @@ def test_a_preempted_container_and_one_that_failed_by_itself(run):
     assert told(run.verdict()) == ("crash", ["rank_exception"], ["platform_preempted"], 1)
 
 
+def test_a_container_that_vanished_and_one_that_ended_well(run):
+    run.container("ta-1", 10.0)
+    run.container("ta-2", 40.0)
+    run.say("ta-2", "run", "command.ended", 60.0, exit_code=0)
+    assert told(run.verdict()) == ("none", [], ["container_vanished"], 0)
+
+
 @pytest.mark.parametrize(
     ("code", "wanted"),
     [(0, ("none", [], ["rank_exception"], 0)), (1, ("crash", ["rank_exception"], [], 1))],

@@ -34,7 +34,7 @@ def test_a_limit_below_what_would_have_told_is_said_by_numbers():
 @pytest.mark.parametrize(
     ("events", "wanted"),
     [
-        (run(2.0), "it was at work until then"),
+        (run(2.0), "its last progress 2 s old: it may only need more time"),
         (run(240.0, collective_s=60.0, limit_s=9000), "hit its timeout"),
     ],
     ids=["at work", "others had the time to tell"],
