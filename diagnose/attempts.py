@@ -8,15 +8,16 @@ from diagnose.model import Event
 from diagnose.verdict import Cause, Verdict
 
 UNDER_WAY = {"launching", "detached", "running"}
+ENDS = {"command.ended", "container.ended", "container.interrupted"}
 
 
-def of_the_run(verdicts: Sequence[Verdict], is_under_way: bool = False) -> Verdict:
-    """The last attempt's where that ended well, goes on, or has a cause; else the newest that has a cause.
+def of_the_run(verdicts: Sequence[Verdict], stands: bool) -> Verdict:
+    """The last attempt's where it stands for the run or has a cause; else that of the newest that has one.
 
-    What ended the attempts before a last one that speaks for itself is context: the run outlived it.
+    What ended the attempts before such a last one is context: the run outlived it.
     """
     last = verdicts[-1]
-    if not last.causes and last.run.exit_code != 0 and not is_under_way:
+    if not last.causes and not stands:
         return next((verdict for verdict in reversed(verdicts) if verdict.causes), last)
     known = {cause.failure for cause in last.causes}
     past: dict[tuple[str, tuple[int, ...]], Cause] = {
@@ -28,8 +29,9 @@ def of_the_run(verdicts: Sequence[Verdict], is_under_way: bool = False) -> Verdi
     return msgspec.structs.replace(last, context=[*past.values(), *last.context]) if past else last
 
 
-def is_under_way(events: Sequence[Event]) -> bool:
-    """Whether the run's own state says so, and nothing in these events of its last attempt that it ended."""
-    states = [str(e.data.get("state")) for e in events if e.kind == "run.state_changed"]
-    ended = any(e.kind in {"command.ended", "container.ended", "container.interrupted"} for e in events)
-    return bool(states) and states[-1] in UNDER_WAY and not ended
+def stands(events: Sequence[Event]) -> bool:
+    """Whether an attempt ended well, by anybody's word, or goes on: of its events, where it is the last."""
+    states = [e.data.get("state") for e in events if e.kind == "run.state_changed"]
+    ends = [e for e in events if e.kind in ENDS]
+    went_well = any(e.data.get("exit_code") == 0 for e in ends) or states[-1:] == ["ok"]
+    return went_well or (not ends and bool(states) and states[-1] in UNDER_WAY)

@@ -75,11 +75,16 @@ def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
 
 
 def beginnings(events: Sequence[Event]) -> dict[str, Event]:
-    """Container -> its first word, oldest first; empty where no platform's containers are told of."""
+    """Container -> its first word, oldest first; empty where no platform's containers are told of.
+
+    Each has a command of its own; a launcher's restarts, which a counter numbers, have one among them.
+    """
     found: dict[str, Event] = {}
-    for event in events:
-        if event.kind == "container.started" and (name := attempt_of(event.where)):
-            found.setdefault(name, event)
+    for kind in ("container.started", "command.started"):
+        for event in events:
+            name = attempt_of(event.where)
+            if event.kind == kind and name and not name.isdigit():
+                found.setdefault(name, event)
     return dict(sorted(found.items(), key=lambda item: (item[1].time or 0.0, age(item[0]))))
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import msgspec
 
 from diagnose import contents, coverage, days, pool, processes
-from diagnose.attempts import is_under_way, of_the_run
+from diagnose.attempts import of_the_run, stands
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
 from diagnose.explaining import explain
@@ -217,7 +217,7 @@ def diagnose_bundle(
     events, recognised, unrecognised = parse(members, told)
     attempts = coverage.by_attempt(events)
     verdicts = [judge(bundle, part, book, explained) for part in attempts.values()]
-    chosen = of_the_run(verdicts, is_under_way(list(attempts.values())[-1]))
+    chosen = of_the_run(verdicts, stands(list(attempts.values())[-1]))
     return msgspec.structs.replace(
         chosen,
         run=msgspec.structs.replace(chosen.run, attempts=[a for a in attempts if a]),

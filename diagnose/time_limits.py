@@ -50,7 +50,7 @@ def arithmetic(event: Event, evidence: Evidence) -> str:
     words = " and ".join(f"{what} after {s:.0f} s" for what, s in later.items())
     return (
         f"its limit of {limit:.0f} s ended it before it could tell why it hung: silent since {moved:.0f} s, "
-        f"and {words}; with {moved + max(later.values()) + FLUSH_S:.0f} s it ends by itself"
+        f"and {words}; {moved + min(later.values()) + FLUSH_S:.0f} s are the least that it needs"
     )
 
 

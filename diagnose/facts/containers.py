@@ -12,7 +12,7 @@ KINDS = {
     "container.vanished": FactKind(
         "a container is over and told no end; data: attempt (which ran its input again), push_s (what was "
         "younger than this is lost), unheard_s (until the next one began)",
-        ("container",),
+        ("container", "run"),
     ),
 }
 
