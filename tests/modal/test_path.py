@@ -154,7 +154,10 @@ def test_after_a_preemption_the_next_container_goes_on(plane, tmp_path, wait):
     told = job.diagnose("collect")
     assert f"{first['task']} was interrupted" in told.stderr, told.stderr
     assert job.states == ["launching", "detached", "running", "ok"]
-    assert job.collect()["run"]["attempts"] == [first["task"], second["task"]]
+    verdict = job.collect()
+    assert verdict["run"]["attempts"] == [first["task"], second["task"]]
+    assert (verdict["symptom"], causes(verdict)) == ("none", [])
+    assert [one["failure"] for one in verdict["context"]] == ["platform_preempted"]
 
 
 @pytest.mark.slow
