@@ -4,7 +4,7 @@ import pytest
 
 from diagnose import manifest
 from diagnose.surfaces.modal.outcome import Outcome
-from diagnose.surfaces.modal.seen import Attempt, attempts, story
+from diagnose.surfaces.modal.seen import Attempt, attempts, limits, story
 from diagnose.surfaces.modal.states import following
 
 BEGUN, DONE = Attempt("ta-1", began=1.0), Attempt("ta-1", began=1.0, ended=2.0, exit_code=0)
@@ -70,3 +70,9 @@ def test_containers_are_told_apart_by_their_own_words():
     ]
     first, second = story(found)
     assert "ta-1 left no end" in first and "ta-2 was interrupted" in second
+
+
+def test_what_cannot_be_seen_of_an_end_is_said_where_it_matters():
+    assert limits([DONE]) == [] and limits([]) == []
+    assert "lags" in limits([DONE, BEGUN])[0]
+    assert "no kernel log" in limits([DONE._replace(is_gvisor=True)])[0]

@@ -18,6 +18,7 @@ class Attempt(NamedTuple):
     is_interrupted: bool = False
     call_id: str = ""
     input_id: str = ""
+    is_gvisor: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -32,7 +33,9 @@ def attempts(lines: Iterable[Mapping[str, object]]) -> list[Attempt]:
         when = float(time) if isinstance(time, int | float) else None
         if kind == "container.started":
             call, given = str(line.get("function_call_id") or ""), str(line.get("input_id") or "")
-            found[name] = found.get(name, Attempt(name))._replace(began=when, call_id=call, input_id=given)
+            found[name] = found.get(name, Attempt(name))._replace(
+                began=when, call_id=call, input_id=given, is_gvisor=line.get("is_gvisor") is True
+            )
         elif kind in ("container.ended", "command.ended") and name in found:
             code, signum = line.get("exit_code"), line.get("signal")
             shown = code if isinstance(code, int) else 128 + signum if isinstance(signum, int) else None
@@ -56,4 +59,19 @@ def story(found: list[Attempt]) -> list[str]:
             lines.append(f"{before.name} {how}; {after.name} ran the same input again")
         elif before.is_interrupted:
             lines.append(f"{before.name} {how}; after a preemption Modal runs the same input again")
+    return lines
+
+
+def limits(found: list[Attempt]) -> list[str]:
+    """What could not be seen of an end: a line for each limit that matters."""
+    lines = []
+    if any(one.is_gvisor for one in found):
+        lines.append(
+            "in its sandbox there is no kernel log and no count of kills for memory: "
+            "what these would tell is unknown, not well"
+        )
+    if any(not one.has_ended for one in found):
+        lines.append(
+            "Modal's own log lags and is kept for a day or some weeks: collect again if it lacks the end"
+        )
     return lines
