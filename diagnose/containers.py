@@ -1,4 +1,4 @@
-"""A platform's container, by its own words: what it was given, when it was last heard, whether it told an end. Pure."""  # noqa: E501
+"""A platform's container by its own words: what it was given, its last word, whether it told an end. Pure."""
 
 from diagnose.model import Event, Evidence, Record
 

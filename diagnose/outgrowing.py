@@ -13,14 +13,11 @@ MOST_GAP_S = 15.0  # between two samples
 
 
 class Trend(Record, frozen=True):
-    """What all processes held when they were last sampled (bytes), how fast it rose (bytes/s), and the last samples.
+    """What all processes held, as the last samples have it."""
 
-    `reach`: what it came to until the container could have been heard again.
-    """  # noqa: E501
-
-    used: int
-    rate: float
-    reach: float
+    used: int  # bytes
+    rate: float  # bytes/s
+    reach: float  # bytes, until the container could have been heard again
     is_rising: bool
     events: list[Event]
 

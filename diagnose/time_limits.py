@@ -1,4 +1,4 @@
-"""What a platform's limit of time is set against: when ranks fell silent, and who would have told of it later. Pure."""  # noqa: E501
+"""A platform's limit of time against when ranks fell silent, and who would have told of it later. Pure."""
 
 from diagnose.asked import is_over, stalls
 from diagnose.containers import seconds
