@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from probes.emit import open_log
 from probes.redact import redact
@@ -66,7 +66,7 @@ def in_words(record: str, boot: float) -> str:
     text = rest.partition("\n")[0].rstrip()
     if len(fields) < 3 or not fields[2].isdigit() or not WORTH.search(text):
         return ""
-    when = datetime.fromtimestamp(boot + int(fields[2]) / 1e6, UTC)
+    when = datetime.fromtimestamp(boot + int(fields[2]) / 1e6, timezone.utc)
     return f"{when.strftime('%Y-%m-%dT%H:%M:%S,%f')}+00:00 {redact(text)}"
 
 
