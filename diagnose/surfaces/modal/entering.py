@@ -38,24 +38,18 @@ def run(container: str, words: Sequence[str], given: bytes, limit_s: float) -> D
     """Run `words` there with `given` as standard input. Raises Unreachable."""
     if not container.startswith("ta-"):
         raise Unreachable(f"{container}: no container's id (ta-...); `modal container list` shows them")
-    begun: list[bool] = []
     try:
-        done: Done = _blocking(container, list(words), given, limit_s, begun)
+        done: Done = _blocking(container, list(words), given, limit_s)
         return done
-    except NotFoundError as error:
-        if begun:
-            raise Unreachable(f"container {container} went away: {one_line(error)}") from error
-        raise Unreachable(f"no container {container} is running: {one_line(error)}") from error
-    except ExecTimeoutError as error:
-        raise Unreachable(f"container {container} gave no answer within {limit_s:.0f} s") from error
     except Unreachable:
         raise
+    except NotFoundError as error:
+        raise Unreachable(f"no container {container} is running: {one_line(error)}") from error
     except Exception as error:
-        what = "broke off" if begun else "was refused"
-        raise Unreachable(f"the exec into {container} {what}: {one_line(error)}") from error
+        raise Unreachable(f"the exec into {container} was refused: {one_line(error)}") from error
 
 
-async def _run(container: str, words: list[str], given: bytes, limit_s: float, begun: list[bool]) -> Done:
+async def _run(container: str, words: list[str], given: bytes, limit_s: float) -> Done:
     client = await _Client.from_env()
     if _is_v2_task_id(container):
         access = _impl_v2.command_router_access_fetcher(client, task_id=container)
@@ -76,8 +70,14 @@ async def _run(container: str, words: list[str], given: bytes, limit_s: float, b
             timeout_secs=int(limit_s + END_S),
         )
         await router.exec_start(asked)
-        begun.append(True)
-        return await _follow(router, container, exec_id, given, deadline)
+        try:
+            return await _follow(router, container, exec_id, given, deadline)
+        except Unreachable:
+            raise
+        except ExecTimeoutError as error:
+            raise Unreachable(f"container {container} gave no answer within {limit_s:.0f} s") from error
+        except Exception as error:
+            raise Unreachable(f"container {container} went away: {one_line(error)}") from error
     finally:
         await router.close()
 

@@ -8,7 +8,9 @@ import gzip
 import io
 import json
 import platform
+import shutil
 import struct
+import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -98,10 +100,7 @@ class Visit:
 
     def fitting(self, complain: Callable[[str], None]) -> bytes:
         """A py-spy that runs on the container's processor; empty, and said so, where there is none."""
-        from probes import stacks
-
-        wanted, given = string(self.place.get("machine"), 40), self.py_spy
-        path = given or (Path(there) if (there := stacks.find_py_spy()) else None)
+        wanted, path = string(self.place.get("machine"), 40), self.py_spy or installed()
         rest = "stacks come from control servers, and with --signal from faulthandler"
         try:
             data = path.read_bytes() if path else b""
@@ -138,6 +137,13 @@ class Visit:
         return place, body
 
 
+def installed() -> Path | None:
+    """The py-spy of this machine."""
+    beside = Path(sys.executable).with_name("py-spy")
+    there = str(beside) if beside.is_file() else shutil.which("py-spy")
+    return Path(there) if there else None
+
+
 def ended(code: int) -> str:
     """What an exit code tells that the last line may not.
 
@@ -164,14 +170,21 @@ def unpack(body: bytes, run: Path) -> Iterator[str]:
     """Write the files of a compressed tar that have a place in a run directory; what is wrong, in lines."""
     with gzip.GzipFile(fileobj=io.BytesIO(body)) as source, tempfile.NamedTemporaryFile() as file:
         try:
-            while (part := source.read(1 << 20)) and file.tell() < MAX_UNPACKED:
+            while part := source.read(1 << 20):
                 file.write(part)
-        except archive.DAMAGE as error:
-            yield f"what was brought is damaged: {error}"
-        except OSError as error:
+                if file.tell() > MAX_UNPACKED:
+                    yield f"more than {MAX_UNPACKED >> 20} MiB was brought: the rest is left out"
+                    break
+        except (OSError, *archive.DAMAGE) as error:
             yield f"what was brought is damaged: {error}"
         file.flush()
-        for member in archive.of_tar(Path(file.name), "tar"):
+        path = Path(file.name)
+        with path.open("rb") as again:
+            is_tar = archive.is_tar(again.read(512))
+        if not is_tar:
+            yield "what was brought is no tar"
+            return
+        for member in archive.of_tar(path, "tar"):
             name = member.where.partition("!")[2]
             try:
                 if not collect.is_ours(name):

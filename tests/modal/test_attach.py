@@ -1,0 +1,173 @@
+"""`diagnose modal attach`: into a container with nothing but a Python, by Modal's own client."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+BARE = {"PATH": "/usr/bin:/bin"}
+PYTHON = "/usr/bin/python3"
+STUCK = """
+import threading
+print("step 7", flush=True)
+lock = threading.Lock()
+lock.acquire()
+lock.acquire()
+"""
+pytestmark = pytest.mark.skipif(not Path(PYTHON).exists(), reason="no Python beside the tests' own")
+
+
+@dataclass(frozen=True)
+class Visit:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def verdict(self):
+        return json.loads(self.out)
+
+
+def attach(plane, folder, *words, **env):
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "diagnose", "modal", "attach", *words],
+        cwd=folder,
+        env=plane.environ(**env),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return Visit(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory):
+    """A folder for temporary files of the container, and two ranks of plain Pythons that are stuck in it."""
+    folder = tmp_path_factory.mktemp("container")
+    (folder / "train.py").write_text(STUCK)
+    ranks = []
+    for rank in range(2):
+        env = {**BARE, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        with (folder / f"rank-{rank}.txt").open("wb") as log:
+            ranks.append(subprocess.Popen([PYTHON, "train.py"], cwd=folder, env=env, stdout=log, stderr=log))
+    (folder / "t").mkdir()
+    yield folder, [one.pid for one in ranks]
+    for one in ranks:
+        one.kill()
+        one.wait()
+
+
+@pytest.fixture(scope="module")
+def box(plane, inside):
+    """That container, as Modal's control plane knows it."""
+    folder, _ = inside
+    return plane.ask("box", env={**BARE, "TMPDIR": str(folder / "t"), "RANK": "7"})["task"]
+
+
+@pytest.fixture(scope="module")
+def visit(plane, inside, box, tmp_path_factory):
+    """One look, shared by the tests below: (what was said, the run directory)."""
+    folder, (pid, _) = inside
+    top = tmp_path_factory.mktemp("laptop")
+    end = time.monotonic() + 10
+    while not (folder / "rank-1.txt").read_bytes() and time.monotonic() < end:
+        time.sleep(0.02)
+    said = attach(plane, top, box, str(pid), "--format", "json")
+    runs = list((top / "runs").iterdir()) if (top / "runs").is_dir() else []
+    assert len(runs) == 1, said.err
+    return said, runs[0]
+
+
+def test_the_ranks_of_the_container_are_looked_at_and_judged(visit, box):
+    said, run = visit
+    assert said.code == 3, said.err
+    assert said.verdict["run"]["num_ranks"] == 2 and f"evidence and verdict: {run}" in said.err
+    assert [stack["ranks"] for stack in said.verdict["stacks"]] == [[0, 1]]
+    assert said.verdict["coverage"]["stack_dump"]["present"] == [0, 1]
+    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert f"attempts/{box}/logs/rank-00001.log" in names
+    assert {name.split("/")[1] for name in names if name.startswith("attempts/")} == {box}
+    manifest = json.loads((run / "manifest.json").read_bytes())
+    assert manifest["container"] == box and manifest["state"] == "ok"
+
+
+def test_py_spy_went_along_and_ran_there(visit, box):
+    text = (visit[1] / f"attempts/{box}/events/agent-000001.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    [started] = [line for line in lines if line["event"] == "attach.started"]
+    assert started["py_spy"].endswith("/py-spy") and "/diagnose-" in started["py_spy"]
+    assert {line["via"] for line in lines if line["event"] == "stack.dumped"} == {"py_spy"}
+    assert {line["run"] for line in lines} == {visit[1].name}
+
+
+def test_nothing_is_left_in_the_container_and_the_ranks_go_on(visit, inside):
+    folder, pids = inside
+    assert not list((folder / "t").iterdir())
+    assert all(Path(f"/proc/{pid}/stat").read_text().split()[2] == "S" for pid in pids)
+
+
+def test_these_calls_of_modals_were_asked(plane, visit):
+    asked = set(plane.ask("tell")["served"])
+    assert {"TaskGetCommandRouterAccess", "TaskExecStart", "TaskExecStdinWrite", "TaskExecWait"} <= asked
+    assert not plane.ask("tell")["refused"]
+
+
+# All in one process: the client takes longer to import than to refuse.
+REFUSALS = """
+import json, sys
+import click
+from diagnose.cli import group
+for words in json.load(sys.stdin):
+    try:
+        group.main(["modal", "attach", *words], standalone_mode=False)
+        print(json.dumps("it went well"))
+    except click.ClickException as error:
+        print(json.dumps(error.message))
+"""
+
+
+def hidden():
+    """How to run a command where this machine's Pythons are no programs."""
+    pythons = {
+        str(Path(one).resolve()) for one in (PYTHON, sys.executable, *Path("/usr/local/bin").glob("python3*"))
+    }
+    mounts = "".join(f"mount --bind /dev/null {one} && " for one in sorted(pythons))
+    return ["unshare", "--mount", "sh", "-c", f'{mounts}exec "$@"', "sh"]
+
+
+def test_what_cannot_be_is_one_line(plane, inside, tmp_path):
+    """In each case: what the platform does, and what is said of it."""
+    cases = [
+        ({"env": BARE, "prefix": hidden()}, "no Python of 3.10 or newer is in the container"),
+        ({"env": BARE, "refuses": "exec is not allowed here"}, "was refused: exec is not allowed here"),
+        ({"env": BARE, "dies_after": 1000}, "went away: Task ta-"),
+        ({"env": BARE, "dies_after": 1_000_000}, "went away: Task ta-"),  # in the middle of the look
+        ({"env": BARE, "prefix": ["sh", "-c", "kill -9 $$"]}, "killed while it was looked at (137)"),
+        ({"env": BARE, "prefix": ["sh", "-c", "echo hello"]}, "is not of our probes"),
+    ]
+    asked = [[plane.ask("box", **given)["task"], str(inside[1][0])] for given, _ in cases]
+    asked += [["ta-nobody"], ["my-app"]]
+    told = [text for _, text in cases] + ["no container ta-nobody is running", "no container's id (ta-...)"]
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSALS],
+        cwd=tmp_path,
+        env=plane.environ(),
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one for one, text in zip(said, told, strict=True) if text not in one or "\n" in one] == [], (
+        done.stderr
+    )
+    assert not list(tmp_path.glob("runs/*")), "nothing was taken"
+
+
+def test_without_credentials_one_line_says_what_to_do(plane, tmp_path):
+    said = attach(plane, tmp_path, "ta-1", MODAL_TOKEN_ID="", MODAL_TOKEN_SECRET="")
+    assert said.code == 2 and "modal token new" in said.err and said.err.count("\n") == 1
