@@ -3,21 +3,13 @@
 import json
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-BARE = {"PATH": "/usr/bin:/bin"}
-PYTHON = "/usr/bin/python3"
-STUCK = """
-import threading
-print("step 7", flush=True)
-lock = threading.Lock()
-lock.acquire()
-lock.acquire()
-"""
+from tests.modal.container import BARE, PYTHON, stuck
+
 pytestmark = pytest.mark.skipif(not Path(PYTHON).exists(), reason="no Python beside the tests' own")
 
 
@@ -46,19 +38,8 @@ def attach(plane, folder, *words, **env):
 
 @pytest.fixture(scope="module")
 def inside(tmp_path_factory):
-    """A folder for temporary files of the container, and two ranks of plain Pythons that are stuck in it."""
-    folder = tmp_path_factory.mktemp("container")
-    (folder / "train.py").write_text(STUCK)
-    ranks = []
-    for rank in range(2):
-        env = {**BARE, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-        with (folder / f"rank-{rank}.txt").open("wb") as log:
-            ranks.append(subprocess.Popen([PYTHON, "train.py"], cwd=folder, env=env, stdout=log, stderr=log))
-    (folder / "t").mkdir()
-    yield folder, [one.pid for one in ranks]
-    for one in ranks:
-        one.kill()
-        one.wait()
+    with stuck(tmp_path_factory.mktemp("container")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +52,8 @@ def box(plane, inside):
 @pytest.fixture(scope="module")
 def visit(plane, inside, box, tmp_path_factory):
     """One look, shared by the tests below: (what was said, the run directory)."""
-    folder, (pid, _) = inside
+    _, (pid, _) = inside
     top = tmp_path_factory.mktemp("laptop")
-    end = time.monotonic() + 10
-    while not (folder / "rank-1.txt").read_bytes() and time.monotonic() < end:
-        time.sleep(0.02)
     said = attach(plane, top, box, str(pid), "--format", "json")
     runs = list((top / "runs").iterdir()) if (top / "runs").is_dir() else []
     assert len(runs) == 1, said.err
