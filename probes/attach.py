@@ -7,11 +7,12 @@ otherwise, a byte into the dump pipe of the recorder. `--native` pauses each ran
 import argparse
 import json
 import os
+import select
 import sys
 import time
 from typing import Any
 
-from probes import deadline, dumps, layout, procfs, stacks
+from probes import deadline, dumps, environment, layout, procfs, stacks
 from probes.attaching import around, logs, reach
 from probes.emit import open_log
 from probes.files import atomic_write
@@ -23,6 +24,7 @@ from probes.watching.table import Table
 
 ATTEMPT = "1"
 BETWEEN_S = 3.0
+_OFFERED_S = 5.0  # beside the look, and what it may take longer than that
 _READ_S = 1.0  # a process whose memory the kernel holds locked does not answer for itself
 
 
@@ -80,6 +82,9 @@ class Attach:
             py_spy=stacks.find_py_spy(),
             uid=os.getuid(),
         )
+        offered = deadline.fork(
+            lambda _: environment.write(environment.path_of(given.run_dir, given.attempt))
+        )
         self.table.refresh()
         for one, told in zip(self.ranks, self.job["ranks"], strict=True):
             self.meet(one, told)
@@ -99,6 +104,8 @@ class Attach:
         for one in self.ranks:
             self.bring(one, look.time_dir)
         logs.copy(self.ranks, given.run_dir, self.started, self.say)
+        select.select([offered.fd], [], [], _OFFERED_S)  # it ends when the file is there
+        deadline.end(offered)
         self.say("agent.ended", None, reason="done")
 
     def meet(self, one: Rank, told: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import datetime, timezone
 
+from probes import procfs
 from probes.emit import open_log
 from probes.redact import redact
 
@@ -24,6 +25,9 @@ class Kernel:
 
     def __init__(self, device: str = "/dev/kmsg") -> None:
         self.num, self.fd, self.reason = 0, -1, ""
+        if procfs.is_gvisor():
+            self.reason = "gVisor has start-up text of its own, not the kernel's log"
+            return
         try:
             self.fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self.fd, 0, os.SEEK_END)

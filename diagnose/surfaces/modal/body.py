@@ -23,12 +23,13 @@ from types import FrameType
 from typing import Any
 
 import diagnose
+from diagnose import children
 from diagnose.surfaces.modal.push import Pusher, Volume
 
 NAP_S = 0.25
 # Of the 30 s that a preemption leaves: for the command, for all of its processes, and for the last push.
 ENDING = ((signal.SIGTERM, 10.0), (signal.SIGTERM, 6.0), (signal.SIGKILL, 1.0))
-LAST_PUSH_S, SLOW_PUSH_S = 8.0, 120.0
+LAST_PUSH_S, SLOW_PUSH_S, CAPTURE_S = 8.0, 120.0, 30.0
 # What may be recorded of the container. Its environment also holds a token.
 TOLD = ("IMAGE_ID", "REGION", "CLOUD_PROVIDER", "ENVIRONMENT")
 # What an interruption says of the platform.
@@ -109,6 +110,7 @@ class Attempt:
     def run(self) -> dict[str, Any]:
         self.say("container.started", **self.here())
         self.pusher.start()
+        threading.Thread(target=self.capture, daemon=True).start()
         try:
             code = self.watch()
         finally:
@@ -125,6 +127,12 @@ class Attempt:
             "push_failure": self.pusher.failure,
             **self.found(),
         }
+
+    def capture(self) -> None:
+        """Record what this container offers to probes, beside the command."""
+        path = self.path / "attempts" / self.name / "host" / "environment.json"
+        with suppress(OSError):
+            children.ask("environment", ["--out", str(path)], b"", CAPTURE_S)
 
     def watch(self) -> int:
         """Run the command to its end; the code it ended with."""
