@@ -1,14 +1,25 @@
 """`diagnose modal attach`: into a container with nothing but a Python, by Modal's own client."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.modal.container import BARE, PYTHON, stuck
+
+HUNG = """
+import os, threading, torch, torch.distributed as dist
+torch.set_num_threads(1)
+dist.init_process_group("gloo")
+print("up", flush=True)
+threading.Event().wait() if dist.get_rank() else dist.all_reduce(torch.ones(4))
+"""
 
 pytestmark = pytest.mark.skipif(not Path(PYTHON).exists(), reason="no Python beside the tests' own")
 
@@ -67,7 +78,7 @@ def test_the_ranks_of_the_container_are_looked_at_and_judged(visit, box):
     assert [stack["ranks"] for stack in said.verdict["stacks"]] == [[0, 1]]
     assert said.verdict["coverage"]["stack_dump"]["present"] == [0, 1]
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    assert f"attempts/{box}/logs/rank-00001.log" in names
+    assert {f"attempts/{box}/logs/rank-00001.log", f"attempts/{box}/host/environment.json"} <= names
     assert {name.split("/")[1] for name in names if name.startswith("attempts/")} == {box}
     manifest = json.loads((run / "manifest.json").read_bytes())
     assert manifest["container"] == box and manifest["state"] == "ok"
@@ -119,11 +130,12 @@ def hidden():
 
 def test_what_cannot_be_is_one_line(plane, inside, tmp_path):
     """In each case: what the platform does, and what is said of it."""
+    env = {**BARE, "TMPDIR": str(tmp_path)}  # of those that are killed something stays
     cases = [
         ({"env": BARE, "prefix": hidden()}, "no Python of 3.10 or newer is in the container"),
         ({"env": BARE, "refuses": "exec is not allowed here"}, "was refused: exec is not allowed here"),
-        ({"env": BARE, "dies_after": 1000}, "went away: Task ta-"),
-        ({"env": BARE, "dies_after": 1_000_000}, "went away: Task ta-"),  # in the middle of the look
+        ({"env": env, "dies_after": 1000}, "went away: Task ta-"),
+        ({"env": env, "dies_after": 1_000_000}, "went away: Task ta-"),  # in the middle of the look
         ({"env": BARE, "prefix": ["sh", "-c", "kill -9 $$"]}, "killed while it was looked at (137)"),
         ({"env": BARE, "prefix": ["sh", "-c", "echo hello"]}, "is not of our probes"),
     ]
@@ -149,3 +161,48 @@ def test_what_cannot_be_is_one_line(plane, inside, tmp_path):
 def test_without_credentials_one_line_says_what_to_do(plane, tmp_path):
     said = attach(plane, tmp_path, "ta-1", MODAL_TOKEN_ID="", MODAL_TOKEN_SECRET="")
     assert said.code == 2 and "modal token new" in said.err and said.err.count("\n") == 1
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """Two real ranks that hang, with processes and temporary files of their own: how they are entered."""
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("namespaces need root and unshare")
+    (tmp_path / "train.py").write_text(HUNG)
+    enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable]
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
+    with (tmp_path / "log.txt").open("wb") as log:
+        outer = subprocess.Popen(
+            [*enter, *words],
+            cwd=tmp_path, env={**BARE, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        end = time.monotonic() + 80
+        while (tmp_path / "log.txt").read_bytes().count(b"up\n") < 2:
+            assert time.monotonic() < end, (tmp_path / "log.txt").read_text()
+            time.sleep(0.2)
+        time.sleep(2)
+        [first] = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+        yield ["nsenter", "-t", first, "-m", "-p"]
+    finally:
+        outer.kill()
+        outer.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.ranks
+@pytest.mark.torch
+def test_who_holds_up_real_ranks_of_a_container_is_named(plane, apart, tmp_path):
+    """The container's processes have numbers of their own there, and nothing of ours is in its Python."""
+    (tmp_path / "t").mkdir()
+    task = plane.ask("box", env={**BARE, "TMPDIR": str(tmp_path / "t")}, prefix=apart)["task"]
+    said = attach(plane, tmp_path, task, "--format", "json")
+    assert said.code == 1, said.err
+    found = said.verdict
+    assert [(one["failure"], one["ranks"]) for one in found["causes"]] == [("user_lock_deadlock", [1])]
+    assert found["waits"][0]["waiting"] == [0] and found["waits"][0]["awaited"] == [1]
+    [events] = tmp_path.glob("runs/*/attempts/*/events/agent-000001.jsonl")
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert {line["pid"] for line in lines if line["event"] == "rank.found"} < set(range(2, 200))
+    assert (events.parents[1] / "host/environment.json").is_file()
+    assert not list((tmp_path / "t").iterdir())

@@ -1,6 +1,7 @@
 """What a visit carries, and what it takes from a container that may send anything."""
 
 import gzip
+import importlib.util
 import io
 import json
 import subprocess
@@ -26,6 +27,7 @@ def test_the_same_sources_give_the_same_zipapp_and_it_is_kept(tmp_path, monkeypa
     names = zipfile.ZipFile(io.BytesIO(made)).namelist()
     assert {"__main__.py", "probes/attach.py", "structlog/__init__.py"} <= set(names)
     assert all(name.endswith(".py") for name in names)
+    assert ("pynvml.py" in names) == (importlib.util.find_spec("pynvml") is not None)
 
 
 def test_a_cache_that_cannot_be_written_is_none(tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ NAP_S = 0.25
 # Of the 30 s that a preemption leaves: for the command, for all of its processes, and for the last push.
 ENDING = ((signal.SIGTERM, 10.0), (signal.SIGTERM, 6.0), (signal.SIGKILL, 1.0))
 LAST_PUSH_S, SLOW_PUSH_S, CAPTURE_S = 8.0, 120.0, 30.0
+CAPTURED_S = 3.0  # so long, behind a short command
 # What may be recorded of the container. Its environment also holds a token.
 TOLD = ("IMAGE_ID", "REGION", "CLOUD_PROVIDER", "ENVIRONMENT")
 # What an interruption says of the platform.
@@ -110,9 +111,11 @@ class Attempt:
     def run(self) -> dict[str, Any]:
         self.say("container.started", **self.here())
         self.pusher.start()
-        threading.Thread(target=self.capture, daemon=True).start()
+        capturing = threading.Thread(target=self.capture, daemon=True)
+        capturing.start()
         try:
             code = self.watch()
+            capturing.join(CAPTURED_S)
         finally:
             if self.pusher.is_alive():  # what ends it otherwise has pushed already
                 self.pusher.finish(SLOW_PUSH_S)
