@@ -116,5 +116,5 @@ def meant(place: Place, found: "Choice", ranks: Sequence[int]) -> "Job":
         raise click.ClickException("\n  ".join([f"{len(lines)} jobs; name one by a PID:", *lines]))
     job = attaching.narrowed(found.jobs[0], ranks)
     if not job["ranks"]:
-        raise click.ClickException(f"no process {place.words} is that rank; {lines[0]}")
+        raise click.ClickException(f"no process here is that rank; {lines[0]}")
     return job
