@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.modal.container import BARE, PYTHON, stuck
+from tests.modal.container import BARE, PYTHON, STUCK, stuck
 
 HUNG = """
 import os, threading, torch, torch.distributed as dist
@@ -206,3 +206,44 @@ def test_who_holds_up_real_ranks_of_a_container_is_named(plane, apart, tmp_path)
     assert {line["pid"] for line in lines if line["event"] == "rank.found"} < set(range(2, 200))
     assert (events.parents[1] / "host/environment.json").is_file()
     assert not list((tmp_path / "t").iterdir())
+
+
+@pytest.fixture
+def sandbox(tmp_path):
+    """A real gVisor in which two ranks stand still, started by nobody of us: how it is entered."""
+    if os.geteuid() or not shutil.which("runsc"):
+        pytest.skip("gVisor's runsc is not installed, or we are not root")
+    runsc = ["runsc", "--root", str(tmp_path / "r"), "--network=none", "--platform=ptrace"]
+    runsc += ["--ignore-cgroups", "--overlay=false"]
+    (tmp_path / "train.py").write_text(STUCK)
+    subprocess.run([*runsc, "spec"], cwd=tmp_path, check=True)
+    spec = json.loads((tmp_path / "config.json").read_text())
+    start = "for r in 0 1; do RANK=$r LOCAL_RANK=$r WORLD_SIZE=2 python3 train.py & done; wait"
+    spec["root"] = {"path": "/", "readonly": False}
+    spec["process"] |= {"args": ["sh", "-c", start], "cwd": str(tmp_path), "terminal": False}
+    spec["process"] |= {"env": [f"PATH={BARE['PATH']}"]}
+    (tmp_path / "config.json").write_text(json.dumps(spec))
+    with (tmp_path / "log.txt").open("wb") as log:
+        begin = [*runsc, "run", "--bundle", str(tmp_path), "--detach", "box"]
+        subprocess.run(begin, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=60)
+    try:
+        end = time.monotonic() + 30
+        while (tmp_path / "log.txt").read_bytes().count(b"step 7") < 2 and time.monotonic() < end:
+            time.sleep(0.1)
+        yield [*runsc, "exec", "--cap", "CAP_SYS_PTRACE", "box"]
+    finally:
+        subprocess.run([*runsc, "kill", "box", "KILL"], timeout=30)
+        time.sleep(1)
+        subprocess.run([*runsc, "delete", "box"], timeout=30)
+
+
+@pytest.mark.slow
+def test_ranks_in_a_real_gvisor_are_looked_at_and_what_is_not_real_is_told(plane, sandbox, tmp_path):
+    task = plane.ask("box", env=BARE, prefix=sandbox)["task"]
+    said = attach(plane, tmp_path, task, "--format", "json")
+    assert said.code == 3, said.err
+    seen = said.verdict["coverage"]
+    assert seen["stack_dump"]["present"] == [0, 1], said.err
+    assert seen["kernel_log"]["refused"] == seen["cgroup"]["refused"] == [0, 1]
+    assert "gVisor" in seen["kernel_log"]["reason"]["0"]
+    assert "host_oom_kill" not in {cause["failure"] for cause in said.verdict["causes"]}
