@@ -36,7 +36,11 @@ class Options(NamedTuple):
 
 def find(pids: Sequence[int]) -> Choice:
     """The jobs of these processes, or all on this host."""
-    code, out, errors = children.ask("finding", [str(pid) for pid in pids], b"", FIND_S)
+    return chosen(*children.ask("finding", [str(pid) for pid in pids], b"", FIND_S))
+
+
+def chosen(code: int | None, out: bytes, errors: str) -> Choice:
+    """What the finder printed, by what it means."""
     lines: list[dict[str, Any]] = [msgspec.json.decode(line) for line in out.splitlines()]
     wrong, refused = list[str](), list[str]()
     for line in lines:
@@ -60,18 +64,18 @@ def narrowed(job: Job, ranks: Sequence[int]) -> Job:
     return {**job, "ranks": kept, "missing": missing, "skipped": sorted(known - set(ranks))}
 
 
-def listed(jobs: Sequence[Job], now: float) -> list[str]:
+def listed(jobs: Sequence[Job], now: float, command: str = "diagnose attach") -> list[str]:
     """A line for each job: the pid to name it by, its ranks, its age, what it runs."""
     return [
-        f"diagnose attach {job['ranks'][0]['pid']:<8} "
+        f"{command} {job['ranks'][0]['pid']:<8} "
         f"{named([one['rank'] for one in job['ranks']])} of {job['world_size']}, "
         f"{clock(now - job['started'])} old, {job['job'] or job['argv']}"
         for job in jobs
     ]
 
 
-def begin(root: Path, name: str | None, job: Job, now: float) -> Path:
-    """A run directory for the visit. Raises OSError."""
+def begin(root: Path, name: str | None, job: Job, now: float, **more: object) -> Path:
+    """A run directory for the visit, `more` noted in its manifest. Raises OSError."""
     name = name or f"attach-{job['job'] or 'job'}".removesuffix(".py")
     run = runs.create(root, name, now)
     manifest.begin(
@@ -84,6 +88,7 @@ def begin(root: Path, name: str | None, job: Job, now: float) -> Path:
         pid=os.getpid(),
         start_ticks=follow.start_ticks(os.getpid()),
         root=str(root),
+        **more,
     )
     manifest.advance(run, "running")
     return run
@@ -91,14 +96,28 @@ def begin(root: Path, name: str | None, job: Job, now: float) -> Path:
 
 def look(run: Path, job: Job, options: Options, complain: Callable[[str], None]) -> None:
     """Take the evidence, in a child that may hang; what it had written by then counts."""
-    arguments = ["--run-dir", str(run), "--stall-after", str(options.stall_after_s)]
-    arguments += ["--signal"] * options.may_signal + ["--native"] * options.native
-    limit_s = LOOK_S + (NATIVE_S if options.native else 0)
-    code, _, errors = children.ask("attach", arguments, msgspec.json.encode(job), limit_s)
+    words = ["--run-dir", str(run), *arguments(options)]
+    code, _, errors = children.ask("attach", words, msgspec.json.encode(job), limit_s(options))
+    tell_end(code, (errors.strip().splitlines() or ["?"])[-1], limit_s(options), complain)
+
+
+def arguments(options: Options) -> list[str]:
+    """The same options for the probe."""
+    words = ["--stall-after", str(options.stall_after_s)]
+    return words + ["--signal"] * options.may_signal + ["--native"] * options.native
+
+
+def limit_s(options: Options) -> float:
+    """How long a look may take."""
+    return LOOK_S + (NATIVE_S if options.native else 0)
+
+
+def tell_end(code: object, last: str, after_s: float, complain: Callable[[str], None]) -> None:
+    """Complain of a look that did not end by itself; what it had written by then counts."""
     if code is None:
-        complain(f"the look was cut short after {limit_s:.0f} s: something on this host does not answer")
+        complain(f"the look was cut short after {after_s:.0f} s: something on this host does not answer")
     elif code:
-        complain(f"the look broke off: {(errors.strip().splitlines() or ['?'])[-1]}")
+        complain(f"the look broke off: {last}")
 
 
 def judge(run: Path, book: Playbook, complain: Callable[[str], None]) -> Verdict:

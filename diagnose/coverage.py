@@ -125,7 +125,8 @@ def gather(events: Sequence[Event]) -> Evidence:
         }
     told = max(sizes, key=lambda size: (sizes.count(size), size)) if sizes else None  # by most of them
     num_ranks = told or (max(known) + 1 if known else None)
-    read = frozenset(e.source for e in events if covers(e))
+    lacking = unavailable(events)
+    read = frozenset(e.source for e in events if covers(e)) - lacking.keys()
     asked = {source for source, kind in REFUSALS.items() if any(e.kind == kind for e in events)}
     ranks = sorted(known)
     said = sorted((e for e in events if e.rank is not None and e.node), key=lambda e: e.source == "rank_hook")
@@ -133,7 +134,10 @@ def gather(events: Sequence[Event]) -> Evidence:
     expected = sorted({*ranks, *range(num_ranks or 0)}) if (num_ranks or 0) <= 1 << 20 else ranks
     return Evidence(
         events=list(events),
-        coverage={source: cover(source, events, expected) for source in sorted((read | asked) - {"bundle"})},
+        coverage={
+            **{source: cover(source, events, expected) for source in sorted((read | asked) - {"bundle"})},
+            **{source: nowhere(reason, expected) for source, reason in sorted(lacking.items())},
+        },
         read=read,
         ranks=ranks,
         num_ranks=num_ranks,
@@ -143,7 +147,24 @@ def gather(events: Sequence[Event]) -> Evidence:
 
 def covers(event: Event) -> bool:
     """Whether an event shows that its source was read: a line in another's file shows no more than itself."""
-    return event.kind != "source.unreadable" and not event.within
+    return event.kind not in {"source.unreadable", "source.unavailable"} and not event.within
+
+
+def unavailable(events: Sequence[Event]) -> dict[str, str]:
+    """source -> why it has nothing real to read here; a log that was brought from the host is real."""
+    brought = {e.source for e in events if e.kind == "kernel.read"}
+    told = {e.source: str(e.data.get("reason", "")) for e in events if e.kind == "source.unavailable"}
+    fiction = {e.source: str(e.data.get("reason", "")) for e in events if is_fiction(e)}
+    return {source: why for source, why in (fiction | told).items() if source not in brought}
+
+
+def is_fiction(event: Event) -> bool:
+    """Whether a file was read, and is a sandbox's own text."""
+    return event.kind == "source.unreadable" and event.data.get("sandbox") is True
+
+
+def nowhere(reason: str, expected: Sequence[int]) -> Coverage:
+    return Coverage(refused=list(expected), reason={str(rank): reason for rank in expected})
 
 
 def cover(source: str, events: Sequence[Event], expected: Sequence[int]) -> Coverage:

@@ -7,11 +7,12 @@ otherwise, a byte into the dump pipe of the recorder. `--native` pauses each ran
 import argparse
 import json
 import os
+import select
 import sys
 import time
 from typing import Any
 
-from probes import deadline, dumps, layout, procfs, stacks
+from probes import deadline, dumps, environment, layout, procfs, stacks
 from probes.attaching import around, logs, reach
 from probes.emit import open_log
 from probes.files import atomic_write
@@ -23,16 +24,17 @@ from probes.watching.table import Table
 
 ATTEMPT = "1"
 BETWEEN_S = 3.0
+_OFFERED_S = 5.0  # beside the look, and what it may take longer than that
 _READ_S = 1.0  # a process whose memory the kernel holds locked does not answer for itself
 
 
-def ranks_of(job: dict[str, Any]) -> list[Rank]:
+def ranks_of(job: dict[str, Any], attempt: str = ATTEMPT) -> list[Rank]:
     """The ranks of a job as `python -m probes.finding` printed it."""
     found = []
     for one in job["ranks"]:
         local = one["rank"] if one["local_rank"] is None else one["local_rank"]
         rank = Rank(
-            one["rank"], ATTEMPT, one["pid"], one["start_ticks"], one["how"], local, job["world_size"]
+            one["rank"], attempt, one["pid"], one["start_ticks"], one["how"], local, job["world_size"]
         )
         rank.restart_count, rank.found = one["restart_count"], time.time()
         found.append(rank)
@@ -51,9 +53,11 @@ class Attach:
     """One visit to the `ranks` of `job`."""
 
     def __init__(self, given: argparse.Namespace, job: dict[str, Any]) -> None:
-        self.given, self.job, self.ranks, self.begun = given, job, ranks_of(job), time.time()
-        run = os.path.basename(given.run_dir.rstrip("/"))
-        self.log = open_log("agent", layout.segment_path(given.run_dir, ATTEMPT, "agent", 1), run, ATTEMPT)
+        self.given, self.job, self.begun = given, job, time.time()
+        self.ranks = ranks_of(job, given.attempt)
+        run = given.run or os.path.basename(given.run_dir.rstrip("/"))
+        path = layout.segment_path(given.run_dir, given.attempt, "agent", 1)
+        self.log = open_log("agent", path, run, given.attempt)
         self.table = Table("")
         self.sampler = Sampler(given.run_dir, self.table)
         starts = [procfs.started_at(one.start_ticks) for one in self.ranks]
@@ -78,6 +82,9 @@ class Attach:
             py_spy=stacks.find_py_spy(),
             uid=os.getuid(),
         )
+        offered = deadline.fork(
+            lambda _: environment.write(environment.path_of(given.run_dir, given.attempt))
+        )
         self.table.refresh()
         for one, told in zip(self.ranks, self.job["ranks"], strict=True):
             self.meet(one, told)
@@ -97,6 +104,8 @@ class Attach:
         for one in self.ranks:
             self.bring(one, look.time_dir)
         logs.copy(self.ranks, given.run_dir, self.started, self.say)
+        select.select([offered.fd], [], [], _OFFERED_S)  # it ends when the file is there
+        deadline.end(offered)
         self.say("agent.ended", None, reason="done")
 
     def meet(self, one: Rank, told: dict[str, Any]) -> None:
@@ -151,6 +160,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m probes.attach", description=main.__doc__)
     add = parser.add_argument
     add("--run-dir", required=True, metavar="DIR", help="the run directory to write into")
+    add("--run", default="", metavar="ID", help="the run's id, for the events (default: DIR's name)")
+    add("--attempt", default=ATTEMPT, metavar="A", help="the attempt (default 1)")
     add("--signal", action="store_true", help="allow what makes the job itself write something")
     add("--native", action="store_true", help="C++ frames, too: pauses each rank for a moment")
     add("--between", type=float, default=BETWEEN_S, metavar="S", help="between the two scans (default 3)")

@@ -5,8 +5,9 @@ import os
 import re
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
+from probes import procfs
 from probes.emit import open_log
 from probes.redact import redact
 
@@ -24,6 +25,9 @@ class Kernel:
 
     def __init__(self, device: str = "/dev/kmsg") -> None:
         self.num, self.fd, self.reason = 0, -1, ""
+        if procfs.is_gvisor():
+            self.reason = "gVisor has start-up text of its own, not the kernel's log"
+            return
         try:
             self.fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self.fd, 0, os.SEEK_END)
@@ -66,7 +70,7 @@ def in_words(record: str, boot: float) -> str:
     text = rest.partition("\n")[0].rstrip()
     if len(fields) < 3 or not fields[2].isdigit() or not WORTH.search(text):
         return ""
-    when = datetime.fromtimestamp(boot + int(fields[2]) / 1e6, UTC)
+    when = datetime.fromtimestamp(boot + int(fields[2]) / 1e6, timezone.utc)
     return f"{when.strftime('%Y-%m-%dT%H:%M:%S,%f')}+00:00 {redact(text)}"
 
 

@@ -84,7 +84,7 @@ def folder_of(name: str, mount: Mount) -> str:
 
 def group_of(pid: int) -> Group | None:
     """The memory cgroup of a process; None where none can be seen (or where the kernel's is not real)."""
-    if not procfs.tells_exit_codes():
+    if procfs.is_gvisor() or not procfs.tells_exit_codes():
         return None
     names = parse_names(procfs.read(f"/proc/{pid}/cgroup") or b"")
     for mount in parse_mounts(procfs.read("/proc/self/mountinfo") or b""):

@@ -22,7 +22,7 @@ LINES = {"diagnose.lines.*", *ours("messages")}  # known lines, and how to ask a
 WORDS = {*LINES, *ours("rendezvous nccl")}  # what messages say, for logs and for exceptions
 FILES = ours(
     "anchors days dressing dumps failure_table frontiers json_lines log_signs logs naming native ras_json "
-    "ras_text signatures stamps suspects text tracebacks undressing values wrappers"
+    "ras_text sandboxes signatures stamps suspects text tracebacks undressing values wrappers"
 )  # helpers that read one
 # Readings of the evidence that several facts share: each may import the model, words, and those before it.
 READINGS = (

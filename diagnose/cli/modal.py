@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from diagnose.cli import _visit
+
 NEEDED = "Modal's client is not installed: pip install 'gpu-diagnose[modal]'"
 ROOT = click.option("--root", help="Where run directories lie (default: $DIAGNOSE_ROOT, else ./runs).")
 
@@ -143,6 +145,41 @@ def collect(
         click.echo(f"nothing wrong seen so far; all that is seen: diagnose show {path}")
         ctx.exit(0)
     ctx.exit(_print.verdict(verdict, book, form, verbose))
+
+
+@command.command()
+@click.argument("container")
+@click.argument("pids", nargs=-1, type=click.IntRange(min=1), metavar="[PID]...")
+@click.option(
+    "--py-spy",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="A py-spy for the container's processor (default: the one that is installed here).",
+)
+@_visit.options
+@click.pass_context
+def attach(
+    ctx: click.Context, /, container: str, pids: tuple[int, ...], py_spy: Path | None, **given: Any
+) -> None:
+    """Look at a silent job in a CONTAINER (ta-...) that has nothing of ours, and judge.
+
+    As `diagnose attach` does on a host; a PID is the container's own. The probes go in by Modal's exec, into
+    a temporary folder that they remove. A Python of 3.10 or newer must be there, no packages; the image, the
+    job and its volumes stay as they are.
+    Exit codes: 0 nothing wrong found, 1 causes found, 2 no such container or process, 3 could not tell.
+    """
+    with client():
+        from diagnose.surfaces.modal import entering, visiting
+
+        one = visiting.Visit(container, entering.run, py_spy)
+        there = _visit.Place(
+            f"diagnose modal attach {container}",
+            f"in {container}",
+            one.find,
+            one.look,
+            {"container": container},
+        )
+        _visit.visit(ctx, there, pids, **given)
 
 
 @command.command()

@@ -18,13 +18,14 @@ from diagnose.log_signs import is_text
 from diagnose.messages import Pattern
 from diagnose.model import Event, Member
 from diagnose.naming import steps
+from diagnose.sandboxes import REASON, Told
 from diagnose.stamps import has_zone, seconds
 from diagnose.text import decode, lines_of
 
 EVENTS = lines.events() | {
     "kernel.read": "the whole of a kernel's log; data: num_lines, days (of the year, of its lines), boots "
     "(lines at which a kernel started)",
-    "source.unreadable": "data: reason",
+    "source.unreadable": "data: reason, sandbox (it is the text of a sandbox, whose kernel keeps no log)",
 }
 STAMP = re.compile(r"^(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]?\d*(?:[+-]\d\d:?\d\d|Z)?)\s")
 USAGE = re.compile(r"memory: usage (\d{1,15})kB, limit (\d{1,15})kB")
@@ -40,7 +41,6 @@ UNLIMITED_KB = 1 << 50
 HEAD = 160  # characters of a line that may hold its stamp
 BOOT = re.compile(r"\bLinux version \d")
 MAX_BOOTS = 100
-EMULATED = "Starting gVisor"
 SIGNS = re.compile(
     r"Starting gVisor|oom-kill:|invoked oom-killer|Killed process \d|NVRM: |segfault at|Linux version \d"
     r"|PCIe Bus Error|blocked for more than|not responding, still trying|AER: |SXid \("
@@ -64,42 +64,54 @@ def patterns() -> tuple[Pattern, ...]:
 
 
 def parse(member: Member) -> Iterator[Event]:
-    count, report, device = 0, dict[str, object](), ""
-    alike = Counter[str]()
-    seen: set[int] = set()
-    boots: list[int] = []
+    count, seen, boots, told = 0, set[int](), list[int](), Told()
+    report = Report(member.where)
     for count, text in lines_of(member):
         day = days.last(text[:HEAD].partition("kernel: ")[0].encode())  # before it a wrapper's may stand
         seen |= {day} if day is not None else set()
         boots += [count] if BOOT.search(text) and len(boots) < MAX_BOOTS else []
-        found = STAMP.match(text)
-        time = seconds(found["stamp"].replace(",", ".")) if found and has_zone(found["stamp"]) else None
-        place = f"{member.where}:{count}"
-        if EMULATED in text:
-            reason = "a sandbox's own text, not the kernel's log"
-            yield Event("source.unreadable", "kernel_log", place, data={"reason": reason})
-            return
-        if "invoked oom-killer" in text:
-            report = {}
-        if usage := USAGE.search(text):
-            limit = int(usage[2])
-            report["limit"] = limit << 10 if limit < UNLIMITED_KB else None
-        elif told := REPORT.search(text):
-            report["group"] = told["group"]
-        elif named := DEVICE.search(text):
-            device = named[1]
-        else:
-            for kind, data in events(text, device):
-                data |= {} if day is None else {"day": day}
-                if kind == "kernel.oom_killed":
-                    data, report = data | report, {}
-                alike[kind] += 1
-                if alike[kind] <= MAX_ALIKE:
-                    host = HOST.match(text)
-                    node = host["node"] if host else None
-                    yield Event(kind, "kernel_log", place, time=time, node=node, data=data)
+        if told.hear(text):
+            break
+        yield from report.hear(count, text, day)
+    if told.is_fiction:
+        why: dict[str, object] = {"reason": REASON, "sandbox": True}
+        yield Event("source.unreadable", "kernel_log", f"{member.where}:1", data=why)
+        return
     whole: dict[str, object] = {"num_lines": count, "days": sorted(seen), "boots": boots}
     yield Event("kernel.read", "kernel_log", member.where, data=whole)
+
+
+class Report:
+    """What several lines say together: the report of a kill, the device that a later line is about."""
+
+    def __init__(self, where: str) -> None:
+        self.where, self.device = where, ""
+        self.known: dict[str, object] = {}
+        self.alike = Counter[str]()
+
+    def hear(self, count: int, text: str, day: int | None) -> Iterator[Event]:
+        """The events of one line."""
+        if "invoked oom-killer" in text:
+            self.known = {}
+        if usage := USAGE.search(text):
+            limit = int(usage[2])
+            self.known["limit"] = limit << 10 if limit < UNLIMITED_KB else None
+        elif told := REPORT.search(text):
+            self.known["group"] = told["group"]
+        elif named := DEVICE.search(text):
+            self.device = named[1]
+        else:
+            found = STAMP.match(text)
+            time = seconds(found["stamp"].replace(",", ".")) if found and has_zone(found["stamp"]) else None
+            for kind, data in events(text, self.device):
+                data |= {} if day is None else {"day": day}
+                if kind == "kernel.oom_killed":
+                    data, self.known = data | self.known, {}
+                self.alike[kind] += 1
+                if self.alike[kind] <= MAX_ALIKE:
+                    host = HOST.match(text)
+                    node, place = host["node"] if host else None, f"{self.where}:{count}"
+                    yield Event(kind, "kernel_log", place, time=time, node=node, data=data)
 
 
 def events(text: str, device: str) -> Iterator[tuple[str, dict[str, object]]]:

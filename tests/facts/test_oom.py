@@ -106,3 +106,38 @@ def test_a_scheduler_passes_the_kernels_word_on():
     told = event("scheduler.oom_told", None, None, "launcher_log", "slurm.out:9", num_kills=1)
     assert causes(died(1, 10.0, signal=9), told) == [("host_oom_kill", [1])]
     assert causes(*(died(r, 10.0, signal=9) for r in (0, 1)), told) == [("rank_killed", [0, 1])]
+
+
+SANDBOX = [
+    event("source.unavailable", None, 1.0, "cgroup", reason="gVisor's own"),
+    event("source.unavailable", None, 1.0, "kernel_log", reason="gVisor's own text"),
+]
+
+
+def unknown(found):
+    return {item.failure for item in found.unknown}
+
+
+def test_counters_that_a_sandbox_keeps_at_zero_rule_nothing_out():
+    """The host kills the whole sandbox, or a process of it; no file in there would tell."""
+    reads = [read(1, 5.0, 0), read(1, 10.1, 0, dead=True)]
+    real, there = verdict(died(1, 10.0, signal=9), *reads), verdict(died(1, 10.0, signal=9), *reads, *SANDBOX)
+    assert "host_oom_kill" not in unknown(real) and "host_oom_kill" in unknown(there)
+    assert there.coverage["cgroup"].refused == [0, 1] and not there.coverage["cgroup"].present
+    assert set(there.coverage["cgroup"].reason.values()) == {"gVisor's own"}
+    assert there.coverage["kernel_log"].refused == [0, 1]
+
+
+def test_a_hosts_log_that_was_brought_counts_in_a_sandbox_too():
+    found = verdict(died(1, 10.0, signal=9), *SANDBOX, quiet(), report(101, 9.9))
+    assert [(c.failure, c.ranks) for c in found.causes] == [("host_oom_kill", [1])]
+    assert found.coverage["kernel_log"].present == [0, 1]
+
+
+def test_a_sandboxs_text_in_the_place_of_the_log_is_told_as_such():
+    fiction = event(
+        "source.unreadable", None, None, "kernel_log", reason="a sandbox's own text", sandbox=True
+    )
+    found = verdict(died(1, 10.0, signal=9), fiction)
+    assert found.coverage["kernel_log"].reason == {"0": "a sandbox's own text", "1": "a sandbox's own text"}
+    assert "host_oom_kill" in unknown(found)

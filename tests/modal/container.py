@@ -1,18 +1,29 @@
 """Starts the runtime that Modal starts in a container, here: `python -m modal._container_entrypoint`.
 
-Neither image, nor mounts, nor GPUs are emulated: the function runs in this Python environment.
+Neither image, nor mounts, nor GPUs are emulated: the function runs in this Python environment. And a
+container that has nothing of ours, but two ranks that are stuck.
 """
 
 import asyncio
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from diagnose.ground import carriers
 
+BARE, PYTHON = {"PATH": "/usr/bin:/bin"}, "/usr/bin/python3"
+STUCK = """
+import threading
+print("step 7", flush=True)
+lock = threading.Lock()
+lock.acquire()
+lock.acquire()
+"""
 OURS = ("MODAL_", "DIAGNOSE_", "PYTEST_")
 
 
@@ -61,3 +72,25 @@ def end(folder: Path) -> list[int]:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     return pids
+
+
+@contextmanager
+def stuck(folder: Path) -> Iterator[tuple[Path, list[int]]]:
+    """Two ranks of a plain Python that stand still: (the container's folder, their process ids)."""
+    (folder / "t").mkdir(parents=True)
+    (folder / "train.py").write_text(STUCK)
+    ranks = []
+    for rank in range(2):
+        env = {**BARE, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        with (folder / f"rank-{rank}.txt").open("wb") as log:
+            ranks.append(subprocess.Popen([PYTHON, "train.py"], cwd=folder, env=env, stdout=log, stderr=log))
+    end_at = time.monotonic() + 20
+    while not all((folder / f"rank-{rank}.txt").stat().st_size for rank in range(2)):
+        assert time.monotonic() < end_at, "they did not start"
+        time.sleep(0.02)
+    try:
+        yield folder, [one.pid for one in ranks]
+    finally:
+        for one in ranks:
+            one.kill()
+            one.wait()

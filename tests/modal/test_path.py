@@ -108,6 +108,7 @@ def test_a_healthy_run_comes_back_whole(plane, tmp_path):
     assert verdict["run"]["attempts"] == [started["task"]]
     assert job.manifest["result"]["pushed"] == "whole" and job.manifest["is_whole"]
     log = job.run / "attempts" / started["task"] / "logs"
+    assert (log.with_name("host") / "environment.json").is_file(), "what the container offers"
     assert sum(path.read_text().count("ready") for path in log.glob("rank-*.log")) == 2
     print("served:", json.dumps(plane.ask("tell")["served"]))
 

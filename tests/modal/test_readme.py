@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.modal.container import BARE, stuck
+
 pytestmark = [pytest.mark.torch, pytest.mark.ranks]
 TOP = Path(__file__).parents[2]
 TRAIN = """
@@ -47,6 +49,9 @@ def test_every_block_works_in_its_order(plane, tmp_path):
             assert done.returncode == 0, done.stderr
             contain()
             continue
+        if "attach" in text:
+            look(plane, text, tmp_path / "container", more)
+            continue
         for line in text.splitlines():
             here = line.replace("--code .", f"--code . --workdir {tmp_path}").replace("-node 8", "-node 2")
             done = subprocess.run(["sh", "-c", here], **more)
@@ -55,4 +60,13 @@ def test_every_block_works_in_its_order(plane, tmp_path):
                 contain()
             if "collect" in line:
                 assert "ok: exit code 0" in done.stderr
-    assert len(list((tmp_path / "runs").iterdir())) == 2
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+def look(plane, text, folder, more):
+    """Into a container that has nothing of ours: two ranks of it stand still, and nobody can say why."""
+    with stuck(folder) as (_, [pid, _]):
+        task = plane.ask("box", env=BARE)["task"]
+        here = text.strip().replace("ta-01KB2M4XQZ", f"{task} {pid}")
+        done = subprocess.run(["sh", "-c", here], **more)
+    assert done.returncode == 3 and "not moving" in done.stdout, done.stderr

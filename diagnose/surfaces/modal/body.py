@@ -23,12 +23,14 @@ from types import FrameType
 from typing import Any
 
 import diagnose
+from diagnose import children
 from diagnose.surfaces.modal.push import Pusher, Volume
 
 NAP_S = 0.25
 # Of the 30 s that a preemption leaves: for the command, for all of its processes, and for the last push.
 ENDING = ((signal.SIGTERM, 10.0), (signal.SIGTERM, 6.0), (signal.SIGKILL, 1.0))
-LAST_PUSH_S, SLOW_PUSH_S = 8.0, 120.0
+LAST_PUSH_S, SLOW_PUSH_S, CAPTURE_S = 8.0, 120.0, 30.0
+CAPTURED_S = 3.0  # so long, behind a short command
 # What may be recorded of the container. Its environment also holds a token.
 TOLD = ("IMAGE_ID", "REGION", "CLOUD_PROVIDER", "ENVIRONMENT")
 # What an interruption says of the platform.
@@ -110,8 +112,11 @@ class Attempt:
     def run(self) -> dict[str, Any]:
         self.say("container.started", **self.here())
         self.pusher.start()
+        capturing = threading.Thread(target=self.capture, daemon=True)
+        capturing.start()
         try:
             code = self.watch()
+            capturing.join(CAPTURED_S)
         finally:
             if self.pusher.is_alive():  # what ends it otherwise has pushed already
                 self.pusher.finish(SLOW_PUSH_S)
@@ -126,6 +131,12 @@ class Attempt:
             "push_failure": self.pusher.failure,
             **self.found(),
         }
+
+    def capture(self) -> None:
+        """Record what this container offers to probes, beside the command."""
+        path = self.path / "attempts" / self.name / "host" / "environment.json"
+        with suppress(OSError):
+            children.ask("environment", ["--out", str(path)], b"", CAPTURE_S)
 
     def watch(self) -> int:
         """Run the command to its end; the code it ended with."""

@@ -21,13 +21,14 @@ from modal_proto import api_grpc
 from tests.modal import container
 from tests.modal.plane.collect import Collect
 from tests.modal.plane.control import Control
+from tests.modal.plane.execs import Access, Router
 from tests.modal.plane.inside import Inside
 from tests.modal.plane.launch import Launch
 from tests.modal.plane.rpc import filled
 from tests.modal.plane.state import State
 
 
-class Plane(Launch, Collect, Inside, api_grpc.ModalClientBase):
+class Plane(Launch, Collect, Inside, Access, api_grpc.ModalClientBase):
     def __init__(self, state: State) -> None:
         self.state = state
 
@@ -44,12 +45,12 @@ async def serve(folder: Path, port: int) -> None:
     grpc = socket.create_server(("127.0.0.1", port))
     await web.SockSite(runner, http).start()
     state.http = f"http://127.0.0.1:{http.getsockname()[1]}"
-    service = filled(Plane)(state)  # type: ignore[call-arg]
-    outside, inside = grpclib.server.Server([service]), grpclib.server.Server([service])
+    service, router = filled(Plane)(state), filled(Router)(state)
+    outside, inside = grpclib.server.Server([service, router]), grpclib.server.Server([service])
     await outside.start(sock=grpc)
     await inside.start(path=state.socket)
-    server = f"http://127.0.0.1:{grpc.getsockname()[1]}"
-    print(json.dumps({"server": server, "control": state.http}), flush=True)
+    state.server = f"http://127.0.0.1:{grpc.getsockname()[1]}"
+    print(json.dumps({"server": state.server, "control": state.http}), flush=True)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     await ended.wait()

@@ -9,6 +9,7 @@ from aiohttp import web
 from modal_proto import api_pb2 as pb
 
 from tests.modal import container
+from tests.modal.plane.execs import Box
 from tests.modal.plane.inside import arguments
 from tests.modal.plane.state import Call, State
 
@@ -26,6 +27,7 @@ class Control:
         verbs: list[Callable[[Any], Awaitable[Any]]] = [
             *(
                 self.start,
+                self.box,
                 self.kill,
                 self.finish,
                 self.reopen,
@@ -66,6 +68,12 @@ class Control:
         process = await container.start(data, task, folder, self.state.socket, given.get("env", {}))
         self.containers[task] = process
         return {"task": task, "pid": process.pid, "folder": str(folder)}
+
+    async def box(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A container that may be entered by exec, whose processes the test starts itself: {"task"}."""
+        task = given.pop("task", None) or self.state.id("ta")
+        self.state.boxes[task] = Box(**{"prefix": [], "env": {}, **given})
+        return {"task": task}
 
     async def kill(self, given: dict[str, Any]) -> dict[str, Any]:
         """End a container with all that is in it."""

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from grpclib import GRPCError, Status
-from modal_proto import api_grpc
 
 from tests.modal.plane.state import State
 
@@ -44,7 +43,7 @@ def listing(handler: Callable[[Any, Any], Awaitable[list[Any]]]) -> Callable[[An
     return method
 
 
-def filled(cls: type[api_grpc.ModalClientBase]) -> type[api_grpc.ModalClientBase]:
+def filled(cls: type[Any]) -> type[Any]:
     """The service with all that is missing in it refused, and written down."""
 
     def missing(name: str) -> Callable[[Any, Any], Awaitable[None]]:

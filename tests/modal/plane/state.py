@@ -5,6 +5,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
@@ -62,6 +63,8 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.http, self.socket = folder, "", str(folder / "plane.sock")
+        self.server = ""
+        self.boxes: dict[str, Any] = {}  # containers that may be entered, by task
         self.apps: dict[str, App] = {}
         self.functions: dict[str, Function] = {}
         self.calls: dict[str, Call] = {}
