@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 import click
 
-POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
+from diagnose.cli import _options
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -28,14 +28,8 @@ POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
     show_default=True,
     help="After a stall was judged: let the job go on, or end it unless it is only slow.",
 )
-@click.option(
-    "--env",
-    "mode",
-    type=click.Choice(list(POLICIES)),
-    default="observe",
-    show_default=True,
-    help="observe: recorders and logs; policy: the playbook's settings too; none: nothing.",
-)
+@_options.policy("observe")
+@_options.mode
 @click.option(
     "--exit-code",
     "whose",
@@ -56,6 +50,7 @@ def command(
     stall_after: float | None,
     on_stall: str,
     mode: str,
+    sharing: str | None,
     whose: str,
     run_dir: Path | None,
     attempt: str,
@@ -78,7 +73,9 @@ def command(
     try:
         lookup(words, os.environ)
         place = (run_dir, attempt)
-        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place))
+        ctx.exit(
+            execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place, sharing or "")
+        )
     except NotStarted as error:
         click.echo(f"diagnose: {error}", err=True)
         ctx.exit(error.code)
@@ -94,10 +91,11 @@ def execute(
     whose: str,
     verbose: bool,
     place: tuple[Path | None, str] = (None, "1"),
+    sharing: str = "",
 ) -> int:
     """The whole of a run; the code to exit with. `place`: the run directory to make, and the attempt."""
-    from diagnose import playbook, runs
-    from diagnose.playbook import Environment, Limits
+    from diagnose import environment, playbook, runs
+    from diagnose.playbook import Limits
     from diagnose.session import Session
     from diagnose.surfaces.local import Job, Local
     from diagnose.terminal import Screen, fill_standard
@@ -106,7 +104,7 @@ def execute(
     run_dir, attempt = place
     top, begun = run_dir.parent if run_dir else runs.root(root), time.monotonic()
     folder = playbook.root()
-    policies = [playbook.read(folder / "environment" / f"{p}.toml", Environment) for p in POLICIES[mode]]
+    policies = environment.load(mode)
     limits = playbook.read(folder / "limits.toml", Limits)
     screen = Screen()
 
@@ -127,6 +125,7 @@ def execute(
                 stall_after or limits.stall_after_first_step_s,
                 on_stall,
                 attempt,
+                sharing,
             ),
             screen,
             complain,

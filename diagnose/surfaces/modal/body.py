@@ -62,7 +62,8 @@ def run(command: Sequence[str], volume: str, run: str, **more: Any) -> dict[str,
     """For a Modal function of your own: run `command` here, watched, its evidence pushed to `volume`.
 
     `run` is the id to collect it by: `diagnose modal collect RUN --volume VOLUME`. `more`: name, workdir,
-    env, stall_after_s, on_stall, push_s, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
+    env, mode, stall_after_s, on_stall, push_s, and to be recorded gpu, memory_mib, timeout_s. The answer is
+    that of `job`.
     """
     return job({"name": run, **more, "command": list(command), "volume": volume, "run": run})
 
@@ -154,6 +155,7 @@ class Attempt:
             "--env": spec.get("env") or "policy",
             "--on-stall": spec.get("on_stall") or "keep",
             **({"--stall-after": spec["stall_after_s"]} if spec.get("stall_after_s") else {}),
+            **({"--mode": spec["mode"]} if spec.get("mode") else {}),
         }
         words = [str(part) for pair in options.items() for part in pair]
         return [sys.executable, "-P", "-m", "diagnose", "run", *words, "--", *map(str, spec["command"])]
