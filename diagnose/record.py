@@ -160,8 +160,8 @@ def volumes(events: Iterable[Line]) -> list[Volume]:
             if isinstance(holds, dict) and (point := text(row.get("point"))):
                 paths = {str(k): text(v.get("path")) for k, v in holds.items() if isinstance(v, dict)}
                 held = {**found[point].holds, **paths} if point in found else paths
-                told = (text(row.get(key)) for key in ("filesystem", "volume"))
-                found[point] = Volume(point, *told, row.get("remote") is True, held)
+                kind, name = text(row.get("filesystem")), text(row.get("volume"))
+                found[point] = Volume(point, kind, name, row.get("remote") is True, held)
     return list(found.values())
 
 

@@ -38,7 +38,9 @@ _SAVES = re.compile(
 _READS = re.compile(
     r"(?i)--?(?:train[-_])?(?:data|dataset)(?:[-_](?:dir|path|root|folder|prefix))?(?:=(.{1,1000}))?"
 )
-_MAPPED = re.compile(rb"(?m)^\S+ r-?[w-][-x]?[ps] .{0,80}? (/[^\n]{1,1000})$")
+_MAPPED = re.compile(
+    rb"(?m)^[0-9a-f-]{5,40} r\S\S\S [0-9a-f]{1,16} [0-9a-f:]{1,9} \d{1,20} +(/[^\n]{1,1000})$"
+)
 _MOST_FILES, _MOST_MAPS = 2000, 8 << 20
 
 
