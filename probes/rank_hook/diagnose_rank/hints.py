@@ -65,11 +65,29 @@ HINTS = tuple(
         "gsk_",
         "r8_",
         "dop_v1_",
+        "dapi",
+        "hvs.",
+        "hvb.",
+        "dckr_pat_",
+        "glsa_",
+        "glc_",
+        "sntry",
+        "lin_api_",
+        "shp",
+        "tskey-",
+        "rpa_",
+        "wandb_v1_",
+        "xapp-",
+        "curl",
+        "user",
     ]
 )
+LONG = 24  # characters of a word that may be one drawn at random
 
 
 def may_hold_secret(text: str) -> bool:
     """False only where `redact` would return the text unchanged."""
     low = text.lower()
-    return any([hint in low for hint in HINTS])
+    if any([hint in low for hint in HINTS]):
+        return True
+    return any([len(w) >= LONG and w != w.lower() and w != w.upper() for w in text.split()])
