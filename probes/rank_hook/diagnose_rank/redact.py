@@ -2,8 +2,8 @@
 
 import re
 
-from .hints import may_hold_secret
-from .randomness import words
+from .hints import has_hint, long_words
+from .randomness import is_random, words
 
 HIDDEN = "<redacted>"
 
@@ -112,8 +112,15 @@ def redact(text: str) -> str:
     >>> redact("postgres://me:pw@db/x")
     'postgres://<redacted>@db/x'
     """
-    if not may_hold_secret(text):
-        return text
+    if has_hint(text):
+        text = _by_pattern(text)
+    if any([is_random(word.replace("/", "")) for word in long_words(text)]):
+        for start, end in reversed(words(text)):
+            text = text[:start] + HIDDEN + text[end:]
+    return text
+
+
+def _by_pattern(text: str) -> str:
     text = _SHAPES.sub(HIDDEN, text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     text = _BASIC.sub(rf"\1{HIDDEN}", text)
@@ -122,10 +129,7 @@ def redact(text: str) -> str:
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
     text = _CURL.sub(rf"\1{HIDDEN}", _NETRC.sub(rf"\1{HIDDEN}", text))
     text = _BY_FLAG.sub(_named, text)
-    text = _BY_TOKEN.sub(_token, _BY_NAME.sub(_named, text))
-    for start, end in reversed(words(text)):
-        text = text[:start] + HIDDEN + text[end:]
-    return text
+    return _BY_TOKEN.sub(_token, _BY_NAME.sub(_named, text))
 
 
 def is_secret_name(name: str) -> bool:
