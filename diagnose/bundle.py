@@ -24,12 +24,15 @@ __all__ = ["BundleError", "members", "several"]
 
 MAX_FILES = 100_000
 STDIN = "-"
+# Our own words about a run, no evidence; what a support bundle says of itself is none either.
 INTERNAL = {
     "verdict.json",
     "record.json",
     "preflight.json",
     "dropped.txt",
-}  # our own words about a run, no evidence
+    "README-bundle.md",
+    "redacted.json",
+}
 
 
 def members(path: str) -> Iterator[Member]:
@@ -51,10 +54,19 @@ def members(path: str) -> Iterator[Member]:
             raise BundleError(f"{path}: {error.strerror or error}") from None
         found = in_folder(top)
     elif stat.S_ISREG(mode):
-        found = archive.expand(top.resolve(), shown(top.name), is_sure=True)
+        inside = archive.expand(top.resolve(), shown(top.name), is_sure=True)
+        found = (one for one in inside if "!" not in one.where or last(one.where) not in INTERNAL)
     else:
         raise BundleError(f"{path}: neither a folder nor a file")
     return limited(found)
+
+
+def last(where: str) -> str:
+    """
+    >>> last("a.tar.gz!verdict.json"), last("a.zip!b/c.log")
+    ('verdict.json', 'c.log')
+    """
+    return where.replace("!", "/").rpartition("/")[2]
 
 
 def several(paths: Sequence[str]) -> Iterator[Member]:

@@ -110,15 +110,23 @@ def stronger(causes: Sequence[Cause], book: Playbook) -> set[str]:
     }
 
 
-def symptom(causes: Sequence[Cause], facts: Sequence[Fact], book: Playbook) -> str:
-    """What a person sees first: the outcome, unless the first cause is never seen that way."""
+def symptom(
+    causes: Sequence[Cause], contexts: Sequence[Finding], facts: Sequence[Fact], book: Playbook
+) -> str:
+    """What a person sees first: the outcome, unless the first cause is never seen that way.
+
+    A context changes it to slow at most.
+    """
     seen = next((str(f.data["symptom"]) for f in facts if f.kind == "job.outcome"), "unknown")
-    if not causes:
-        return seen
-    homes = [name for name in ORDER if name in book.trees and causes[0].failure in named_by(book.trees[name])]
-    if "slow" in homes:  # what moves is slow, however long it has been silent
+
+    def homes(failure: str) -> list[str]:
+        return [name for name in ORDER if name in book.trees and failure in named_by(book.trees[name])]
+
+    firsts = [cause.failure for cause in causes[:1]] or [found.failure for found in contexts]
+    if any("slow" in homes(name) for name in firsts):  # what moves is slow, however long it has been silent
         return "slow"
-    return seen if seen in homes or not homes else homes[0]
+    at = homes(firsts[0]) if causes else []
+    return seen if seen in at or not at else at[0]
 
 
 def walk(tree: Tree, facts: Sequence[Fact], evidence: Evidence, needs: Needs) -> list[Step]:
@@ -231,7 +239,8 @@ def decide(
     left = [present(f, findings, facts, book) for f in unexplained(findings, book, evidence)]
     shown = [present(f, findings, facts, book) for f in findings if f.status is Status.PRESENT]
     causes = [cause for cause in left if cause.role == "root"]
-    seen = symptom(causes or [c for c in left if c.role == "context"], facts, book)
+    around = contexts(findings, evidence, book)
+    seen = symptom(causes, around, facts, book)
     tree = book.trees.get(seen)
     blind = stronger(causes, book) if causes else suspects(seen, book)
     unknown = [
@@ -246,7 +255,7 @@ def decide(
         run=describe(facts, evidence),
         causes=causes,
         aftermath=[cause for cause in shown if cause.role == "aftermath"],
-        context=[present(f, findings, facts, book) for f in contexts(findings, evidence, book)],
+        context=[present(f, findings, facts, book) for f in around],
         waits=waited,
         stacks=stacks(causes, waited, evidence),
         unknown=[Unknown(failure=f.failure, ranks=f.ranks, missing=f.missing) for f in unknown],

@@ -87,6 +87,16 @@ class Attempt(msgspec.Struct, frozen=True):
     ranks: list[int] = []
 
 
+class Volume(msgspec.Struct, frozen=True):
+    """What the ranks had on one mount: checkpoints, cache, data, diagnostics, with one path of each."""
+
+    point: str
+    filesystem: str = ""
+    volume: str = ""  # its name, or what is mounted
+    remote: bool = False
+    holds: dict[str, str] = {}
+
+
 class RunRecord(msgspec.Struct, frozen=True):
     """`record.json`: a bounded claim about one run."""
 
@@ -102,6 +112,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     ranks: list[RankRecord] = []
     environment: list[Change] = []
     versions: dict[str, str] = {}
+    volumes: list[Volume] = []
     num_stalls: int = 0
     end_marker: bool = False  # the parent saw the command's end and wrote it down
     caveats: list[str] = []

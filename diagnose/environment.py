@@ -1,12 +1,23 @@
-"""What of the command's environment is changed, and why: from the playbook's data. Pure."""
+"""What of the command's environment is changed, and why: from the playbook's data.
 
+Pure, but for `load` and `apply`. Applied before torch is imported: it reads most of this once.
+"""
+
+import os
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
+from diagnose import playbook
 from diagnose.contract import Change
+from diagnose.interpreter import release
 from diagnose.playbook import Environment, Variable
+from probes.redact import HIDDEN, is_secret_name, redact
+
+POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
+MODES = ("single", "ddp", "tensor_parallel", "ddp+tensor_parallel", "fsdp2")
 
 MODULES = {"torch.distributed.run", "torch.distributed.launch"}
 NO_VALUE = {
@@ -20,11 +31,43 @@ NO_VALUE = {
 }
 
 
+# How a command tells its mode where nobody says it.
+FSDP = re.compile(r"(?i)--?(?:use[-_])?(?:torch[-_])?fsdp2?(?:[-_=].*)?")
+TENSOR = re.compile(r"--(?:tensor[-_](?:model[-_])?parallel[-_]size|tp[-_]size)(?:=(\d{1,5}))?")
+
+
 class Plan(NamedTuple):
-    """The command's environment, and what in it was changed or kept."""
+    """The command's environment, what in it was changed or kept, and what was left alone: name -> why."""
 
     environ: dict[str, str]
     changes: list[Change]
+    left: dict[str, str]
+
+
+def load(name: str) -> list[Environment]:
+    """The policies of `--env NAME`, in the order in which they are applied."""
+    folder = playbook.root() / "environment"
+    return [playbook.read(folder / f"{one}.toml", Environment) for one in POLICIES[name]]
+
+
+def apply(
+    command: Sequence[str] = (), mode: str = "", environ: MutableMapping[str, str] | None = None
+) -> list[Change]:
+    """For a program of your own: settle `os.environ` by the policy, before it imports torch.
+
+    What needs a run to write into (dumps, logs) is left to `diagnose run`. Answers what was changed or kept.
+    Raises RuntimeError where torch has been imported: it would not see much of this.
+    """
+    if environ is None and "torch" in sys.modules:
+        raise RuntimeError("torch has been imported: the environment must be settled before")
+    mine = os.environ if environ is None else environ
+    done = plan(command, dict(mine), load("policy"), {}, mode=mode)
+    for change in done.changes:
+        if change.action == "unset":
+            mine.pop(change.name, None)
+        elif change.value is not None:
+            mine[change.name] = change.value
+    return done.changes
 
 
 def launcher_flags(command: Sequence[str]) -> dict[str, str] | None:
@@ -55,14 +98,36 @@ def launcher_flags(command: Sequence[str]) -> dict[str, str] | None:
     return flags
 
 
-def conditions(command: Sequence[str], environ: Mapping[str, str]) -> set[str]:
-    """Which of the playbook's conditions hold for this command."""
+def conditions(command: Sequence[str], environ: Mapping[str, str], mode: str = "") -> set[str]:
+    """Which of the playbook's conditions hold for this command; `mode` is one of MODES where it is known.
+
+    >>> sorted(conditions(["torchrun", "t.py", "--fsdp", "full_shard"], {}))
+    ['fsdp', 'single_node', 'torchrun']
+    """
     flags = launcher_flags(command)
     nodes = [(flags or {}).get("--nnodes") or environ.get("PET_NNODES") or "1"]
     nodes += [environ.get(name, "1") for name in ("SLURM_NNODES", "SLURM_JOB_NUM_NODES", "NNODES")]
     world, local = environ.get("WORLD_SIZE"), environ.get("LOCAL_WORLD_SIZE")
-    is_single = all(n.rpartition(":")[2].strip() == "1" for n in nodes) and (not world or world == local)
-    return {name for name, so in (("torchrun", flags is not None), ("single_node", is_single)) if so}
+    holds = {
+        "torchrun": flags is not None,
+        "single_node": all(n.rpartition(":")[2].strip() == "1" for n in nodes)
+        and (not world or world == local),
+        "fsdp": "fsdp" in mode if mode else is_fsdp(command, environ),
+        "tensor_parallel": "tensor_parallel" in mode if mode else is_tensor_parallel(command),
+    }
+    return {name for name, so in holds.items() if so}
+
+
+def is_fsdp(command: Sequence[str], environ: Mapping[str, str]) -> bool:
+    told = environ.get("ACCELERATE_USE_FSDP", "").lower() in {"1", "true", "yes"}
+    return told or any(FSDP.fullmatch(word) for word in command)
+
+
+def is_tensor_parallel(command: Sequence[str]) -> bool:
+    for word, after in zip(command, [*command[1:], ""], strict=True):
+        if (match := TENSOR.fullmatch(word)) and (match[1] or after).isdecimal():
+            return int(match[1] or after) > 1
+    return False
 
 
 def plan(
@@ -70,30 +135,70 @@ def plan(
     environ: Mapping[str, str],
     policies: Sequence[Environment],
     fill: Mapping[str, str],
+    torch: str = "",
+    mode: str = "",
 ) -> Plan:
-    """Apply policies one after the other. The operator's own values win, and are reported as kept."""
-    given = {*environ, *(launcher_flags(command) or {})}
-    holds = conditions(command, environ)
-    after, changes = dict(environ), list[Change]()
-    for name, variable in ((n, v) for policy in policies for n, v in policy.variable.items()):
-        if variable.only and variable.only not in holds:
-            continue
-        change = of(name, variable, environ, given, fill)
-        if change is None:
-            continue
-        changes.append(change)
-        if change.action == "set" and change.value is not None:
-            after[name] = change.value
-        elif change.action == "unset":
-            after.pop(name, None)
-    return Plan(after, changes)
+    """Apply policies one after the other. The operator's own values win, and are reported as kept.
+
+    `torch`: the version that the command will import, where it is known; `fill`: what `{...}` in values is.
+    """
+    flags, holds = launcher_flags(command) or {}, conditions(command, environ, mode)
+    after, changes, left = dict(environ), dict[str, Change](), dict[str, str]()
+    for written, variable in ((n, v) for policy in policies for n, v in policy.variable.items()):
+        name, others = names(written, variable, release(torch))
+        if why := not_here(variable, holds, release(torch), fill):
+            left[name] = why
+        elif name not in environ and (theirs := next((n for n in others if n in environ), None)):
+            changes[theirs] = Change(theirs, "kept", variable.why, environ[theirs], environ[theirs])
+        elif name not in environ and (flag := next((n for n in others if n in flags), None)):
+            left[name] = f"{flag} says it"
+        elif change := of(name, variable, environ.get(name), fill):
+            changes[name] = change
+            if change.action == "unset":
+                after.pop(name, None)
+            elif change.value is not None:
+                after[name] = change.value
+        else:
+            left[name] = "nothing to change"
+    return Plan(after, list(changes.values()), left)
 
 
-def of(
-    name: str, variable: Variable, environ: Mapping[str, str], given: set[str], fill: Mapping[str, str]
-) -> Change | None:
+def names(written: str, variable: Variable, torch: tuple[int, int] | None) -> tuple[str, list[str]]:
+    """What a variable is called in this torch, and its other names.
+
+    Of an unknown torch it is the older one: newer versions still read it.
+    """
+    if not variable.older:
+        return written, variable.unless_set
+    is_new = torch is not None and torch >= (release(variable.torch) or torch)
+    name, other = (written, variable.older) if is_new else (variable.older, written)
+    return name, [other, *variable.unless_set]
+
+
+def not_here(
+    variable: Variable, holds: set[str], torch: tuple[int, int] | None, fill: Mapping[str, str]
+) -> str:
+    """Why a variable is left alone; empty where it is not."""
+    if variable.only and variable.only not in holds:
+        return f"only for {SCOPES[variable.only]}"
+    if torch and (end := release(variable.until)) and torch >= end:
+        return f"not needed from torch {variable.until}"
+    if torch and not variable.older and (begin := release(variable.torch)) and torch < begin:
+        return f"unknown before torch {variable.torch}"
+    return "needs a run to write into" if "{" in (variable.value or "") and not fill else ""
+
+
+SCOPES = {
+    "": "every job",
+    "torchrun": "torchrun",
+    "single_node": "one node",
+    "fsdp": "FSDP",
+    "tensor_parallel": "tensor parallelism",
+}
+
+
+def of(name: str, variable: Variable, before: str | None, fill: Mapping[str, str]) -> Change | None:
     """What one variable comes to; None where nothing changes and there is nothing to say."""
-    before = environ.get(name)
     if variable.drop:
         parts = (before or "").split(":")
         kept = [part for part in parts if not re.search(variable.drop, part)]
@@ -106,4 +211,15 @@ def of(
     value = variable.value.format(**fill)
     if before is not None:
         return None if before == value else Change(name, "kept", variable.why, before, before)
-    return None if given & set(variable.unless_set) else Change(name, "set", variable.why, value)
+    return Change(name, "set", variable.why, value)
+
+
+def hidden(name: str, value: str | None) -> str | None:
+    """A variable's value as it may be shown."""
+    return value and (HIDDEN if is_secret_name(name) else redact(value))
+
+
+def shown(change: Change) -> Change:
+    """A change as it may be written down."""
+    value, before = hidden(change.name, change.value), hidden(change.name, change.before)
+    return Change(change.name, change.action, change.why, value, before)

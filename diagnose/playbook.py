@@ -121,15 +121,21 @@ class Variable(Record, frozen=True):
     why: str
     value: str | None = None  # `{spool}` and `{attempt}` are filled in
     drop: str = ""  # a path list: only the entries that this matches are taken out
-    only: Literal["", "torchrun", "single_node"] = ""  # where it holds; elsewhere it is left alone
+    only: Literal["", "torchrun", "single_node", "fsdp", "tensor_parallel"] = ""  # else it is left alone
     unless_set: list[str] = []  # other names of the same thing: the operator's choice by any of them wins
-    since: str = ""  # the library version it exists from
-    source: str = ""
+    since: str = ""  # the versions in which it exists, for people
+    torch: str = ""  # the torch that knows it by this name first
+    older: str = ""  # its name before that, which newer versions still read
+    until: str = ""  # the torch from which on it is not needed
+    source: str = ""  # where this is known from
 
 
 class Environment(Record, frozen=True):
+    """A policy. `elsewhere`: what one value for all ranks cannot give, and how it is done instead."""
+
     title: str
     variable: dict[str, Variable]
+    elsewhere: dict[str, str] = {}
 
 
 class Limits(Record, frozen=True):

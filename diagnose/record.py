@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from diagnose.contract import Attempt, Change, Manifest, RankRecord, RunRecord
+from diagnose.contract import Attempt, Change, Manifest, RankRecord, RunRecord, Volume
 from diagnose.coverage import age
 from probes.files import atomic_write
 
@@ -73,6 +73,7 @@ def build(found: Manifest, events: Iterable[Line]) -> RunRecord:
         ranks=[of_rank(rank, kinds) for rank in sorted({r for ranks in attempts.values() for r in ranks})],
         environment=[change(line) for line in kinds["environment.changed"]],
         versions=versions(start, kinds),
+        volumes=volumes(kinds["volumes.read"]),
         num_stalls=len(kinds["job.stalled"]),
         end_marker=bool(end),
         caveats=caveats(kinds, end),
@@ -147,6 +148,21 @@ def change(line: Line) -> Change:
         value=value if isinstance(value, str) else None,
         before=before if isinstance(before, str) else None,
     )
+
+
+def volumes(events: Iterable[Line]) -> list[Volume]:
+    """Which mount held what, over all ranks; the last word on a mount counts."""
+    found: dict[str, Volume] = {}
+    for line in events:
+        rows = line.get("volumes")
+        for row in rows if isinstance(rows, list) else ():
+            holds = row.get("holds") if isinstance(row, dict) else None
+            if isinstance(holds, dict) and (point := text(row.get("point"))):
+                paths = {str(k): text(v.get("path")) for k, v in holds.items() if isinstance(v, dict)}
+                held = {**found[point].holds, **paths} if point in found else paths
+                kind, name = text(row.get("filesystem")), text(row.get("volume"))
+                found[point] = Volume(point, kind, name, row.get("remote") is True, held)
+    return list(found.values())
 
 
 def versions(start: Line, kinds: Mapping[str, list[Line]]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from probes.watching.sampler import SAMPLE_S, Sampler
 from probes.watching.schedule import Schedule
 from probes.watching.stalls import Stalls
 from probes.watching.table import Table
+from probes.watching.volumes import Volumes
 from probes.watching.wake import Wake
 
 VERSION = "0.1.0"
@@ -46,6 +47,7 @@ class Agent:
         self.followed = Followed(self.spool, given.attempt, self.table, self._say_of)
         self.sampler = Sampler(self.spool, self.table)
         self.host, self.held = Host(self.spool), Held()
+        self.volumes = Volumes(self.spool)
         self.schedule = Schedule(self.spool)
         self.looks = Looks(self.spool, self._say)
         self.left = Left(self.spool, self._say_of)
@@ -144,6 +146,8 @@ class Agent:
             for one in ranks:
                 self.left.note(one)
         self.looks.begin(ranks, now)
+        for one, rows in self.volumes.look(ranks, now) if self.looks.fd < 0 else ():
+            self._say_of(one, "volumes.read", volumes=rows)
         if not self.stalls.silence.stalled and self.looks.fd < 0:
             self.schedule.take(ranks, now, self._say_newest)
 

@@ -10,6 +10,7 @@ from probes import deadline, procfs
 from probes.emit import open_log
 
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "beegfs", "9p", "gpfs", "afs", "glusterfs"}
+_REMOTE |= {"virtiofs", "wekafs", "orangefs", "pvfs2", "daos"}
 _LITTLE = 0.02  # of a file system: what is told; how little is too little, the playbook says
 _LOCAL_S, _REMOTE_S = 0.3, 0.5  # a network's file system may never answer
 
@@ -22,6 +23,8 @@ class Mount(NamedTuple):
     point: str
     kind: str
     is_read_only: bool
+    device: str = ""  # major:minor
+    source: str = ""  # a device, or server:/export
 
     @property
     def is_remote(self) -> bool:
@@ -32,14 +35,15 @@ def parse_mounts(raw: bytes) -> list[Mount]:
     """What a `mountinfo` lists.
 
     >>> parse_mounts(b"41 31 7:0 / /scratch rw,relatime shared:9 - ext4 /dev/loop0 rw\\n")
-    [Mount(point='/scratch', kind='ext4', is_read_only=False)]
+    [Mount(point='/scratch', kind='ext4', is_read_only=False, device='7:0', source='/dev/loop0')]
     """
     found = []
     for line in raw.decode(errors="replace").splitlines():
         left, _, right = line.partition(" - ")
         fields, kinds = left.split(), right.split()
         if len(fields) > 5 and kinds:
-            found.append(Mount(fields[4].replace("\\040", " "), kinds[0], "ro" in fields[5].split(",")))
+            point, is_read_only = fields[4].replace("\\040", " "), "ro" in fields[5].split(",")
+            found.append(Mount(point, kinds[0], is_read_only, fields[2], "".join(kinds[1:2])))
     return found
 
 

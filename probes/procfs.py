@@ -7,6 +7,8 @@ from typing import NamedTuple
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MAX_LINKS = 40
+# The kernel hands these out in pieces, however much is asked for.
+_IN_PIECES = ("environ", "cmdline", "/maps", "/mountinfo", "/net/unix")
 
 
 class Stat(NamedTuple):
@@ -34,7 +36,7 @@ def read(path: str) -> bytes | None:
         return None
     try:
         data = os.read(fd, 65536)
-        if len(data) < 65536 and not path.endswith(("environ", "cmdline")):
+        if len(data) < 65536 and not path.endswith(_IN_PIECES):
             return data
         while part := os.read(fd, 65536):
             data += part

@@ -1,7 +1,7 @@
 """The run record, built from event lines alone."""
 
 from diagnose.contract import Manifest
-from diagnose.record import build
+from diagnose.record import build, volumes
 
 FOUND = Manifest(run="r", state="error")
 
@@ -33,3 +33,12 @@ def test_without_an_end_the_record_says_so():
     record = build(Manifest(run="r", state="lost"), [line("command.started", pid=7)])
     assert (record.exit_path, record.end_marker) == ("lost", False)
     assert record.caveats == ["the end of the command was not seen"]
+
+
+def test_volumes_of_all_ranks_are_joined_by_mount():
+    def read(**holds):
+        row = {"point": "/v", "filesystem": "nfs4", "volume": "srv:/v", "remote": True}
+        return {"volumes": [row | {"holds": {what: {"path": path} for what, path in holds.items()}}, 3]}
+
+    (one,) = volumes([read(data="/v/x.bin"), read(checkpoints="/v/c"), {"volumes": None}])
+    assert (one.point, one.remote, one.holds) == ("/v", True, {"data": "/v/x.bin", "checkpoints": "/v/c"})

@@ -8,8 +8,10 @@ from typing import TypeVar
 import click
 
 from diagnose.bundle import BundleError
+from diagnose.contract import Volume
 from diagnose.playbook import Playbook
 from diagnose.render import explained, json, markdown, terminal
+from diagnose.render.page import safe
 from diagnose.verdict import Verdict
 
 T = TypeVar("T")
@@ -32,6 +34,16 @@ def failure(given: str, book: Playbook) -> str:
         hint = f"; did you mean {', '.join(near[:4])}?" if near else "; `diagnose explain` lists all"
         raise click.ClickException(f"no failure is called {given}{hint}")
     return name
+
+
+def volume(one: Volume) -> str:
+    """
+    >>> volume(Volume("/mnt/d", "nfs4", "srv:/d", True, {"data": "/mnt/d/x.bin"}))
+    '/mnt/d (nfs4, srv:/d, remote): data /mnt/d/x.bin'
+    """
+    what = ", ".join(filter(None, (one.filesystem, one.volume, "remote" if one.remote else "")))
+    held = "; ".join(f"{kind} {path}" for kind, path in sorted(one.holds.items()))
+    return safe(f"{one.point} ({what}): {held}")
 
 
 def verdict(found: Verdict, book: Playbook, form: str, full: bool) -> int:

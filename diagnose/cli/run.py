@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from diagnose.cli import _options
+
 if TYPE_CHECKING:
     from diagnose.preflight.report import Report
-
-POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -32,14 +32,8 @@ POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
     show_default=True,
     help="After a stall was judged: let the job go on, or end it unless it is only slow.",
 )
-@click.option(
-    "--env",
-    "mode",
-    type=click.Choice(list(POLICIES)),
-    default="observe",
-    show_default=True,
-    help="observe: recorders and logs; policy: the playbook's settings too; none: nothing.",
-)
+@_options.policy("observe")
+@_options.mode
 @click.option(
     "--exit-code",
     "whose",
@@ -66,6 +60,7 @@ def command(
     stall_after: float | None,
     on_stall: str,
     mode: str,
+    sharing: str | None,
     whose: str,
     gate: str | None,
     run_dir: Path | None,
@@ -89,7 +84,11 @@ def command(
     try:
         lookup(words, os.environ)
         place, checked = (run_dir, attempt), check(ctx, gate, words, run_dir, root) if gate else None
-        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place, checked))
+        ctx.exit(
+            execute(
+                words, name, root, stall_after, on_stall, mode, whose, verbose, place, checked, sharing or ""
+            )
+        )
     except NotStarted as error:
         click.echo(f"diagnose: {error}", err=True)
         ctx.exit(error.code)
@@ -122,10 +121,11 @@ def execute(
     verbose: bool,
     place: tuple[Path | None, str] = (None, "1"),
     checked: "Report | None" = None,
+    sharing: str = "",
 ) -> int:
     """The whole of a run; the code to exit with. `place`: the run directory to make, and the attempt."""
-    from diagnose import playbook, runs
-    from diagnose.playbook import Environment, Limits
+    from diagnose import environment, playbook, runs
+    from diagnose.playbook import Limits
     from diagnose.session import Session
     from diagnose.surfaces.local import Job, Local
     from diagnose.terminal import Screen, fill_standard
@@ -134,7 +134,7 @@ def execute(
     run_dir, attempt = place
     top, begun = run_dir.parent if run_dir else runs.root(root), time.monotonic()
     folder = playbook.root()
-    policies = [playbook.read(folder / "environment" / f"{p}.toml", Environment) for p in POLICIES[mode]]
+    policies = environment.load(mode)
     limits = playbook.read(folder / "limits.toml", Limits)
     screen = Screen()
 
@@ -159,6 +159,7 @@ def execute(
                 stall_after or limits.stall_after_first_step_s,
                 on_stall,
                 attempt,
+                sharing,
             ),
             screen,
             complain,

@@ -14,7 +14,7 @@ def command(ctx: click.Context, run: str | None, root: str | None, form: str, ve
 
     Exit codes: 0 nothing wrong found, 1 causes found, 3 could not tell.
     """
-    from diagnose import playbook, reader, runs
+    from diagnose import playbook, reader, record, runs
     from diagnose.cli import _print
 
     try:
@@ -23,4 +23,10 @@ def command(ctx: click.Context, run: str | None, root: str | None, form: str, ve
         raise click.ClickException(str(error)) from None
     book = playbook.load()
     verdict = _print.read(lambda: reader.recall(path, run or str(path), lambda: book))
-    ctx.exit(_print.verdict(verdict, book, form, verbose))
+    code = _print.verdict(verdict, book, form, verbose)
+    done = record.read(path) if verbose and form == "terminal" else None
+    if done and done.volumes:
+        click.echo("\nVolumes, and what the ranks had there:")
+        for line in map(_print.volume, done.volumes):
+            click.echo(f"  {line}")
+    ctx.exit(code)

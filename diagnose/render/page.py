@@ -286,6 +286,8 @@ def context_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
         yield Row(text, "" if has_cause else cause.grade, "line" if has_cause else "head")
         for citation in cause.evidence[: None if full else NUM_EVIDENCE] if full or not has_cause else ():
             yield Row(safe(citation.text), short(citation.where), "place")
+        for remedy in cause.remedies[: None if full else 1] if full or not has_cause else ():
+            yield Row(f"to do: {safe(remedy.title)}")
 
 
 def earlier(cause: Cause, attempts: list[str]) -> str:

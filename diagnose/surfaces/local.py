@@ -17,12 +17,13 @@ from typing import NamedTuple
 from diagnose import __version__, follow, manifest
 from diagnose.children import HOOK, Helper, end_marked, is_held, marked, send
 from diagnose.contract import Change
-from diagnose.environment import plan
+from diagnose.environment import plan, shown
+from diagnose.interpreter import interpreter, torch_version
 from diagnose.journal import Journal
 from diagnose.playbook import Environment
 from diagnose.terminal import Screen, Tee
 from probes.layout import elastic_dir, events_path, spool_launcher_log
-from probes.redact import is_secret_name, redact, redact_argv
+from probes.redact import redact_argv
 
 START_S = 5.0  # for a helper's imports, where nothing is cached
 GRACE_S = 5.0  # from SIGTERM to SIGKILL, for what the command left behind
@@ -39,6 +40,7 @@ class Job(NamedTuple):
     stall_after_first_s: float
     on_stall: str
     attempt: str = "1"  # of the launcher's first start
+    mode: str = ""  # how the ranks share the model, one of environment.MODES
 
 
 class NotStarted(Exception):
@@ -67,11 +69,6 @@ def scratch() -> str:
     folder, longest = tempfile.gettempdir(), "/dg-12345678/sock/r9999-4194304.sock"
     is_short = len(os.fsencode(folder + longest)) <= 107
     return folder if is_short or not os.access("/tmp", os.W_OK) else "/tmp"
-
-
-def hidden(name: str, value: str | None) -> str | None:
-    """A variable's value as it may be shown."""
-    return value and ("<redacted>" if is_secret_name(name) else redact(value))
 
 
 class Local:
@@ -144,11 +141,11 @@ class Local:
             "attempt": self.job.attempt,
             "elastic": elastic_dir(str(self.spool)),
         }
-        planned = plan(self.job.command, os.environ, self.job.policies, fill)
-        self.changes = [
-            Change(c.name, c.action, c.why, hidden(c.name, c.value), hidden(c.name, c.before))
-            for c in planned.changes
-        ]
+        job = self.job
+        python = interpreter(job.command, os.environ) if job.policies else None
+        torch = torch_version(python, os.environ) if python else ""
+        planned = plan(job.command, os.environ, job.policies, fill, torch, job.mode)
+        self.changes = [shown(change) for change in planned.changes]
         path = planned.environ.get("PYTHONPATH", "")
         return planned.environ | {
             "PYTHONPATH": f"{HOOK}{os.pathsep}{path}" if path else str(HOOK),

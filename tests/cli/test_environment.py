@@ -1,14 +1,29 @@
 """What is changed in the command's environment follows from data, and the operator's own values win."""
 
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
 from diagnose import environment, playbook
+from diagnose.cli import _options, env
+from diagnose.interpreter import interpreter, torch_version
 
 BOOK = playbook.load()
 OBSERVE, POLICY = BOOK.environments["observe"], BOOK.environments["policy"]
 FILL = {"spool": "/S", "attempt": "1"}
 
 
-def plan(command, environ, *policies):
-    return environment.plan(command.split(), environ, policies, FILL)
+def plan(command, environ, *policies, **more):
+    return environment.plan(command.split(), environ, policies, FILL, **more)
+
+
+def actions(done):
+    return {change.name: change.action for change in done.changes}
 
 
 def test_torchrun_writes_a_log_for_each_rank():
@@ -38,8 +53,11 @@ def test_a_value_of_the_operator_is_kept_and_reported():
 
 
 def test_the_same_setting_under_another_name_counts_as_the_operators():
-    done = plan("python t.py", {"PYTORCH_ALLOC_CONF": "x"}, POLICY)
-    assert "PYTORCH_CUDA_ALLOC_CONF" not in done.environ
+    for theirs in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        for torch in ("", "2.6.0", "2.13.0"):
+            done = plan("python t.py", {theirs: "x"}, POLICY, torch=torch)
+            ours = {name for name in done.environ if name.endswith("ALLOC_CONF")}
+            assert ours == {theirs} and actions(done)[theirs] == "kept"
 
 
 def test_leaked_settings_for_several_nodes_are_unset_on_one_node_only():
@@ -59,3 +77,108 @@ def test_every_variable_has_a_reason():
     for policy in (OBSERVE, POLICY):
         assert all(len(variable.why) > 10 for variable in policy.variable.values())
         assert not any(variable.value == "DETAIL" for variable in policy.variable.values())
+        assert all(len(variable.since) > 5 and variable.source for variable in policy.variable.values())
+
+
+def test_every_row_of_the_guide_is_there():
+    """The table of the operators' guide, and what it says of one node."""
+    rows = {*POLICY.variable, *OBSERVE.variable, *POLICY.elsewhere, *OBSERVE.elsewhere}
+    rows |= {variable.older for variable in (*POLICY.variable.values(), *OBSERVE.variable.values())}
+    assert rows >= {
+        *("TRITON_DEFAULT_NUM_STAGES", "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM", "TORCH_NCCL_ENABLE_MONITORING"),
+        *("TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC", "TORCH_DISTRIBUTED_DEBUG", "TORCH_NCCL_AVOID_RECORD_STREAMS"),
+        *("FSDP_USE_ORIG_PARAMS", "TORCHELASTIC_ERROR_FILE", "CUDA_DEVICE_MAX_CONNECTIONS"),
+        *("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "TORCH_FR_BUFFER_SIZE", "NCCL_NET", "NCCL_IB_TC"),
+        *("NCCL_CROSS_NIC", "NCCL_NET_GDR_LEVEL", "NCCL_TUNER_CONFIG_PATH", "NCCL_IB_ADAPTIVE_ROUTING"),
+        *("NCCL_IB_FIFO_TC", "NCCL_IB_QPS_PER_CONNECTION", "NCCL_NVLS_CHUNKSIZE", "NCCL_P2P_NET_CHUNKSIZE"),
+        *("NCCL_NET_PLUGIN", "NCCL_IB_DISABLE", "LD_LIBRARY_PATH"),
+    }
+    assert "TORCH_NCCL_ENABLE_MONITORING" not in {*POLICY.variable, *OBSERVE.variable}  # never off throughout
+
+
+def test_a_variable_has_the_name_that_the_jobs_torch_knows():
+    known = ("2.9.1+cu128", "2.6.0", "")
+    new, old, unknown = (plan("python t.py", {}, OBSERVE, POLICY, torch=t) for t in known)
+    assert {"TORCH_FR_BUFFER_SIZE", "PYTORCH_ALLOC_CONF"} <= set(new.environ)
+    for done in (old, unknown):  # newer versions still read the older name
+        assert {"TORCH_NCCL_TRACE_BUFFER_SIZE", "PYTORCH_CUDA_ALLOC_CONF"} <= set(done.environ)
+        assert "TORCH_FR_BUFFER_SIZE" not in done.environ
+    name = "TORCH_NCCL_AVOID_RECORD_STREAMS"
+    assert name in old.environ and name not in new.environ and "2.8" in new.left[name]
+    left = plan("torchrun t.py", {}, OBSERVE, torch="2.3").left
+    assert left["TORCH_NCCL_DEBUG_INFO_PIPE_FILE"] == "unknown before torch 2.4"
+
+
+@pytest.mark.parametrize(
+    ("command", "mode", "is_fsdp", "is_tensor_parallel"),
+    [
+        ("python t.py", "", False, False),
+        ("python t.py", "fsdp2", True, False),
+        ("python t.py", "ddp+tensor_parallel", False, True),
+        ("python t.py --fsdp full_shard", "", True, False),
+        ("python t.py --use-torch-fsdp2", "", True, False),
+        ("python t.py --tensor-model-parallel-size 4", "", False, True),
+        ("python t.py --tp-size=1", "", False, False),
+        ("python t.py --fsdp full_shard", "ddp", False, False),
+    ],
+)
+def test_some_settings_are_for_one_way_of_sharing_the_model(command, mode, is_fsdp, is_tensor_parallel):
+    after = plan(command, {}, POLICY, mode=mode).environ
+    assert ("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM" in after) == is_fsdp
+    assert ("CUDA_DEVICE_MAX_CONNECTIONS" in after) == is_tensor_parallel
+
+
+def test_the_options_name_what_there_is():
+    assert list(_options.POLICIES) == list(environment.POLICIES) and _options.MODES == environment.MODES
+
+
+def test_the_library_form_settles_a_programs_own_environment(monkeypatch):
+    mine = {"NCCL_IB_TC": "106", "TORCH_DISTRIBUTED_DEBUG": "OFF"}
+    changes = environment.apply(["python", "t.py"], mode="fsdp2", environ=mine)
+    assert "NCCL_IB_TC" not in mine and mine["TORCHINDUCTOR_MAX_AUTOTUNE_GEMM"] == "0"
+    assert mine["TORCH_DISTRIBUTED_DEBUG"] == "OFF" and "kept" in {change.action for change in changes}
+    assert not any("SPOOL" in value or "{" in value for value in mine.values())
+    monkeypatch.setitem(sys.modules, "torch", environment)
+    with pytest.raises(RuntimeError, match="torch has been imported"):
+        environment.apply()
+
+
+def test_the_torch_of_a_command_is_found_without_importing_it(tmp_path):
+    here = Path(sys.executable).parent
+    environ = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
+    version = importlib.metadata.version("torch")
+    for words in (["torchrun", "t.py"], ["env", "A=b", "python", "t.py"], [sys.executable, "-m", "x"]):
+        assert torch_version(interpreter(words, environ), environ) == version
+    assert interpreter(["sh", "train.sh"], environ) is interpreter(["no-such"], environ) is None
+    old = tmp_path / "torch-2.4.1.dist-info"  # what PYTHONPATH names is imported first
+    old.mkdir()
+    assert torch_version(Path(sys.executable), {"PYTHONPATH": str(tmp_path)}) == "2.4.1"
+    script = tmp_path / "launch"
+    script.write_text('#!/bin/sh\n\'\'\'exec\' "/v/bin/python3.11" "$0" "$@"\n')
+    script.chmod(0o755)
+    assert interpreter([str(script)], environ) == Path("/v/bin/python3.11")
+
+
+def shown(*words, **environ):
+    result = CliRunner().invoke(env.command, list(words), env=environ, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_env_tells_what_would_be_done_and_hides_secrets():
+    given = {"NCCL_IB_TC": "106", "NCCL_NET": "x?token=abcdef", "TORCH_DISTRIBUTED_DEBUG": "DETAIL"}
+    words = ("--", "python", "t.py", "--password", "hunter2")
+    text = shown(*words, **given)
+    assert "unset NCCL_IB_TC  (was 106)" in text and "kept  TORCH_DISTRIBUTED_DEBUG=DETAIL  (yours)" in text
+    assert "abcdef" not in text and "hunter2" not in text
+    found = msgspec.json.decode(shown("--format", "json", *words, **given))
+    assert found["schema"] == "diagnose/env/1" and "hunter2" not in str(found) and "abcdef" not in str(found)
+    told = {"name", "action", "value", "before", "why", "scope", "since", "source"}
+    assert all(told <= change.keys() for change in found["changes"])
+
+
+def test_env_explains_each_change_and_what_is_left_alone():
+    text = shown("--explain", "--env", "policy", "--", "torchrun", "t.py")
+    assert "never DETAIL" in text and "only for FSDP" in text
+    assert "TORCH_NCCL_ENABLE_MONITORING: 0 only while compiling is not to be had" in text
+    assert shown("--env", "none", "--", "torchrun", "t.py").endswith("nothing to change\n")

@@ -1,5 +1,8 @@
 """Secrets never get out, and what an engineer must read stays readable."""
 
+from pathlib import Path
+from random import Random
+from string import ascii_letters, digits
 from typing import Any
 
 import pytest
@@ -7,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes.rank_hook.diagnose_rank.hints import may_hold_secret
+from probes.rank_hook.diagnose_rank.randomness import is_random, words
 from probes.redact import HIDDEN, redact, redact_argv, redact_value
 
 HEX = "0123456789abcdef" * 4
+RANDOM = "qT4vB9xLw2ZcR7mKp1NsY8dG3hJ6fUaE"
+BASE64 = "c2VlZCBvZiBhIGtleSB0aGF0IGlz/3IgdG8gYmU="
 WORD = "Zx81qLmN4pRt7vWy2bCd5fGh"
 
 SECRETS = {
@@ -49,6 +55,16 @@ SECRETS = {
     "hex by name": (f"WANDB_API_KEY={HEX[:40]}", HEX[:40]),
     "cookie": ("Cookie: session=abcdef123", "abcdef123"),
     "key block": (f"-----BEGIN RSA PRIVATE KEY-----\n{WORD}\n-----END RSA PRIVATE KEY-----", WORD),
+    "Databricks": (f"dapi{HEX[:32]}", HEX[:32]),
+    "Vault": (f"hvs.{WORD}", WORD),
+    "Docker": (f"dckr_pat_{WORD}", WORD),
+    "Grafana": (f"glsa_{WORD}", WORD),
+    "Tailscale": (f"tskey-auth-{WORD}", WORD),
+    "netrc": ("machine api.x.io login me password hunter2", "hunter2"),
+    "curl": ("curl -s -u me:hunter2 https://x.io", "hunter2"),
+    "random": (f"the answer is {RANDOM}.", RANDOM),
+    "random, assigned": (f"ANSWER={RANDOM}", RANDOM),
+    "random base64": (f"'{BASE64}'", BASE64),
     "key block cut off": (f"-----BEGIN PRIVATE KEY-----\n{WORD}\n{WORD}", WORD),
 }
 
@@ -59,6 +75,18 @@ READABLE = [
     "attempts/1/logs/rank-00003.log:8812",
     "/home/me/.cache/huggingface/tokenizer.json",
     f"commit {HEX[:40]}",
+    f"image sha256:{HEX} pulled, etag: W/{HEX[:32]}, revision {HEX[:12]}-dirty",
+    "numpy-2.1.0.dist-info/METADATA,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,59",
+    "run 0f8fad5b-d9cb-469f-a165-70867728950e on GPU-5c1e6a10-0000-4d2e-8f00-6a5b4c3d2e1f",
+    "app ap-AbCdEfGhIj0123456789xY call fc-01KXYZABCDEFGHJKMNPQRSTV image im-9xYzAbCdEf0123456789Qw",
+    "/tmp/torchinductor_me/ab/cabk3jx2lq4vbn7d6s5a4f3g2h1j0k9l8z7x6c5v4b3n2m1q.py",
+    "/mnt/runs/aQ9zX3cV7bN1mK5jH8gF2dS4pL6oI0uY/step-100.pt",
+    "https://wandb.ai/me/p/runs/aQ9zX3cV7bN1mK5jH8gF2dS4",
+    "ncclDevKernel_AllReduce_Sum_f32_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
+    "_ZN5torch8autograd6Engine17evaluate_functionERSt10shared_ptrINS0_9GraphTaskEEPNS0_4NodeE",
+    "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64_warpgroupsize1x1x1",
+    "meta-llama/Meta-Llama-3.1-70B-Instruct-FP8 Qwen3-30B-A3B-Instruct-2507-FP8",
+    "Conv2dBiasFollowedByBatchNorm2dPattern and DeviceGemmMultiD_Xdl_CShuffle_V3",
     "shape (4, 2048, 12288) torch.bfloat16 cuda:3",
     "PWD=/root OLDPWD=/tmp",
     "password=None api_key=null secret=true",
@@ -132,3 +160,12 @@ def test_nested_data_hides_by_key_and_by_value() -> None:
 def test_a_long_text_takes_no_long_time() -> None:
     for piece in ("a-", "token", "=", "://", "x" * 50 + "_key", "'", "--password ", "-----BEGIN KEY-----"):
         redact(piece * (40_000 // len(piece)))
+
+
+def test_most_words_drawn_at_random_are_known_as_such_and_none_of_our_own() -> None:
+    """Of 32 characters; and of everything that lies in the cases' logs none."""
+    draw = Random(8)
+    drawn = ["".join(draw.choices(ascii_letters + digits, k=32)) for _ in range(500)]
+    assert sum(map(is_random, drawn)) > 470
+    logs = (Path(__file__).parent.parent / "cases").glob("*/bundle/attempts/*/logs/launcher.log")
+    assert not [text[start:end] for path in logs for text in [path.read_text()] for start, end in words(text)]

@@ -65,7 +65,8 @@ def run(command: Sequence[str], volume: str, run: str, **more: Any) -> dict[str,
     """For a Modal function of your own: run `command` here, watched, its evidence pushed to `volume`.
 
     `run` is the id to collect it by: `diagnose modal collect RUN --volume VOLUME`. `more`: name, workdir,
-    env, stall_after_s, on_stall, push_s, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
+    env, mode, stall_after_s, on_stall, push_s, mounts ([[volume, path], ...]), and to be recorded gpu,
+    memory_mib, timeout_s. Answers like `job`.
     """
     return job({"name": run, **more, "command": list(command), "volume": volume, "run": run})
 
@@ -143,7 +144,7 @@ class Attempt:
         process = subprocess.Popen(
             self.command(),
             cwd=self.spec.get("workdir") or None,
-            env=environment(),
+            env=environment(self.spec),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # signals of the platform are for us alone
         )
@@ -166,6 +167,7 @@ class Attempt:
             "--env": spec.get("env") or "policy",
             "--on-stall": spec.get("on_stall") or "keep",
             **({"--stall-after": spec["stall_after_s"]} if spec.get("stall_after_s") else {}),
+            **({"--mode": spec["mode"]} if spec.get("mode") else {}),
         }
         words = [str(part) for pair in options.items() for part in pair]
         return [sys.executable, "-P", "-m", "diagnose", "run", *words, "--", *map(str, spec["command"])]
@@ -233,13 +235,18 @@ class Attempt:
         return "by the mount"
 
 
-def environment() -> dict[str, str]:
-    """The command's environment: ours is found there where it lies beside the program, not installed."""
+def environment(spec: dict[str, Any]) -> dict[str, str]:
+    """The command's environment: ours is found there where it lies beside the program, not installed.
+
+    Which volume is mounted where, the container itself may not show.
+    """
     home = Path(diagnose.__file__).parent.parent
+    mounts = ":".join(f"{volume}={path}" for volume, path in spec.get("mounts") or ())
+    told = {**os.environ, **({"DIAGNOSE_VOLUMES": mounts} if mounts else {})}
     if home.name in {"site-packages", "dist-packages"}:
-        return dict(os.environ)
+        return told
     path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(home), *path]))}
+    return {**told, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(home), *path]))}
 
 
 def is_gvisor() -> bool:

@@ -63,6 +63,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "gpu": wanted.gpu,
         "memory_mib": wanted.memory[1] if wanted.memory else None,
         "timeout_s": wanted.timeout_s,
+        "mounts": [[one.volume, one.path] for one in wanted.mounts],
     }
     return Asked(wanted, spec, offer, list(settings.doubts(wanted, offer, limits, given["stall_after"])))
 

@@ -65,11 +65,41 @@ HINTS = tuple(
         "gsk_",
         "r8_",
         "dop_v1_",
+        "dapi",
+        "hvs.",
+        "hvb.",
+        "dckr_pat_",
+        "glsa_",
+        "glc_",
+        "sntry",
+        "lin_api_",
+        "shp",
+        "tskey-",
+        "rpa_",
+        "wandb_v1_",
+        "xapp-",
+        "curl",
+        "-user",
     ]
 )
+LONG = 24  # characters of a word that may be one drawn at random
+_SPACES = {n: " " for n in range(128) if not (chr(n).isalnum() or chr(n) in "+/_-")}
 
 
 def may_hold_secret(text: str) -> bool:
     """False only where `redact` would return the text unchanged."""
+    return has_hint(text) or bool(long_words(text))
+
+
+def has_hint(text: str) -> bool:
+    """Whether a name or a maker's mark in it calls for a closer look."""
     low = text.lower()
     return any([hint in low for hint in HINTS])
+
+
+def long_words(text: str) -> "list[str]":
+    """Long words with letters of both cases."""
+    if len(text) < LONG:
+        return []
+    found = [word for word in text.translate(_SPACES).split() if len(word) >= LONG and word[0] not in "/-"]
+    return [word for word in found if word != word.lower() and word != word.upper()]

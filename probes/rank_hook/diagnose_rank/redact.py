@@ -1,8 +1,9 @@
-"""Hides secrets in text: by the name before them, by their own shape, and in URLs and key blocks."""
+"""Hides secrets in text: by the name before them, their own shape, in URLs and key blocks, by randomness."""
 
 import re
 
-from .hints import may_hold_secret
+from .hints import has_hint, long_words
+from .randomness import is_random, words
 
 HIDDEN = "<redacted>"
 
@@ -56,6 +57,18 @@ _SHAPES = re.compile(
             r"\bdop_v1_[a-f0-9]{30,}",
             r"\ba[ks]-[A-Za-z0-9]{20,}",
             r"\bkey-[0-9a-f]{32}\b",
+            r"\bdapi[0-9a-f]{32}",
+            r"\bhv[sb]\.[\w-]{20,}",
+            r"\bdckr_pat_[\w-]{20,}",
+            r"\bgl(?:sa|c)_[\w=+/-]{20,}",
+            r"\bsntry[su]_[\w=+/.-]{20,}",
+            r"\blin_api_\w{20,}",
+            r"\bshp(?:at|ca|pa|ss)_[a-f0-9]{30,}",
+            r"\btskey-[\w-]{16,}",
+            r"\bAGE-SECRET-KEY-1[A-Z0-9]{30,}",
+            r"\bxapp-[\w-]{20,}",
+            r"\brpa_[A-Z0-9]{20,}",
+            r"\bwandb_v1_\w{20,}",
         ]
     ),
     re.S,
@@ -67,6 +80,10 @@ _BASIC = re.compile(
 )
 _USERINFO = re.compile(r"(://)(?:[^\s/@:\"'<>]{0,200}:[^\s/@\"'<>]{1,200}|[^\s/@:\"'<>]{16,200})@")
 _HOOK = re.compile(r"(https://(?:hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/)[^\s\"']+")
+_NETRC = re.compile(r"\b(machine\s{1,8}\S{1,200}\s{1,8}login\s{1,8}\S{1,200}\s{1,8}password\s{1,8})\S+")
+_CURL = re.compile(
+    r"((?:\bcurl\b[^\n]{0,300}?\s-u|\s--(?:proxy-)?user)[= ]\s{0,3}[\"']?[^\s:\"']{1,100}:)[^\s\"']+"
+)
 _QUERY = re.compile(r"([?&](?:sig|key|code|token|x-amz-[a-z-]{1,30}|x-goog-[a-z-]{1,30})=)[^\s&\"'#]+", re.I)
 
 
@@ -95,14 +112,22 @@ def redact(text: str) -> str:
     >>> redact("postgres://me:pw@db/x")
     'postgres://<redacted>@db/x'
     """
-    if not may_hold_secret(text):
-        return text
+    if has_hint(text):
+        text = _by_pattern(text)
+    if any([is_random(word.replace("/", "")) for word in long_words(text)]):
+        for start, end in reversed(words(text)):
+            text = text[:start] + HIDDEN + text[end:]
+    return text
+
+
+def _by_pattern(text: str) -> str:
     text = _SHAPES.sub(HIDDEN, text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     text = _BASIC.sub(rf"\1{HIDDEN}", text)
     text = _HOOK.sub(rf"\1{HIDDEN}", text)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    text = _CURL.sub(rf"\1{HIDDEN}", _NETRC.sub(rf"\1{HIDDEN}", text))
     text = _BY_FLAG.sub(_named, text)
     return _BY_TOKEN.sub(_token, _BY_NAME.sub(_named, text))
 

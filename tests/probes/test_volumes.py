@@ -1,0 +1,118 @@
+"""Which volume holds what: of a real process, and by mount tables of real machines."""
+
+import mmap
+import os
+
+import pytest
+
+from probes import procfs, volumes
+from probes.disks import parse_mounts
+from probes.volumes import Held
+from probes.watching.rank import Rank
+from probes.watching.volumes import Volumes
+
+MOUNTS = parse_mounts(
+    b"25 1 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n"
+    b"30 25 0:44 / /mnt/lake rw - fuse.gcsfuse lake rw\n"
+    b"31 25 0:45 /a /mnt/lake/ckpt rw - nfs4 10.0.0.1:/a rw\n"
+    b"32 25 259:1 /srv /srv rw - ext4 /dev/nvme0n1p1 rw\n"
+    b"33 25 0:50 / /with\\040blank rw - ext4 /dev/nvme1n1 rw\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "point"),
+    [
+        ("/mnt/lake/x.parquet", "/mnt/lake"),
+        ("/mnt/lakes/x.parquet", "/"),
+        ("/mnt/lake/ckpt/s.pt", "/mnt/lake/ckpt"),
+        ("/with blank/x.bin", "/with blank"),
+    ],
+)
+def test_a_path_lies_on_the_longest_mount_above_it(path, point):
+    assert volumes.place(path, MOUNTS).point == point
+
+
+def test_a_bind_mount_of_the_roots_disk_is_the_root_and_fuse_is_remote():
+    paths = ("/mnt/lake/x.parquet", "/mnt/lake/ckpt/s.pt", "/srv/c", "/with blank/x.bin")
+    rows = volumes.volumes([Held("data", path, "open") for path in paths], MOUNTS, {})
+    assert {row["point"]: (row["remote"], row["root"]) for row in rows} == {
+        "/mnt/lake": (True, False),
+        "/mnt/lake/ckpt": (True, False),
+        "/srv": (False, True),
+        "/with blank": (False, False),
+    }
+
+
+def test_a_volume_that_the_container_does_not_show_is_known_by_who_mounted_it():
+    names = volumes.named("runs-ckpt=/ckpt:data=/data")
+    (row,) = volumes.volumes([Held("checkpoints", "/ckpt/a.pt", "open")], MOUNTS, names)
+    assert (row["point"], row["volume"], row["remote"], row["root"]) == ("/ckpt", "runs-ckpt", True, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_written", "what"),
+    [
+        ("/x/model.safetensors", True, "checkpoints"),
+        ("/x/model.safetensors", False, "data"),
+        ("/x/__0_0.distcp", None, "checkpoints"),
+        ("/tmp/torchinductor_me/ab/cab.py", False, "cache"),
+        ("/x/train.log", True, "diagnostics"),
+        ("/x/train.log", False, ""),
+        ("/v/lib/python3.11/site-packages/torch/bin/x.bin", False, ""),
+        ("/x/gone.parquet (deleted)", False, ""),
+        ("/dev/shm/x.bin", False, ""),
+        ("/x/train.py", False, ""),
+    ],
+)
+def test_what_a_file_is_to_a_job(path, is_written, what):
+    assert volumes.kind(path, is_written) == what
+
+
+def test_flags_name_folders_and_not_addresses_or_data_sets():
+    words = [
+        "t.py",
+        "--save",
+        "s3://b/x",
+        "--data",
+        "imdb",
+        "--output_dir=/o",
+        "--dataset-path",
+        "/d/x",
+        "--save-dir",
+    ]
+    assert [(h.what, h.path) for h in volumes.told(words, {}, "/w")] == [
+        ("checkpoints", "/o"),
+        ("data", "/d/x"),
+    ]
+
+
+def test_of_this_very_process_what_it_has_open_and_mapped(tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"x" * 5000)
+    with (tmp_path / "a.npy").open("rb") as file:
+        held = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    try:
+        with (tmp_path / "step.pt").open("wb"):
+            rows = volumes.of_process([os.getpid()])
+            maps = list(volumes.mapped_files(procfs.read(f"/proc/{os.getpid()}/maps")))
+            hidden = volumes.of_process([os.getpid()], spool=str(tmp_path))
+    finally:
+        held.close()
+    (row,) = [row for row in rows if str(tmp_path) in str(row)]
+    assert row["holds"]["checkpoints"] == {"path": str(tmp_path / "step.pt"), "how": "open"}
+    assert row["holds"]["data"]["path"] == str(tmp_path / "a.npy")  # open too: Python keeps a descriptor
+    assert Held("data", str(tmp_path / "a.npy"), "mapped") in maps
+    assert str(tmp_path) not in str(hidden)
+
+
+def test_a_rank_is_told_of_once_and_again_when_there_is_news(tmp_path):
+    watch = Volumes(str(tmp_path / "spool"))
+    one = Rank(0, "1", os.getpid(), 0, "hook", 0, 1)
+    assert not list(watch.look([one], 100.0))  # not yet
+    with (tmp_path / "first.ckpt").open("wb"):
+        assert "first.ckpt" in str(list(watch.look([one], 200.0)))
+        assert not list(watch.look([one], 300.0))
+    (tmp_path / "d.parquet").write_bytes(b"x")
+    with (tmp_path / "d.parquet").open("rb"):
+        ((_, rows),) = watch.look([one], 400.0)
+    assert {"checkpoints", "data"} <= {what for row in rows for what in row["holds"]}
