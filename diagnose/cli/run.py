@@ -3,11 +3,16 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from diagnose.caching.running import Gatekeeper
+    from diagnose.surfaces.local import Local
 
 POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
 
@@ -44,6 +49,10 @@ POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
     show_default=True,
     help="Exit with the command's own code, or 0/1/3 by the verdict.",
 )
+@click.option("--cache-gate", is_flag=True, help="Do not start several ranks on a cold compile cache.")
+@click.option(
+    "--lane", default="training", show_default=True, help="What kind of run: the gate learns by it."
+)
 @click.option("--run-dir", hidden=True, type=click.Path(path_type=Path))  # for surfaces: they name the run
 @click.option("--attempt", hidden=True, default="1")
 @click.option("-v", "--verbose", is_flag=True, help="Every change, all of the verdict.")
@@ -57,6 +66,8 @@ def command(
     on_stall: str,
     mode: str,
     whose: str,
+    cache_gate: bool,
+    lane: str,
     run_dir: Path | None,
     attempt: str,
     verbose: bool,
@@ -78,7 +89,8 @@ def command(
     try:
         lookup(words, os.environ)
         place = (run_dir, attempt)
-        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place))
+        gate = lane if cache_gate else None
+        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place, gate))
     except NotStarted as error:
         click.echo(f"diagnose: {error}", err=True)
         ctx.exit(error.code)
@@ -94,8 +106,12 @@ def execute(
     whose: str,
     verbose: bool,
     place: tuple[Path | None, str] = (None, "1"),
+    gate: str | None = None,
 ) -> int:
-    """The whole of a run; the code to exit with. `place`: the run directory to make, and the attempt."""
+    """The whole of a run; the code to exit with.
+
+    `place`: the run directory to make, and the attempt. `gate`: the lane whose cache gate it must pass.
+    """
     from diagnose import playbook, runs
     from diagnose.playbook import Environment, Limits
     from diagnose.session import Session
@@ -140,7 +156,9 @@ def execute(
         raise click.ClickException(f"cannot make a run directory in {top}: {reason}") from None
     session = Session(local, screen, cache(playbook.load), verbose)
     session.listen()
+    keeper = gatekeeper(gate, words, local, complain)
     try:
+        keeper.admit()
         local.start()
     except BaseException as error:
         local.move("error", str(error))
@@ -150,6 +168,7 @@ def execute(
     told = changes_line(local.changes, verbose)
     complain(f"run {run.name} in {top}" + (f"; {told}" if told else ""))
     code = session.run()
+    keeper.ended(code)
     shown = code if code >= 0 else 128 - code
     try:
         verdict = session.finish(code)
@@ -160,8 +179,29 @@ def execute(
         verdict = None
     if verdict is None:
         return shown if whose == "command" else 3
+    keeper.learn(not verdict.causes, run.name)
     session.say_end(verdict, code, time.monotonic() - begun)
     return shown if whose == "command" else verdict.exit_code()
+
+
+class Ungated:
+    """Where no cache gate was asked for."""
+
+    def admit(self) -> None: ...
+
+    def ended(self, code: int) -> None: ...
+
+    def learn(self, is_good: bool, run: str) -> None: ...
+
+
+def gatekeeper(
+    lane: str | None, words: Sequence[str], local: "Local", complain: Callable[[str], None]
+) -> "Gatekeeper | Ungated":
+    if lane is None:
+        return Ungated()
+    from diagnose.caching.running import Gatekeeper
+
+    return Gatekeeper(lane, words, os.environ, local.journal.say, complain)
 
 
 def changes_line(changes: Sequence[object], verbose: bool) -> str:

@@ -62,7 +62,8 @@ def run(command: Sequence[str], volume: str, run: str, **more: Any) -> dict[str,
     """For a Modal function of your own: run `command` here, watched, its evidence pushed to `volume`.
 
     `run` is the id to collect it by: `diagnose modal collect RUN --volume VOLUME`. `more`: name, workdir,
-    env, stall_after_s, on_stall, push_s, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
+    env, stall_after_s, on_stall, push_s, cache (where a cache volume is mounted), cache_gate, lane, and to be
+    recorded gpu, memory_mib, timeout_s. Answers like `job`.
     """
     return job({"name": run, **more, "command": list(command), "volume": volume, "run": run})
 
@@ -131,7 +132,7 @@ class Attempt:
         process = subprocess.Popen(
             self.command(),
             cwd=self.spec.get("workdir") or None,
-            env=environment(),
+            env=environment() | cache_places(str(self.spec.get("cache") or "")),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # signals of the platform are for us alone
         )
@@ -154,8 +155,10 @@ class Attempt:
             "--env": spec.get("env") or "policy",
             "--on-stall": spec.get("on_stall") or "keep",
             **({"--stall-after": spec["stall_after_s"]} if spec.get("stall_after_s") else {}),
+            **({"--lane": spec["lane"]} if spec.get("lane") else {}),
         }
         words = [str(part) for pair in options.items() for part in pair]
+        words += ["--cache-gate"] * bool(spec.get("cache_gate"))
         return [sys.executable, "-P", "-m", "diagnose", "run", *words, "--", *map(str, spec["command"])]
 
     def end(self, process: "subprocess.Popen[bytes]", error: BaseException) -> None:
@@ -228,6 +231,13 @@ def environment() -> dict[str, str]:
         return dict(os.environ)
     path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(home), *path]))}
+
+
+def cache_places(mount: str) -> dict[str, str]:
+    """Where compilers cache on a volume; below the mount, which itself cannot be replaced in one step."""
+    if not mount:
+        return {}
+    return {"TORCHINDUCTOR_CACHE_DIR": f"{mount}/inductor", "TRITON_CACHE_DIR": f"{mount}/inductor/triton"}
 
 
 def is_gvisor() -> bool:
