@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from probes.cache_kinds import COUNTED, INDUCTOR, TRITON, entry, kind
+from probes.cache_kinds import COUNTED, INDUCTOR, NOTES, TRITON, entry, kind
 
 SCHEMA = "diagnose/cache/1"
 NAME = "manifest.json"  # the first member
@@ -108,7 +108,8 @@ def wrong(name: str) -> str:
     """
     if any(part in {"..", "."} for part in name.split("/")):
         return "a name that leads out of the cache"
-    return "" if _NAME.fullmatch(name) else "a name that is no part of a cache"
+    is_note = name.partition("/")[2].startswith(NOTES)
+    return "" if _NAME.fullmatch(name) and not is_note else "a name that is no part of a cache"
 
 
 def differences(

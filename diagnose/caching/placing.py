@@ -58,12 +58,12 @@ def turn(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether it is a folder of this user's that nobody else can write to: beside it anyone may make one."""
+    """Whether it is a folder of this user's: beside a cache in /tmp anybody may make one."""
     try:
         found = folder.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o002
 
 
 def recover(folder: Path) -> None:
@@ -74,6 +74,9 @@ def recover(folder: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.rename(folder)
+    other = beside(folder, "other")
+    if is_ours(other):
+        shutil.rmtree(other, ignore_errors=True)
     for draft in folder.parent.glob(f".{glob.escape(folder.name)}.seed-*-*"):
         if is_ours(draft) and time.time() - draft.lstat().st_mtime > DRAFT_S:
             shutil.rmtree(draft, ignore_errors=True)
@@ -99,14 +102,18 @@ def take_place(new: Path, folder: Path, replace: bool) -> bool:
     except OSError as error:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise Refused(f"{folder} cannot be replaced: {error.strerror or error}") from None
-    is_kept = not replace and holds_something(folder)
-    if not is_kept and not exchange(new, folder):
-        old = beside(folder, "old")
+    if not replace and holds_something(folder):
+        shutil.rmtree(new, ignore_errors=True)
+        return False
+    other, old = beside(folder, "other"), beside(folder, "old")
+    shutil.rmtree(other, ignore_errors=True)
+    new.rename(other)  # nobody goes on with it as a draft: soon it is what was there before
+    if not exchange(other, folder):
         folder.rename(old)  # killed after this: the next one puts it back
-        new.rename(folder)
-        new = old
-    shutil.rmtree(new, ignore_errors=True)  # what was there before, or nobody needs
-    return not is_kept
+        other.rename(folder)
+    for left in (other, old):
+        shutil.rmtree(left, ignore_errors=True)
+    return True
 
 
 def exchange(one: Path, other: Path) -> bool:

@@ -35,7 +35,6 @@ TAKEN = {
     "/etc",
     "/__modal",
     "/diagnose",
-    "/job",
     "/compile-cache",
 }
 
