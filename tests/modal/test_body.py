@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from diagnose.caching import places
 from diagnose.surfaces.modal import body
 from diagnose.surfaces.modal.push import Volume
 
@@ -59,3 +60,13 @@ def test_what_runs_is_our_own_command_with_what_was_asked(here):
     ).command()
     assert words[1:5] == ["-P", "-m", "diagnose", "run"] and words[-3:] == ["--", "a", "--b"]
     assert words[words.index("--stall-after") + 1] == "30.0" and words[words.index("--attempt") + 1] == "ta-7"
+
+
+def test_the_caches_of_compilers_lie_on_the_volume_that_was_asked_for(here):
+    asked = spec("a", cache="/compile-cache", cache_gate=True, lane="benchmark")
+    words = body.Attempt(asked, body.uploader("v", "r")).command()
+    assert "--cache-gate" in words[: words.index("--")] and words[words.index("--lane") + 1] == "benchmark"
+    assert set(body.cache_places("/compile-cache")) == {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"}
+    assert body.cache_places("") == {}
+    found = places.locate(body.cache_places("/compile-cache"))
+    assert found.inductor.parent == Path("/compile-cache") and found.triton is None
