@@ -125,7 +125,8 @@ def bound(manifest: Manifest, limits: Limits) -> int:
         raise Refused(f"it holds {num_files} files; at most {limits.max_files} are taken")
     if size > limits.max_bytes:
         raise Refused(f"it holds {size} bytes; at most {limits.max_bytes} are taken")
-    return size + (num_files + 8) * 4096 + CHUNK
+    names = sum(4 * len(one.name) for one in manifest.files)
+    return size + names + (num_files + 8) * 4096 + CHUNK
 
 
 def members(tar: tarfile.TarFile, manifest: Manifest) -> Iterator[tuple[File, Summed]]:

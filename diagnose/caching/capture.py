@@ -19,6 +19,7 @@ from diagnose.archive import open_regular
 from diagnose.caching.archive import CHUNK, ENDING, Limits, Summed, digest
 from diagnose.caching.manifest import NAME, File, Manifest, Provenance, Refused, wrong
 from diagnose.caching.places import Cache
+from diagnose.caching.placing import DRAFT_S, lock, owner
 from probes.cache_kinds import LEFT_OUT, kind
 
 
@@ -65,10 +66,9 @@ def capture(cache: Cache, manifest: Manifest, to: Path) -> Path:
     lane = re.sub(r"[^A-Za-z0-9_-]+", "-", manifest.lane)[:40] or "cache"
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(manifest.created))
     target = to if to.name.endswith(ENDING) else folder / f"{lane}-{stamp}-{os.getpid()}{ENDING}"
-    draft = folder / f".{target.name}.{os.getpid()}.draft"
-    with draft.open("xb") as file:
+    draft, file = begun(folder, target.name)
+    with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)  # who finds a draft that nobody holds may remove it
             write(cache, manifest, file)
             file.flush()
             os.fsync(file.fileno())
@@ -79,12 +79,24 @@ def capture(cache: Cache, manifest: Manifest, to: Path) -> Path:
     return target
 
 
+def begun(folder: Path, name: str) -> tuple[Path, BinaryIO]:
+    """A draft beside its place, locked: one that nobody holds is removed by whoever finds it."""
+    draft = folder / f".{name}.{owner()}.{os.getpid()}.draft"
+    while True:
+        file = draft.open("xb")
+        lock(file.fileno(), fcntl.LOCK_EX)
+        if draft.exists():  # else it was found before it was locked
+            return draft, file
+        file.close()
+
+
 def sweep(folder: Path) -> None:
-    """Remove drafts whose writer was killed."""
+    """Remove drafts whose writer was killed; of other hosts, whose locks are not seen, only old ones."""
     for draft in folder.glob(f".*{ENDING}.*.draft"):
         with suppress(OSError), draft.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            draft.unlink()
+            lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if f".{owner()}." in draft.name or time.time() - draft.stat().st_mtime > DRAFT_S:
+                draft.unlink()
 
 
 def write(cache: Cache, manifest: Manifest, file: BinaryIO) -> None:

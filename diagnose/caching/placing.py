@@ -9,7 +9,9 @@ import errno
 import fcntl
 import glob
 import os
+import re
 import shutil
+import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from diagnose.caching.manifest import Refused
+from diagnose.follow import boot_id
 from probes.cache_kinds import INDUCTOR, LEFT_OUT, kind
 
 DRAFT_S = 86400.0  # a draft that nobody has gone on with for so long is of another image, or another host
@@ -37,6 +40,21 @@ def holds_something(folder: Path) -> bool:
     )
 
 
+def owner() -> str:
+    """This host or container, as a part of a file's name: on a shared volume each has its own drafts."""
+    name = f"{os.environ.get('MODAL_TASK_ID') or socket.gethostname()}-{boot_id()[:8]}"
+    return re.sub(r"[^A-Za-z0-9-]", "-", name)[:60]
+
+
+def lock(number: int, how: int) -> None:
+    """`flock`, where there is such a thing. Raises OSError: BlockingIOError where another has it."""
+    try:
+        fcntl.flock(number, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
 @contextmanager
 def turn(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """One at a time on this host. Raises OSError."""
@@ -45,13 +63,10 @@ def turn(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     number = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say("somebody else seeds this cache: waiting for that")
-            fcntl.flock(number, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+            lock(number, fcntl.LOCK_EX)
         yield
     finally:
         os.close(number)

@@ -7,7 +7,6 @@ with: what is there already, and right, is not written again.
 import hashlib
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -25,12 +24,12 @@ from diagnose.caching.placing import (
     beside,
     holds_something,
     is_ours,
+    owner,
     recover,
     require_place,
     take_place,
     turn,
 )
-from diagnose.follow import boot_id
 from probes.cache_kinds import INDUCTOR
 
 
@@ -112,9 +111,8 @@ def put(cache: Cache, layer: Layer, limits: Limits, replace: bool) -> list[Put]:
 
 def draft(folder: Path, manifest: Manifest) -> Path:
     """Where a folder is made: one for each content and host, so that nobody meets another's."""
-    content = hashlib.sha256(msgspec.json.encode(manifest)).hexdigest()[:12]
-    owner = f"{os.environ.get('MODAL_TASK_ID') or socket.gethostname()}-{boot_id()[:8]}"
-    return beside(folder, f"seed-{content}-{owner.replace('/', '-')[:60]}")
+    content = hashlib.sha256(msgspec.json.encode(manifest.files)).hexdigest()[:12]
+    return beside(folder, f"seed-{content}-{owner()}")
 
 
 def fill(drafts: dict[str, Path], folders: dict[str, Path], layer: Layer, limits: Limits) -> None:

@@ -89,7 +89,9 @@ def gate(found: Gate) -> Iterator[str]:
     least = found.threshold
     yield row("least", f"{entries(least.num_entries)}, {size(least.num_bytes)}; {least.learnt_from}")
     if found.is_open is False:
-        yield row("next", "diagnose cache seed --from PLACE, or one run of a single rank; then ask again")
+        yield row(
+            "next", "diagnose cache seed --from PLACE, or one run without the gate and with time enough"
+        )
 
 
 def archive(place: str, manifest: Manifest) -> Iterator[str]:

@@ -289,7 +289,8 @@ def refusals(ctx: click.Context, form: str, action: str) -> Iterator[None]:
     try:
         yield
     except (Refused, OSError) as error:
-        reason = str(error) if isinstance(error, Refused) else f"{error.filename}: {error.strerror or error}"
+        place = "" if isinstance(error, Refused) or not error.filename else f"{error.filename}: "
+        reason = place + (getattr(error, "strerror", None) or str(error))
         if form == "json":
             show(form, action, {"refused_because": reason}, [])
         click.echo(f"diagnose: refused: {reason}", err=True)

@@ -31,7 +31,7 @@ class Block(nn.Module):
         self.norm, self.up, self.down = nn.LayerNorm(width), nn.Linear(width, inner), nn.Linear(inner, width)
     def forward(self, rows):
         return rows + self.down(nn.functional.gelu(self.up(self.norm(rows))))
-model = nn.Sequential(*[Block(width + 16 * num) for num in range(4)])
+model = nn.Sequential(*[Block(width + 16 * num) for num in range(2)])
 for block in model:
     block.compile()
 dist.barrier()

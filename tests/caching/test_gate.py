@@ -213,6 +213,7 @@ def test_what_does_not_fit_is_told_with_its_reason(call, good, cold, monkeypatch
 
 def test_places_may_stand_in_the_environment(call, good, monkeypatch):
     assert call("seed")[0] == 2
+    assert call("seed", "--from", good, "--allow", "colour")[0] == 2
     monkeypatch.setenv("DIAGNOSE_CACHE_FROM", f"/none:{good.parent}")
     assert call("seed")[0] == 0
 

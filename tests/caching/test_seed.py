@@ -395,6 +395,15 @@ def test_what_is_of_one_machine_or_moment_is_not_carried(warm, limits):
     assert found.num_entries == 5
 
 
+def test_drafts_of_other_containers_are_left_while_they_are_young(warm, limits, tmp_path):
+    young, old, dead = (tmp_path / f".x.tar.zst.{who}.7.draft" for who in ("ta-1-", "ta-2-", placing.owner()))
+    for path in (young, old, dead):
+        path.touch()
+    os.utime(old, (1, 1))
+    captured(warm, limits, tmp_path)
+    assert young.exists() and not old.exists() and not dead.exists()
+
+
 def test_an_empty_cache_is_not_captured(cold, limits):
     with pytest.raises(Refused, match="nothing compiled"):
         capture.describe(cold, HERE, limits, "training", "")
