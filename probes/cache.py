@@ -4,6 +4,7 @@ A cache is code that ranks will run: whoever may write into it may run anything 
 """
 
 import argparse
+import json
 import os
 import stat
 import sys
@@ -15,7 +16,7 @@ from probes import procfs
 from probes.cache_kinds import COUNTED, INDUCTOR, LEFT_OUT, TRITON, entry, kind
 from probes.emit import open_log
 
-_MAX_FILES, _MAX_TOLD = 1_000_000, 20
+_MAX_FILES, _MAX_TOLD, _MAX_GROUP = 1_000_000, 20, 1 << 20
 _SPECIAL = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -70,6 +71,16 @@ def odd(path: str, found: os.stat_result, uid: int) -> Iterator[Odd]:
         yield Odd(name, "may be executed, and is no library")
 
 
+def is_moved(path: str) -> bool:
+    """Whether one of Triton's lists names files that are not there: it does so by absolute path."""
+    try:
+        with open(path, "rb") as file:
+            paths = json.loads(file.read(_MAX_GROUP))["child_paths"].values()
+        return not all(os.path.exists(one) for one in paths)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
 def holders(raw: bytes) -> dict[int, int]:
     """Of `/proc/locks`: inode -> the process that holds a lock on it.
 
@@ -85,57 +96,85 @@ def holders(raw: bytes) -> dict[int, int]:
     return found
 
 
+class _Count:
+    """What is in one folder, file by file."""
+
+    def __init__(self, part: str, folder: str, now: float, owners: dict[int, int]) -> None:
+        self.part, self.folder, self.now, self.owners = part, folder, now, owners
+        self.kinds: dict[str, dict[str, Any]] = {}
+        self.entries: dict[str, set[str]] = {}
+        self.moved: set[str] = set()  # Triton's keys whose lists lead elsewhere
+        self.odd: list[Odd] = []
+        self.held: list[dict[str, Any]] = []
+        self.times: list[float] = []
+        self.is_open, self.num = False, 0
+
+    def walk(self) -> str:
+        """Count all of it; why it is not all."""
+        uid = os.geteuid()
+        try:
+            top = os.stat(self.folder)
+            self.is_open = bool(top.st_mode & stat.S_IROTH and top.st_mode & stat.S_IXOTH)
+            self.odd += odd("", top, uid)
+            for path, found in files(self.folder):
+                self.odd += odd(path, found, uid)
+                if stat.S_ISREG(found.st_mode):
+                    self.add(path, found)
+                if self.num >= _MAX_FILES:
+                    return f"more than {_MAX_FILES} files: the rest was not counted"
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
+
+    def add(self, path: str, found: os.stat_result) -> None:
+        what, key = kind(self.part, path), entry(self.part, path)
+        row = self.kinds.setdefault(what, {"entries": 0, "files": 0, "bytes": 0})
+        row["files"] += 1
+        row["bytes"] += found.st_size
+        self.num += 1
+        self.entries.setdefault(what, set()).add(key)
+        if what == "triton" and "/__grp__" in path and is_moved(os.path.join(self.folder, path)):
+            self.moved.add(key)
+        if what not in LEFT_OUT:
+            self.times.append(found.st_mtime)
+        elif what == "lock" and found.st_ino in self.owners:
+            since = max(0.0, self.now - found.st_mtime)
+            self.held.append({"path": path, "pid": self.owners[found.st_ino], "for_s": round(since, 1)})
+
+    def told(self) -> dict[str, Any]:
+        for what, row in self.kinds.items():
+            row["entries"] = len(self.entries[what] - self.moved)
+        if self.moved:
+            text = f"and so {len(self.moved)}: made for files at another place, as a plain copy is"
+            self.odd.insert(0, Odd(min(self.moved), text))
+        kept = [row for what, row in self.kinds.items() if what not in LEFT_OUT]
+        return {
+            "is_open": self.is_open,
+            "kinds": dict(sorted(self.kinds.items())),
+            "num_entries": sum(row["entries"] for what, row in self.kinds.items() if what in COUNTED),
+            "num_files": sum(row["files"] for row in kept),
+            "num_bytes": sum(row["bytes"] for row in kept),
+            "newest": max(self.times, default=None),
+            "oldest": min(self.times, default=None),
+            "held": self.held[:_MAX_TOLD],
+            "num_odd": len(self.odd),
+            "odd": [one._asdict() for one in self.odd[:_MAX_TOLD]],
+        }
+
+
 def measure(part: str, folder: str, now: float, locks: bytes | None) -> dict[str, Any]:
     """One folder of a cache. `locks` is `/proc/locks`; None where it cannot be read.
 
     Answers `kinds` (kind -> entries, files, bytes), `num_entries`, `num_files`, `num_bytes` of what would
-    have to be compiled again, `newest` and `oldest` (unix s), `held` locks, `odd` things, and an `error`.
+    have to be compiled again, `newest` and `oldest` (unix s), `held` locks (None: not known), `odd` things
+    (the first of `num_odd`), whether every user may read it (`is_open`), and an `error`.
     """
-    told: dict[str, Any] = {"part": part, "folder": folder, "exists": os.path.isdir(folder), "error": ""}
-    kinds: dict[str, dict[str, Any]] = {}
-    entries: dict[str, set[str]] = {}
-    odds, held, times, uid, num = list[Odd](), list[dict[str, Any]](), list[float](), os.geteuid(), 0
-    owners = holders(locks or b"")
-    try:
-        top = os.stat(folder)
-        told["is_open"] = bool(top.st_mode & stat.S_IROTH and top.st_mode & stat.S_IXOTH)
-        odds += odd("", top, uid)
-        for path, found in files(folder):
-            odds += odd(path, found, uid)
-            if not stat.S_ISREG(found.st_mode):
-                continue
-            num += 1
-            what = kind(part, path)
-            row = kinds.setdefault(what, {"entries": 0, "files": 0, "bytes": 0})
-            row["files"] += 1
-            row["bytes"] += found.st_size
-            entries.setdefault(what, set()).add(entry(part, path))
-            if what not in LEFT_OUT:
-                times.append(found.st_mtime)
-            elif what == "lock" and found.st_ino in owners:
-                since = max(0.0, now - found.st_mtime)
-                held.append({"path": path, "pid": owners[found.st_ino], "for_s": round(since, 1)})
-            if num >= _MAX_FILES:
-                told["error"] = f"more than {_MAX_FILES} files: the rest was not counted"
-                break
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        told["error"] = error.strerror or str(error)
-    for what, row in kinds.items():
-        row["entries"] = len(entries[what])
-    kept = [row for what, row in kinds.items() if what not in LEFT_OUT]
-    return told | {
-        "kinds": dict(sorted(kinds.items())),
-        "num_entries": sum(row["entries"] for what, row in kinds.items() if what in COUNTED),
-        "num_files": sum(row["files"] for row in kept),
-        "num_bytes": sum(row["bytes"] for row in kept),
-        "newest": max(times, default=None),
-        "oldest": min(times, default=None),
-        "held": held[:_MAX_TOLD] if locks is not None else None,
-        "num_odd": len(odds),
-        "odd": [one._asdict() for one in odds[:_MAX_TOLD]],
-    }
+    count = _Count(part, folder, now, holders(locks or b""))
+    error = count.walk()
+    told = {"part": part, "folder": folder, "exists": os.path.isdir(folder), "error": error, **count.told()}
+    return told if locks is not None else told | {"held": None}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,10 +17,23 @@ PYTHON = click.option(
 IMAGE = click.option(
     "--image", default="", metavar="ID", help="The image (default: $DIAGNOSE_IMAGE, $MODAL_IMAGE_ID)."
 )
+
+
+def known(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Only fields of a provenance may differ."""
+    from diagnose.caching.manifest import FIELDS
+
+    for name in given:
+        if name not in FIELDS:
+            raise click.BadParameter(f"{name}; there are {', '.join(FIELDS)}")
+    return given
+
+
 ALLOW = click.option(
     "--allow",
     "allowed",
     multiple=True,
+    callback=known,
     metavar="FIELD",
     help="Let this differ: image, gpu, num_gpus, torch, ...",
 )

@@ -28,13 +28,27 @@ FILES = {
     "fv/cfv1.best_config": b"{}",
     "dynamo/code_state_x.pkl": b"profile",
     f"{KEY}/kernel.cubin": b"cubin",
-    f"{KEY}/__grp__kernel.json": b'{"child_paths": {"kernel.cubin": "/old/place/5KQ2/kernel.cubin"}}',
+    f"{KEY}/__grp__kernel.json": b"{}",
     "locks/c7s1.lock": b"",
     "fxgraph/gr/fgr2/.77.140.tmp": b"half",
     f"{KEY}/tmp.pid_7_ab/kernel.json": b"half",
     "precompiled_headers/x.gch": b"large",
 }
 CARRIED = {name for name in FILES if not any(word in name for word in ("lock", "tmp", "headers"))}
+
+
+def lay(folder: Path) -> None:
+    """Fill a folder with them."""
+    for name, data in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    group(folder, folder)
+
+
+def group(folder: Path, made_in: Path) -> None:
+    """Triton's list of a kernel's files, as it is written in `made_in`."""
+    paths = {"child_paths": {"kernel.cubin": str(made_in / KEY / "kernel.cubin")}}
+    (folder / KEY / "__grp__kernel.json").write_bytes(msgspec.json.encode(paths))
 
 
 @pytest.fixture
@@ -46,10 +60,7 @@ def limits() -> Limits:
 def warm(tmp_path: Path) -> Cache:
     """A cache after a good run."""
     top = tmp_path / "warm" / "inductor"
-    for name, data in FILES.items():
-        path = top / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    lay(top)
     (top / "7s" / "c7s1.main.so").chmod(0o755)
     (top / "7s" / "link.so").symlink_to("/etc/passwd")
     return Cache(inductor=top, triton=tmp_path / "warm" / "none")

@@ -4,7 +4,7 @@ import msgspec
 
 from diagnose.caching import notes
 from diagnose.caching.places import Cache
-from tests.caching.conftest import FILES
+from tests.caching.conftest import lay
 
 START = ("run", "--cache-gate", "--lane", "bench", "--")
 
@@ -18,9 +18,7 @@ def test_a_cold_cache_starts_nothing_and_a_warm_one_is_remembered(place):
     assert b"too cold for several ranks" in refused.stderr and b"diagnose cache seed" in refused.stderr
     state = msgspec.json.decode((place.folder / "manifest.json").read_bytes())
     assert state["state"] == "error" and "0 entries, 5 are needed" in state["transitions"][-1]["reason"]
-    for name, data in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+    lay(folder)
     done = place.run(*START, "touch", "started")
     assert done.returncode == 0 and (place.path / "started").exists(), done.stderr
     assert b"5 entries, 5 are needed (nothing learnt" in done.stderr

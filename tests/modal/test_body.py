@@ -68,5 +68,12 @@ def test_the_caches_of_compilers_lie_on_the_volume_that_was_asked_for(here):
     assert "--cache-gate" in words[: words.index("--")] and words[words.index("--lane") + 1] == "benchmark"
     assert set(body.cache_places("/compile-cache")) == {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"}
     assert body.cache_places("") == {}
-    found = places.locate(body.cache_places("/compile-cache"))
+    found = places.locate({"HOME": "/root", **body.cache_places("/compile-cache")})
     assert found.inductor.parent == Path("/compile-cache") and found.triton is None
+
+
+def test_on_a_cold_cache_volume_several_ranks_do_not_start_and_the_volume_tells_why(here, tmp_path):
+    told = body.job(spec("touch", str(tmp_path / "started"), cache=str(tmp_path / "cache"), cache_gate=True))
+    assert (told["status"], told["exit_code"]) == ("error", 126) and not (tmp_path / "started").exists()
+    [line] = [line for data in here.values() for line in data.splitlines() if b'"cache.gated"' in line]
+    assert b"0 entries, 5 are needed" in line and b'"is_open":false' in line

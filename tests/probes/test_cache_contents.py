@@ -10,13 +10,7 @@ from pathlib import Path
 import pytest
 
 from probes import cache, provenance
-from tests.caching.conftest import FILES
-
-
-def lay(folder: Path) -> None:
-    for name, data in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+from tests.caching.conftest import KEY, group, lay
 
 
 def read(folder: Path, part: str = "inductor"):
@@ -43,6 +37,19 @@ def test_entries_are_counted_by_what_would_have_to_be_compiled_again(tmp_path: P
         row["bytes"] for kind, row in found["kinds"].items() if kind not in cache.LEFT_OUT
     )
     assert found["odd"] == [] and found["error"] == "" and found["exists"]
+
+
+def test_kernels_of_a_plain_copy_do_not_count(tmp_path: Path) -> None:
+    lay(tmp_path)
+    group(tmp_path, Path("/old/place"))
+    found = read(tmp_path)
+    assert found["num_entries"] == 4 and found["kinds"]["triton"]["entries"] == 0
+    assert found["odd"] == [
+        {"path": KEY, "what": "and so 1: made for files at another place, as a plain copy is"}
+    ]
+    for data in ("", "[]", '{"child_paths": 3}', "[" * 100_000, '{"child_paths": {"a": "\\u0000"}}'):
+        (tmp_path / KEY / "__grp__kernel.json").write_text(data)
+        assert read(tmp_path)["error"] == ""
 
 
 def test_no_folder_is_an_empty_cache_and_one_that_cannot_be_read_an_error(tmp_path: Path) -> None:
