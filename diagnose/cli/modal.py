@@ -80,6 +80,9 @@ def client() -> Iterator[None]:
     show_default=True,
     help="As of `diagnose run`.",
 )
+@click.option("--cache-volume", default="", metavar="NAME", help="A volume that keeps the compile cache.")
+@click.option("--cache-gate", is_flag=True, help="As of `diagnose run`.")
+@click.option("--lane", default="training", show_default=True, help="As of `diagnose run`.")
 @click.option("--name", help="What the run is called (default: the program's name).")
 @ROOT
 @click.option("--dry-run", is_flag=True, help="Say what would be asked for and what it costs; ask nothing.")

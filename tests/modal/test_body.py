@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from diagnose.caching import places
 from diagnose.surfaces.modal import body
 from diagnose.surfaces.modal.push import Volume
 
@@ -108,3 +109,20 @@ def test_where_the_mount_fails_too_the_evidence_is_told_to_be_out_in_part(mounte
     told = body.job(spec("true", mount=place))
     assert told["pushed"].startswith("in part") and told["push_failure"] == "OSError: no route to host"
     assert ("no route" in told["pushed"]) == client.is_refusing
+
+
+def test_the_caches_of_compilers_lie_on_the_volume_that_was_asked_for(here):
+    asked = spec("a", cache="/compile-cache", cache_gate=True, lane="benchmark")
+    words = body.Attempt(asked, body.uploader("v", "r")).command()
+    assert "--cache-gate" in words[: words.index("--")] and words[words.index("--lane") + 1] == "benchmark"
+    assert set(body.cache_places("/compile-cache")) == {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"}
+    assert body.cache_places("") == {}
+    found = places.locate({"HOME": "/root", **body.cache_places("/compile-cache")})
+    assert found.inductor.parent == Path("/compile-cache") and found.triton is None
+
+
+def test_on_a_cold_cache_volume_several_ranks_do_not_start_and_the_volume_tells_why(here, tmp_path):
+    told = body.job(spec("touch", str(tmp_path / "started"), cache=str(tmp_path / "cache"), cache_gate=True))
+    assert (told["status"], told["exit_code"]) == ("error", 126) and not (tmp_path / "started").exists()
+    [line] = [line for data in here.values() for line in data.splitlines() if b'"cache.gated"' in line]
+    assert b"0 entries, 5 are needed" in line and b'"is_open":false' in line

@@ -38,6 +38,9 @@ def test_a_dry_run_says_what_would_be_asked_and_what_it_costs(tmp_path, alone):
         "hf",
         "--timeout",
         "8h",
+        "--cache-volume",
+        "compiled",
+        "--cache-gate",
         "--dry-run",
         "--",
         "torchrun",
@@ -48,7 +51,7 @@ def test_a_dry_run_says_what_would_be_asked_and_what_it_costs(tmp_path, alone):
     rows = {line[:10].strip(): line[10:] for line in done.stdout.splitlines() if line[:10].strip()}
     assert rows["app"] == "diagnose-train" and rows["gpu"] == "H200:8" and rows["secrets"] == "hf"
     assert rows["cost"].startswith("$43.") and "prices of 20" in rows["cost"]
-    assert "data at /data (read-only)" in done.stdout
+    assert "data at /data (read-only)" in done.stdout and "compiled at /compile-cache\n" in done.stdout
     assert not (tmp_path / "runs").exists()
 
 

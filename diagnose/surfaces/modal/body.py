@@ -65,8 +65,8 @@ def run(command: Sequence[str], volume: str, run: str, **more: Any) -> dict[str,
     """For a Modal function of your own: run `command` here, watched, its evidence pushed to `volume`.
 
     `run` is the id to collect it by: `diagnose modal collect RUN --volume VOLUME`. `more`: name, workdir,
-    env, mode, stall_after_s, on_stall, push_s, mounts ([[volume, path], ...]), and to be recorded gpu,
-    memory_mib, timeout_s. Answers like `job`.
+    env, mode, stall_after_s, on_stall, push_s, mounts ([[volume, path], ...]), cache (where a cache volume
+    is mounted), cache_gate, lane, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
     """
     return job({"name": run, **more, "command": list(command), "volume": volume, "run": run})
 
@@ -144,7 +144,7 @@ class Attempt:
         process = subprocess.Popen(
             self.command(),
             cwd=self.spec.get("workdir") or None,
-            env=environment(self.spec),
+            env=environment(self.spec) | cache_places(str(self.spec.get("cache") or "")),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # signals of the platform are for us alone
         )
@@ -168,8 +168,10 @@ class Attempt:
             "--on-stall": spec.get("on_stall") or "keep",
             **({"--stall-after": spec["stall_after_s"]} if spec.get("stall_after_s") else {}),
             **({"--mode": spec["mode"]} if spec.get("mode") else {}),
+            **({"--lane": spec["lane"]} if spec.get("lane") else {}),
         }
         words = [str(part) for pair in options.items() for part in pair]
+        words += ["--cache-gate"] * bool(spec.get("cache_gate"))
         return [sys.executable, "-P", "-m", "diagnose", "run", *words, "--", *map(str, spec["command"])]
 
     def end(self, process: "subprocess.Popen[bytes]", error: BaseException) -> None:
@@ -247,6 +249,13 @@ def environment(spec: dict[str, Any]) -> dict[str, str]:
         return told
     path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     return {**told, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(home), *path]))}
+
+
+def cache_places(mount: str) -> dict[str, str]:
+    """Where compilers cache on a volume; below the mount, which itself cannot be replaced in one step."""
+    if not mount:
+        return {}
+    return {"TORCHINDUCTOR_CACHE_DIR": f"{mount}/inductor", "TRITON_CACHE_DIR": f"{mount}/inductor/triton"}
 
 
 def is_gvisor() -> bool:

@@ -15,7 +15,7 @@ from diagnose import follow, manifest, playbook, runs
 from diagnose.playbook import Limits
 from diagnose.surfaces.modal import settings, told
 from diagnose.surfaces.modal.outcome import Outcome
-from diagnose.surfaces.modal.settings import BadSetting, Offer, Settings
+from diagnose.surfaces.modal.settings import BadSetting, Mount, Offer, Settings
 from probes.redact import redact_argv
 
 
@@ -42,7 +42,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         image=given["image"],
         python=given["version"],
         pip=tuple(given["pip"]),
-        mounts=tuple(map(settings.mount, given["mounts"])),
+        mounts=mounts(given),
         secrets=tuple(given["secrets"]),
         region=given["region"],
         cloud=given["cloud"],
@@ -60,12 +60,24 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "on_stall": given["on_stall"],
         "workdir": given["workdir"] or (settings.CODE if wanted.code else ""),
         "push_s": given["push_every"],
+        "cache": settings.CACHE if given["cache_volume"] else "",
+        "cache_gate": given["cache_gate"],
+        "lane": given["lane"],
         "gpu": wanted.gpu,
         "memory_mib": wanted.memory[1] if wanted.memory else None,
         "timeout_s": wanted.timeout_s,
         "mounts": [[one.volume, one.path] for one in wanted.mounts],
     }
     return Asked(wanted, spec, offer, list(settings.doubts(wanted, offer, limits, given["stall_after"])))
+
+
+def mounts(given: Mapping[str, Any]) -> tuple[Mount, ...]:
+    """The volumes that were asked for, and the compile cache's. Raises BadSetting."""
+    asked = tuple(map(settings.mount, given["mounts"]))
+    name = given["cache_volume"]
+    if name and not settings.NAME.fullmatch(name):
+        raise BadSetting(f"{name}: no name of a volume")
+    return (*asked, Mount(name, settings.CACHE)) if name else asked
 
 
 def plan(what: Asked) -> Iterator[str]:

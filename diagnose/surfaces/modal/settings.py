@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from diagnose.model import Record
 from diagnose.playbook import Limits
 
-MOUNT, CODE = "/diagnose", "/job"  # where the diagnostics volume and the user's code are in the container
+# Where the diagnostics volume, the user's code and the compile cache's volume are in the container.
+MOUNT, CODE, CACHE = "/diagnose", "/job", "/compile-cache"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 SIZES = {"": 1, "M": 1, "G": 1024, "T": 1024 * 1024}
@@ -34,6 +35,7 @@ TAKEN = {
     "/etc",
     "/__modal",
     "/diagnose",
+    "/compile-cache",
 }
 
 

@@ -15,7 +15,7 @@ import diagnose
 from diagnose import manifest, playbook
 from diagnose.surfaces.modal import body
 from diagnose.surfaces.modal.outcome import one_line
-from diagnose.surfaces.modal.settings import CODE, MOUNT, Settings
+from diagnose.surfaces.modal.settings import CACHE, CODE, MOUNT, Settings
 from probes import files
 
 HOME = "/root"
@@ -69,7 +69,9 @@ def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
     volumes: dict[Any, Any] = {
         MOUNT: modal.Volume.from_name(settings.volume, create_if_missing=True, version=2),
         **{
-            one.path: modal.Volume.from_name(one.volume).with_mount_options(read_only=one.is_read_only)
+            one.path: modal.Volume.from_name(
+                one.volume, create_if_missing=one.path == CACHE
+            ).with_mount_options(read_only=one.is_read_only)
             for one in settings.mounts
         },
     }
