@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+UV = "--python $(command -v python) --compile-bytecode"
 ROW = ("--gpu", "H200:8", "--memory", "512GiB:640GiB", "--cpu", "64", "--volume", "data:/data:ro")
 
 
@@ -151,6 +153,12 @@ def test_what_is_asked_of_modal_is_what_was_asked_of_us(plane, tmp_path):
     assert asked["mounts"] == {"/diagnose": False, "/data": True}
     assert asked["single_use"] and asked["retries"] == 0 and asked["regions"] == ["us-east"]
     assert asked["num_secrets"] == 1
+    image = told["images"][asked["image"]]
+    [path] = image["files"]
+    assert image["commands"][0] == "FROM nvidia/cuda:12.8.1-devel-ubuntu22.04"
+    assert image["commands"][-1].endswith(f"pip install {UV} --no-deps {path}"), "we come last"
+    assert re.fullmatch(r"/opt/diagnose/gpu_diagnose-[\w.]+-py3-none-any\.whl", path)
+    assert told["served"]["MountPutFile"] <= 2, "one wheel and one program, in all launches"
 
 
 def test_a_volume_that_is_not_there_is_named(plane, tmp_path):

@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 import modal
 
-import diagnose
-from diagnose import manifest, playbook
+from diagnose import manifest
 from diagnose.surfaces.modal import body
 from diagnose.surfaces.modal.outcome import one_line
 from diagnose.surfaces.modal.settings import CODE, MOUNT, Settings
-from probes import files
+from diagnose.surfaces.modal.wheel import NAME, wheel
 
-HOME = "/root"
+WHEELS = "/opt/diagnose"  # where in an image our wheel lies
 NO_CODE = ["**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/node_modules"]
 NOBODY: dict[str, object] = {"node": "", "boot": "", "pid": None, "start_ticks": None}  # no parent, anywhere
 
@@ -36,7 +35,7 @@ class Launched(NamedTuple):
 def requirements() -> list[str]:
     """What `diagnose` itself needs, in the versions that are here. In a container nobody asks."""
     try:
-        lines = importlib.metadata.requires("gpu-diagnose") or []
+        lines = importlib.metadata.requires(NAME) or []
     except importlib.metadata.PackageNotFoundError:
         if modal.is_local():
             raise
@@ -46,11 +45,11 @@ def requirements() -> list[str]:
 
 
 def equipped(base: modal.Image, *more: str) -> modal.Image:
-    """An image with what `diagnose` needs, and `more` packages. Our files come last: they build nothing."""
+    """An image with what `diagnose` needs, `more` packages, and ourselves: one wheel, in a layer of its own."""
     base = base.uv_pip_install(*requirements(), *more)
-    for package in (Path(diagnose.__file__).parent, Path(files.__file__).parent):
-        base = base.add_local_dir(package, f"{HOME}/{package.name}", ignore=NO_CODE)
-    return base.add_local_dir(playbook.root(), f"{HOME}/playbooks", ignore=NO_CODE)
+    ours = wheel() if modal.is_local() else Path("/nowhere.whl")  # in a container nobody asks
+    there = f"{WHEELS}/{ours.name}"
+    return base.add_local_file(ours, there, copy=True).uv_pip_install(there, extra_options="--no-deps")
 
 
 def image(settings: Settings) -> modal.Image:

@@ -127,6 +127,7 @@ class Control:
             "functions": {
                 one.id: definition(one.definition) | {"app": one.app} for one in state.functions.values()
             },
+            "images": {id: {"commands": one.commands, "files": one.files} for id, one in state.images.items()},
             "volumes": {
                 volume.name: {path: file.size for path, file in sorted(volume.files.items())}
                 for volume in state.volumes.values()
@@ -149,6 +150,7 @@ def definition(made: pb.Function) -> dict[str, Any]:
         "retries": made.retry_policy.retries,
         "regions": list(made.scheduler_placement.regions),
         "num_secrets": len(made.secret_ids),
+        "image": made.image_id,
     }
 
 

@@ -29,6 +29,14 @@ class Volume:
 
 
 @dataclass
+class Image:
+    """How it is built, from its first base on, and the files of the contexts: path -> SHA-256."""
+
+    commands: list[str]
+    files: dict[str, str]
+
+
+@dataclass
 class App:
     id: str
     description: str
@@ -71,6 +79,8 @@ class State:
         self.refused: dict[str, int] = {}
         self.is_offline, self.hold_s = False, 0.0
         self.mounted: set[str] = set()
+        self.mounts: dict[str, dict[str, str]] = {}  # id -> path -> SHA-256
+        self.images: dict[str, Image] = {}
         self.numbers = itertools.count(1)
         (folder / "blocks").mkdir(parents=True, exist_ok=True)
 
