@@ -47,6 +47,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         region=given["region"],
         cloud=given["cloud"],
         code=given["code"] or "",
+        code_without=inside(runs.root(given["root"]), given["code"]) if given["code"] else "",
     )
     settings.check(wanted, offer)
     name = given["name"] or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
@@ -65,6 +66,12 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "timeout_s": wanted.timeout_s,
     }
     return Asked(wanted, spec, offer, list(settings.doubts(wanted, offer, limits, given["stall_after"])))
+
+
+def inside(folder: Path, code: str) -> str:
+    """Where in the user's code a folder is, if it is in it."""
+    here, top = folder.resolve(), Path(code).resolve()
+    return here.relative_to(top).as_posix() if here != top and here.is_relative_to(top) else ""
 
 
 def plan(what: Asked) -> Iterator[str]:

@@ -84,6 +84,7 @@ class Settings(Record, frozen=True):
     region: str = ""
     cloud: str = ""
     code: str = ""  # a local folder that goes along, and is where the command starts
+    code_without: str = ""  # a folder in it that stays here: the one with our runs
 
 
 def gpu(text: str, offer: Offer) -> str:

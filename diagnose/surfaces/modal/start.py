@@ -59,7 +59,8 @@ def image(settings: Settings) -> modal.Image:
     else:
         base = modal.Image.debian_slim(python_version=settings.python or None)
     base = equipped(base, *settings.pip)
-    return base.add_local_dir(settings.code, CODE, ignore=NO_CODE) if settings.code else base
+    without = [*NO_CODE, *filter(None, [settings.code_without])]
+    return base.add_local_dir(settings.code, CODE, ignore=without) if settings.code else base
 
 
 def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
