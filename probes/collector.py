@@ -39,7 +39,7 @@ class Collector:
         self.logs.load()
         remove_drafts(os.path.join(self.run_dir, "attempts"))
         self.release = Release()
-        self.places = Places(self.spool)
+        self.places = Places(self.spool, int(os.environ.get("DIAGNOSE_FIRST_RANK") or 0))
         self.late: dict[str, float] = {}
         self.failing = ""
         path = layout.events_path(self.spool, given.attempt, "collector")

@@ -35,6 +35,15 @@ def client() -> Iterator[None]:
 
 @command.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--gpu", default="", metavar="KIND[:N]", help="Such as H200:8 (default: none).")
+@click.option(
+    "--nodes",
+    default=1,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many containers as one cluster, each a whole node; torchrun finds its place in PET_*, others in"
+    " MASTER_ADDR, MASTER_PORT, NNODES and NODE_RANK.",
+)
+@click.option("--rdma", is_flag=True, help="RDMA between the nodes.")
 @click.option("--image", default="", metavar="REF", help="An image of a registry, best by its digest.")
 @click.option("--python", "version", default="", metavar="X.Y", help="Put this Python into the image.")
 @click.option("--pip", multiple=True, metavar="PACKAGE", help="Install a package into the image.")

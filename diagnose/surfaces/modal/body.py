@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,9 @@ from types import FrameType
 from typing import Any
 
 import diagnose
+from diagnose.surfaces.modal import cluster
 from diagnose.surfaces.modal.push import Pusher, Volume
+from probes.here import node
 
 NAP_S = 0.25
 # Of the 30 s that a preemption leaves: for the command, for all of its processes, and for the last push.
@@ -104,6 +105,7 @@ class Attempt:
     def __init__(self, spec: dict[str, Any], volume: Volume) -> None:
         self.spec, self.begun, self.num_events = spec, time.monotonic(), 0
         self.path, self.name = place(str(spec["run"]), attempt_name())
+        self.node = cluster.here(spec["command"], str(spec.get("gpu") or ""))
         self.pusher = Pusher(self.path, volume, float(spec.get("push_s") or 5.0))
 
     def run(self) -> dict[str, Any]:
@@ -131,7 +133,7 @@ class Attempt:
         process = subprocess.Popen(
             self.command(),
             cwd=self.spec.get("workdir") or None,
-            env=environment(),
+            env=environment(self.node),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # signals of the platform are for us alone
         )
@@ -183,14 +185,15 @@ class Attempt:
 
             told["function_call_id"] = modal.current_function_call_id() or ""
             told["input_id"] = modal.current_input_id() or ""
-        return {**told, **asked, "is_gvisor": is_gvisor()}
+        return {**told, **asked, "is_gvisor": is_gvisor(), **(self.node.told() if self.node else {})}
 
     def say(self, event: str, level: str = "info", **data: Any) -> None:
         """One more segment of this writer's own: the volume has it with the next push."""
         from diagnose.journal import segment
 
         self.num_events += 1
-        frame = {"run": self.spec["run"], "attempt": self.name, "node": socket.gethostname(), "level": level}
+        home = self.node.name if self.node else node()
+        frame = {"run": self.spec["run"], "attempt": self.name, "node": home, "level": level}
         with suppress(OSError):
             segment(self.path, self.name, "container", self.num_events, event, {**frame, **data})
 
@@ -221,13 +224,14 @@ class Attempt:
         return "by the mount"
 
 
-def environment() -> dict[str, str]:
+def environment(node: cluster.Node | None) -> dict[str, str]:
     """The command's environment: ours is found there where it lies beside the program, not installed."""
+    given = {**os.environ, **(cluster.variables(node, os.environ) if node else {})}
     home = Path(diagnose.__file__).parent.parent
     if home.name in {"site-packages", "dist-packages"}:
-        return dict(os.environ)
+        return given
     path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(home), *path]))}
+    return {**given, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(home), *path]))}
 
 
 def is_gvisor() -> bool:

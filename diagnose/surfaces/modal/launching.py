@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from diagnose import follow, manifest, playbook, runs
+from diagnose.environment import launcher_flags
 from diagnose.playbook import Limits
 from diagnose.surfaces.modal import settings, told
 from diagnose.surfaces.modal.outcome import Outcome
@@ -46,10 +47,13 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         secrets=tuple(given["secrets"]),
         region=given["region"],
         cloud=given["cloud"],
+        nodes=given["nodes"],
+        rdma=given["rdma"],
         code=given["code"] or "",
         code_without=inside(runs.root(given["root"]), given["code"]) if given["code"] else "",
     )
     settings.check(wanted, offer)
+    settings.check_nodes(launcher_flags(words) or {}, wanted.nodes)
     name = given["name"] or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
     spec = {
         "name": name,
@@ -85,6 +89,7 @@ def plan(what: Asked) -> Iterator[str]:
         ("starts in", spec["workdir"] or "the image's own folder"),
         ("image", ", ".join([base, *wanted.pip])),
         ("gpu", wanted.gpu or "none"),
+        *([("nodes", nodes(wanted))] if wanted.nodes > 1 else []),
         ("cpu", f"{wanted.cpu:g} cores" if wanted.cpu else "not set"),
         ("memory", limits),
         ("timeout", f"{wanted.timeout_s} s; no retries; a container for each attempt"),
@@ -101,6 +106,11 @@ def plan(what: Asked) -> Iterator[str]:
         yield f"{label:10}{text}"
     for line in what.doubts:
         yield f"{'note':10}{line}"
+
+
+def nodes(wanted: Settings) -> str:
+    how = "RDMA" if wanted.rdma else "TCP"
+    return f"{wanted.nodes} containers of {wanted.gpu} each, {how} between them; the command runs in each"
 
 
 def price(wanted: Settings, offer: Offer) -> str:

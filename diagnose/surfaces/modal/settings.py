@@ -1,7 +1,7 @@
 """What is asked of Modal for a run, checked here: its client accepts nonsense that fails minutes later. Pure.
 
->>> offer = Offer(as_of="", cpu_core_hour=0.05, memory_gib_hour=0.01, max_timeout_s=86400, collective_timeout_s=600,
-...               flush_s=60, gpu={"H200": Gpu(most=8, hour=4.5)})
+>>> offer = Offer(as_of="", cpu_core_hour=0.05, memory_gib_hour=0.01, max_timeout_s=86400, node_gpus=8, max_nodes=32,
+...               collective_timeout_s=600, flush_s=60, gpu={"H200": Gpu(most=8, hour=4.5)})
 >>> gpu("h200:8", offer), seconds("90m"), memory("64GiB:96GiB"), mount("cache:/cache:ro")
 ('H200:8', 5400, (65536, 98304), Mount(volume='cache', path='/cache', is_read_only=True))
 >>> gpu("H200:9", offer)
@@ -11,7 +11,7 @@ diagnose.surfaces.modal.settings.BadSetting: H200:9: at most 8 of them are in on
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from diagnose.model import Record
 from diagnose.playbook import Limits
@@ -56,6 +56,8 @@ class Offer(Record, frozen=True):
     cpu_core_hour: float
     memory_gib_hour: float
     max_timeout_s: int
+    node_gpus: int  # of each node of a cluster
+    max_nodes: int
     collective_timeout_s: int
     flush_s: int
     gpu: dict[str, Gpu]
@@ -70,7 +72,7 @@ class Mount(Record, frozen=True):
 class Settings(Record, frozen=True):
     """All that is asked for. `memory` is (request, limit) in MiB."""
 
-    gpu: str
+    gpu: str  # of each node
     timeout_s: int
     volume: str  # for diagnostics
     startup_timeout_s: int | None = None
@@ -84,6 +86,8 @@ class Settings(Record, frozen=True):
     region: str = ""
     cloud: str = ""
     code: str = ""  # a local folder that goes along, and is where the command starts
+    nodes: int = 1
+    rdma: bool = False
     code_without: str = ""  # a folder in it that stays here: the one with our runs
 
 
@@ -136,6 +140,14 @@ def check(settings: Settings, offer: Offer) -> None:
     """What no single setting shows. Raises BadSetting."""
     if not 1 <= settings.timeout_s <= offer.max_timeout_s:
         raise BadSetting(f"timeout {settings.timeout_s} s: Modal takes 1 s to {offer.max_timeout_s} s")
+    count = int(settings.gpu.partition(":")[2] or 0)
+    if settings.nodes > 1 and count != offer.node_gpus:
+        kind = settings.gpu.partition(":")[0] or "H100"
+        raise BadSetting(f"{settings.nodes} nodes are whole nodes: write --gpu {kind}:{offer.node_gpus}")
+    if settings.nodes > offer.max_nodes:
+        raise BadSetting(f"{settings.nodes} nodes: at most {offer.max_nodes} are in one cluster")
+    if settings.rdma and settings.nodes == 1:
+        raise BadSetting("RDMA is between nodes: ask for --nodes 2 or more")
     for what in ("volume", "path"):
         used = [getattr(one, what) for one in settings.mounts]
         twice = next((name for name in used if used.count(name) > 1), None)
@@ -146,6 +158,15 @@ def check(settings: Settings, offer: Offer) -> None:
     for name in (settings.volume, *settings.secrets):
         if not NAME.fullmatch(name):
             raise BadSetting(f"{name}: no name of a volume or a secret")
+
+
+def check_nodes(flags: Mapping[str, str], nodes: int) -> None:
+    """What torchrun's own flags ask for, against the nodes of the cluster. Raises BadSetting."""
+    if nodes > 1 and "--standalone" in flags:
+        raise BadSetting("--standalone is of one node; of several, torchrun is told by its environment")
+    asked = flags.get("--nnodes", str(nodes)).rpartition(":")[2]
+    if asked.isdigit() and int(asked) != nodes:
+        raise BadSetting(f"torchrun is asked for {asked} nodes, Modal for {nodes}: write --nodes {asked}")
 
 
 def doubts(settings: Settings, offer: Offer, limits: Limits, stall_after_s: float | None) -> Iterator[str]:
@@ -175,4 +196,4 @@ def cost(settings: Settings, offer: Offer) -> float | None:
         return None
     request = settings.memory[0] if settings.memory else 0
     rest = (settings.cpu or 0.0) * offer.cpu_core_hour + request / 1024 * offer.memory_gib_hour
-    return hour * int(count or 0) + rest
+    return (hour * int(count or 0) + rest) * settings.nodes

@@ -45,7 +45,7 @@ def requirements() -> list[str]:
 
 
 def equipped(base: modal.Image, *more: str) -> modal.Image:
-    """An image with what `diagnose` needs, `more` packages, and ourselves: one wheel, in a layer of its own."""
+    """An image with what `diagnose` needs, `more` packages, and us: one wheel, in its own layer."""
     base = base.uv_pip_install(*requirements(), *more)
     ours = wheel() if modal.is_local() else Path("/nowhere.whl")  # in a container nobody asks
     there = f"{WHEELS}/{ours.name}"
@@ -81,6 +81,11 @@ def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
         "region": settings.region,
         "cloud": settings.cloud,
     }
+    if settings.rdma and settings.cloud == "aws":
+        asked["experimental_options"] = {"efa_enabled": True}
+    job: Any = body.job
+    if settings.nodes > 1:
+        job = modal.clustered(size=settings.nodes, rdma=settings.rdma)(job)
     function = app.function(
         image=image(settings),
         timeout=settings.timeout_s,
@@ -90,7 +95,7 @@ def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
         single_use_containers=True,
         include_source=False,
         **{key: value for key, value in asked.items() if value},
-    )(body.job)
+    )(job)
     return app, function
 
 

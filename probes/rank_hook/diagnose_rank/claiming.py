@@ -61,7 +61,7 @@ def announce() -> None:
         me.page = None
     os.environ[claim.MARK] = f"{me.pid};{claim.key(os.environ)}"
     me.claimed_at = monotonic()
-    run, node = os.environ.get("DIAGNOSE_RUN", ""), os.uname().nodename
+    run, node = os.environ.get("DIAGNOSE_RUN", ""), os.environ.get("DIAGNOSE_NODE") or os.uname().nodename
     stamp: "dict[str, object]" = {"run": run, "attempt": me.attempt, "node": node, "rank": me.rank}
     me.log = Log(names.events_path(me.spool, me.attempt, names.rank_name(me.rank)), stamp)
     for folder in ("events", "state", "claims", "faults", "errors"):

@@ -10,7 +10,7 @@ from modal_proto import api_pb2 as pb
 
 from tests.modal import container
 from tests.modal.plane.inside import arguments
-from tests.modal.plane.state import Call, State
+from tests.modal.plane.state import Call, Cluster, State
 
 SOURCES = {"stdout": pb.FILE_DESCRIPTOR_STDOUT, "stderr": pb.FILE_DESCRIPTOR_STDERR}
 
@@ -18,14 +18,15 @@ SOURCES = {"stdout": pb.FILE_DESCRIPTOR_STDOUT, "stderr": pb.FILE_DESCRIPTOR_STD
 class Control:
     """Plays the platform: starts containers, ends calls, forgets results, invents log lines, goes away."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, inside: Callable[[str, str], Awaitable[None]]) -> None:
+        self.state, self.inside = state, inside
         self.containers: dict[str, asyncio.subprocess.Process] = {}
 
     def routes(self) -> list[web.RouteDef]:
         verbs: list[Callable[[Any], Awaitable[Any]]] = [
             *(
                 self.start,
+                self.gather,
                 self.kill,
                 self.finish,
                 self.reopen,
@@ -66,6 +67,23 @@ class Control:
         process = await container.start(data, task, folder, self.state.socket, given.get("env", {}))
         self.containers[task] = process
         return {"task": task, "pid": process.pid, "folder": str(folder)}
+
+    async def gather(self, given: dict[str, Any]) -> list[dict[str, Any]]:
+        """Containers for a call of a clustered function, as many as it asked for: as of `start`."""
+        call = self._call(given)
+        size = self.state.functions[call.function].definition._experimental_group_size
+        tasks = [self.state.id("ta") for _ in range(size)]
+        call.task, call.cluster = tasks[0], Cluster(self.state.id("cu"), tasks, set(tasks))
+        told = []
+        for number, (task, address) in enumerate(zip(tasks, call.cluster.addresses(), strict=True)):
+            data, folder = arguments(self.state, call, task), self.state.folder / task
+            socket = str(self.state.folder / f"{call.cluster.id[-4:]}-{number}.sock")
+            await self.inside(socket, task)
+            env = {**given.get("env", {}), "ADDRESS": address}
+            process = await container.start(data, task, folder, socket, env, module="tests.modal.node")
+            self.containers[task] = process
+            told.append({"task": task, "pid": process.pid, "folder": str(folder)})
+        return told
 
     async def kill(self, given: dict[str, Any]) -> dict[str, Any]:
         """End a container with all that is in it."""
@@ -121,13 +139,16 @@ class Control:
                     "task": call.task,
                     "input": call.input_id,
                     "status": call.output.result.status if call.output else 0,
+                    "others": {task: result.status for task, result in call.others.items()},
                 }
                 for call in state.calls.values()
             },
             "functions": {
                 one.id: definition(one.definition) | {"app": one.app} for one in state.functions.values()
             },
-            "images": {id: {"commands": one.commands, "files": one.files} for id, one in state.images.items()},
+            "images": {
+                id: {"commands": one.commands, "files": one.files} for id, one in state.images.items()
+            },
             "volumes": {
                 volume.name: {path: file.size for path, file in sorted(volume.files.items())}
                 for volume in state.volumes.values()
@@ -151,6 +172,10 @@ def definition(made: pb.Function) -> dict[str, Any]:
         "regions": list(made.scheduler_placement.regions),
         "num_secrets": len(made.secret_ids),
         "image": made.image_id,
+        "nodes": made._experimental_group_size,
+        "rdma": resources.rdma,
+        "cloud": made.cloud_provider_str,
+        "options": dict(made.experimental_options),
     }
 
 

@@ -53,6 +53,19 @@ class Function:
 
 
 @dataclass
+class Cluster:
+    """Containers that are started together; the first one's output is the call's."""
+
+    id: str
+    tasks: list[str]
+    waiting: set[str]  # who has not fetched the input yet
+
+    def addresses(self) -> list[str]:
+        """All of them share this machine: only the first one's can be reached."""
+        return ["::1", *(f"fdaa::{index}" for index in range(1, len(self.tasks)))]
+
+
+@dataclass
 class Call:
     id: str
     function: str
@@ -62,6 +75,8 @@ class Call:
     is_cancelled: bool = False
     is_expired: bool = False
     task: str = ""  # the container that fetched it last
+    cluster: Cluster | None = None
+    others: dict[str, pb.GenericResult] = field(default_factory=dict)  # what other nodes put, and nobody gets
     output: pb.FunctionGetOutputsItem | None = None
 
 
