@@ -1,7 +1,7 @@
 """Events in, Evidence out: which ranks each source covers. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from diagnose.model import Coverage, Event, Evidence
 
@@ -34,13 +34,16 @@ def age(attempt: str) -> tuple[int, str]:
     return (len(attempt) if attempt.isdigit() else 0, attempt)
 
 
-def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
-    """Events parted by attempt, oldest first; what is of the whole run is in each, its end in the last."""
-    names = sorted({attempt_of(e.where) for e in events if e.source not in JOB_WIDE}, key=age)
+def by_attempt(events: Sequence[Event], named: Callable[[str], str] = str) -> dict[str, list[Event]]:
+    """Events parted by attempt, oldest first; what is of the whole run is in each, its end in the last.
+
+    `named` tells what an attempt is called: containers of one cluster are one.
+    """
+    names = sorted({named(attempt_of(e.where)) for e in events if e.source not in JOB_WIDE}, key=age)
     names = [name for name in names if name] or [""]
     parts: dict[str, list[Event]] = {name: [] for name in names}
     for event in events:
-        own = attempt_of(event.where)
+        own = named(attempt_of(event.where))
         if event.kind in AT_THE_END:
             targets = names[-1:]
         else:

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import msgspec
 
-from diagnose import contents, coverage, days, pool, processes
+from diagnose import clusters, contents, coverage, days, pool, processes
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
 from diagnose.explaining import explain
@@ -214,7 +214,8 @@ def diagnose_bundle(
     """
     book = book or load()
     events, recognised, unrecognised = parse(members, told)
-    attempts = coverage.by_attempt(events)
+    known = clusters.of(events)
+    attempts = coverage.by_attempt(clusters.told_apart(events, known), known.attempt)
     verdicts = [judge(bundle, part, book, explained) for part in attempts.values()]
     chosen = next((v for v in reversed(verdicts) if v.causes), verdicts[-1])
     return msgspec.structs.replace(

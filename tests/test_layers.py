@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parent.parent
-SHARED = {"probes.files", "probes.redact", "probes.layout"}  # leaves of the standard library alone
+SHARED = {
+    "probes.files",
+    "probes.here",
+    "probes.layout",
+    "probes.redact",
+}  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"
 READER = {"diagnose.model", "diagnose.playbook", "diagnose.verdict"}

@@ -14,33 +14,33 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from diagnose.environment import launcher_flags
-from probes.rank_hook.diagnose_rank.names import RANK_DIGITS
+from probes.layout import RANK_DIGITS
 
 PORT = "29500"  # torchrun's own; each container has ports of its own
 
 
 class Node(NamedTuple):
-    """One container of a cluster; `addresses` are of all of them, by their index."""
+    """One container of a cluster; `addresses` are of all of them, by `node_index`."""
 
     cluster_id: str
-    index: int
+    node_index: int
     addresses: list[str]
     num_local: int | None  # ranks in each, where that can be told
 
     @property
     def name(self) -> str:
-        return f"node-{self.index}"
+        return f"node-{self.node_index}"
 
     @property
     def first_rank(self) -> int | None:
-        return None if self.num_local is None else self.index * self.num_local
+        return None if self.num_local is None else self.node_index * self.num_local
 
     def told(self) -> dict[str, object]:
         """What the container's first event says of it; the host's id is what NCCL knows hosts by."""
-        address = self.addresses[self.index] if self.index < len(self.addresses) else ""
+        address = self.addresses[self.node_index] if self.node_index < len(self.addresses) else ""
         return {
             "cluster_id": self.cluster_id,
-            "node_index": self.index,
+            "node_index": self.node_index,
             "num_nodes": len(self.addresses),
             "first_rank": self.first_rank,
             "address": address,
@@ -78,7 +78,7 @@ def num_local(command: Sequence[str], gpu: str) -> int | None:
 def variables(node: Node, environ: Mapping[str, str]) -> dict[str, str]:
     """What tells torchrun (PET_*, the defaults of its flags) and others where they are, and us."""
     address, port = node.addresses[0], environ.get("MASTER_PORT") or PORT
-    nodes, index = str(len(node.addresses)), str(node.index)
+    nodes, index = str(len(node.addresses)), str(node.node_index)
     first = {} if node.first_rank is None else {"DIAGNOSE_FIRST_RANK": str(node.first_rank)}
     return {
         "PET_NNODES": nodes,
