@@ -1,7 +1,7 @@
 """Events in, Evidence out: which ranks each source covers. Pure."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from diagnose.model import Coverage, Event, Evidence
 
@@ -76,7 +76,10 @@ def gather(events: Sequence[Event]) -> Evidence:
     expected = sorted({*ranks, *range(num_ranks or 0)}) if (num_ranks or 0) <= 1 << 20 else ranks
     return Evidence(
         events=list(events),
-        coverage={source: cover(source, events, expected) for source in sorted((read | asked) - {"bundle"})},
+        coverage={
+            source: cover(source, events, expected, nodes if is_cluster(events) else {})
+            for source in sorted((read | asked) - {"bundle"})
+        },
         read=read,
         ranks=ranks,
         num_ranks=num_ranks,
@@ -89,10 +92,22 @@ def covers(event: Event) -> bool:
     return event.kind != "source.unreadable" and not event.within
 
 
-def cover(source: str, events: Sequence[Event], expected: Sequence[int]) -> Coverage:
+def is_cluster(events: Sequence[Event]) -> bool:
+    """Whether the job ran on several nodes, each with an agent and a launcher of its own."""
+    sizes = (e.data.get("num_nodes") for e in events if e.kind == "container.started")
+    return any(isinstance(size, int) and size > 1 for size in sizes)
+
+
+def cover(
+    source: str, events: Sequence[Event], expected: Sequence[int], nodes: Mapping[int, str]
+) -> Coverage:
+    """`nodes`, in a cluster: there a source that speaks for all speaks for the ranks of its node."""
     mine = [e for e in events if e.source == source and covers(e)]
-    if any(e.rank is None for e in mine):
+    homes = {e.node for e in mine if e.rank is None}
+    if homes and (None in homes or not nodes):
         return Coverage(present=list(expected))
+    if homes:
+        return Coverage(present=[rank for rank in expected if nodes.get(rank) in homes])
     old = outdated(source, mine, events)
     present = sorted({e.rank for e in mine if e.rank is not None} - old.keys())
     reasons = refusals(source, events)

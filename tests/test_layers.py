@@ -33,6 +33,7 @@ FILES = ours(
 READINGS = (
     *(
         "native",
+        "moments",
         "looks",
         "endings",
         "fingerprints",
@@ -92,6 +93,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.merged": ours("model looks stackframes"),
     "diagnose.clocks": ours("model values"),
     "diagnose.processes": ours("model"),
+    "diagnose.clusters": ours("coverage model values"),
     "diagnose.judge": READER,
     "diagnose.conclude": {*READER, *ours("certificate judge merged")},
     "diagnose.drilling": ours("model ground needs scoring story"),

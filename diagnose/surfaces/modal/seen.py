@@ -87,4 +87,6 @@ def story(found: list[Attempt]) -> list[str]:
                 lines.append(f"{before.name} {how}; after a preemption Modal runs the same input again")
             elif before.node_index and before.exit_code:
                 lines.append(f"node {before.node_index} ({before.name}) ended with {before.exit_code}")
+            elif not before.has_ended and any(one.has_ended for one in group):
+                lines.append(f"node {before.node_index} ({before.name}) has told no end, as others have")
     return lines
