@@ -11,6 +11,7 @@ from diagnose.looks import looks
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, is_below
 from diagnose.raisings import kinds, nameless, parted
+from diagnose.resuming import resumed
 
 ENDINGS = {1, 2, 3, 15}
 FAILURES = (  # what ends a job by itself, where its launcher is asked to stop only then
@@ -82,9 +83,9 @@ def stalls(evidence: Evidence) -> list[Event]:
 
 def is_over(stall: Event, evidence: Evidence) -> bool:
     """Whether the job went on after a stall, by the agent's word or by what a look shows, or ended well."""
-    resumed = [e.time or 0.0 for e in evidence.of("job.progressed")]
+    times = [e.time or 0.0 for e in resumed(evidence.events)]
     over = [k for k in looks(evidence) if k.cause == "stalled" and k.resolved_after_s is not None]
-    resumed += [look.time for look in over if look.time is not None]
-    ended = next(evidence.of("command.ended"), None)
+    times += [look.time for look in over if look.time is not None]
+    ended = next(iter(resumed(evidence.events, "command.ended")), None)
     done = ended is not None and ended.data.get("exit_code") == 0
-    return done or any(time >= (stall.time or 0) for time in resumed)
+    return done or any(time >= (stall.time or 0) for time in times)

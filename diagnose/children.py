@@ -90,9 +90,8 @@ class Helper:
     def listens(self) -> bool | None:
         """Whether it has a handler for SIGTERM by now; None where the kernel does not tell (gVisor)."""
         with suppress(OSError, ValueError):
-            status = Path(f"/proc/{self.process.pid if self.process else 0}/status").read_text()
-            caught = next((line for line in status.splitlines() if line.startswith("SigCgt:")), None)
-            return None if caught is None else bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+            caught = told(self.process.pid if self.process else 0).get("SigCgt")
+            return None if caught is None else has(caught, signal.SIGTERM)
         return None
 
     def end(self, limit_s: float) -> bool:
@@ -108,6 +107,28 @@ class Helper:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(1)
             return False
+
+
+def told(pid: int) -> dict[str, str]:
+    """The fields of `/proc/PID/status`. Raises OSError."""
+    lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def has(mask: str, signum: int) -> bool:
+    """Whether a mask of signals, as the kernel writes it in hexadecimal, holds one."""
+    return bool(int(mask, 16) >> (signum - 1) & 1)
+
+
+def is_held(pid: int) -> bool:
+    """Whether a process is stopped, and a SIGTERM waits for it; where no mask is told (gVisor): stopped."""
+    with suppress(OSError, ValueError):
+        status = told(pid)
+        masks = [status[name] for name in ("SigPnd", "ShdPnd") if name in status]
+        return status.get("State", "")[:1] == "T" and (
+            not masks or any(has(mask, signal.SIGTERM) for mask in masks)
+        )
+    return False
 
 
 def marked(mark: str) -> list[int]:

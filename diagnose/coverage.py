@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from diagnose.model import Coverage, Event, Evidence
+from diagnose.resuming import last_resumed
 
 CLAIMS = {"rank.claimed", "rank.found"}
 EVERY_RANK = {"rank_hook", "rank_log", "stack_dump", "flight_recorder"}  # what each rank should leave
@@ -129,7 +130,7 @@ def cover(
 
 def outdated(source: str, mine: Sequence[Event], events: Sequence[Event]) -> dict[int, str]:
     """rank -> why what it left says nothing about the open stall: all of it was taken before."""
-    moved = max((e.time for e in events if e.kind == "job.progressed" and e.time is not None), default=0.0)
+    moved = last_resumed(events)
     stalls = [t for e in events if e.kind == "job.stalled" and (t := e.time) is not None and t > moved]
     if not stalls or source not in TAKEN:
         return {}

@@ -10,6 +10,7 @@ from diagnose.looks import decisive
 from diagnose.losses import ended_well, is_loss
 from diagnose.model import Event, Evidence
 from diagnose.raisings import parted
+from diagnose.resuming import resumed
 from diagnose.waitgraph import stuck
 from diagnose.waiting import ranks
 
@@ -56,7 +57,8 @@ class Leaving:
 
     @cached_property
     def calls(self) -> list[Event]:
-        return list(self.evidence.of("job.stalled", "job.progressed"))
+        told = [*self.evidence.of("job.stalled"), *resumed(self.evidence.events)]
+        return sorted(told, key=lambda event: event.time or 0.0)
 
     def early(self, end: End) -> bool:
         """Whether others went on without this rank, and needed it.

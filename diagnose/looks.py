@@ -12,6 +12,7 @@ import msgspec
 
 from diagnose.model import Event, Evidence, Record
 from diagnose.moments import begin, moments
+from diagnose.resuming import resumed
 
 STATES = (
     "flight.group_read",
@@ -74,15 +75,16 @@ def looks(evidence: Evidence) -> list[Look]:
     """All looks, oldest first."""
     states = list(evidence.of(*STATES))
     taken = list(evidence.of("evidence.taken"))
-    well = [e for e in evidence.of("command.ended") if e.data.get("exit_code") == 0]
+    well = [e for e in resumed(evidence.events, "command.ended") if e.data.get("exit_code") == 0]
     if not taken:
         over = 0.0 if well else None
         foreign = Look(cause="foreign", time=None, scans=scans_of(states), resolved_after_s=over)
         return [foreign] if states else []
     ended = sorted(e.time for e in well if e.time is not None)
-    moved = sorted([*ended, *(e.time for e in evidence.of("job.progressed") if e.time is not None)])
+    progressed = resumed(evidence.events)
+    moved = sorted([*ended, *(e.time for e in progressed if e.time is not None)])
     found = []
-    together = moments(taken, list(evidence.of("job.progressed")))
+    together = moments(taken, progressed)
     for event, *others in together:
         scans = scans_at([event, *others], states)
         begun = begin(event)
@@ -161,7 +163,7 @@ def stepped(evidence: Evidence, begun: float | None, until: float | None) -> Ite
         n, time = event.data.get("num_steps"), event.time
         if isinstance(n, int) and time is not None and begun <= time <= until:
             before[event.rank] = max(n, before.get(event.rank, 0))
-    for event in evidence.of("rank.died") if before else ():
+    for event in resumed(evidence.events, "rank.died") if before else ():
         if isinstance(n := event.data.get("num_steps"), int) and n > before.get(event.rank, n):
             yield event.time or 0.0
 

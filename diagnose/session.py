@@ -46,7 +46,7 @@ class Session:
         self.asked_at = self.told_at = 0.0
         self.told = ""
         self.kill_at = self.hurry_at = 0.0
-        self.is_stalled = False
+        self.is_stalled = self.is_stopping = False
         self.due = False  # a stall was looked at and is not yet judged
         self.judging: threading.Thread | None = None
         self.judged: deque[Verdict | str] = deque()
@@ -121,6 +121,8 @@ class Session:
         try:
             self._read()
             self._show()
+            if self.is_stopping:
+                self.local.wake()
         except Exception as error:  # whatever is wrong with us, the job goes on
             self.screen.complain(f"it cannot be followed: {type(error).__name__}: {error}")
 
@@ -179,7 +181,7 @@ class Session:
             self.say_verdict(verdict)
         is_at_work = isinstance(verdict, Verdict) and verdict.symptom == "slow"
         if self.local.job.on_stall == "stop" and self.is_stalled and not self.asked and not is_at_work:
-            self.asked, self.asked_at = 1, time.monotonic()
+            self.asked, self.asked_at, self.is_stopping = 1, time.monotonic(), True
             self.screen.say("diagnose: ending the command (--on-stall stop)\n")
             self.local.journal.say("command.stopped", "warning", why="stalled, and --on-stall stop was given")
             self.local.stop("--on-stall stop")

@@ -11,7 +11,7 @@ step() {
   printf '   %s s\n' $((SECONDS - begun))
 }
 
-# What starts jobs of its own runs alone: beside others it would be late.
+# What starts processes of its own mostly waits; with ranks it runs alone: beside others they would be late.
 TIMED=(tests/cli tests/drills tests/hook tests/modal/test_path.py tests/modal/test_readme.py tests/probes)
 TIMED+=(tests/test_contracts.py tests/test_readme.py)
 
@@ -21,6 +21,7 @@ step "types"         mypy
 step "layers"        pytest -q tests/test_layers.py
 step "wheel"         pytest -q tests/test_wheel.py
 step "tests"         pytest -q -m "not slow" -n 2 --durations=5 --ignore=tests/test_layers.py --ignore=tests/test_wheel.py "${TIMED[@]/#/--ignore=}"
-step "jobs"          pytest -q -m "not slow" --durations=15 "${TIMED[@]}"
+step "waits"         pytest -q -m "not slow and not ranks" -n 3 --durations=5 "${TIMED[@]}"
+step "jobs"          pytest -q -m "not slow and ranks" --durations=15 "${TIMED[@]}"
 
 printf '\nall checks passed in %s s\n' "$SECONDS"

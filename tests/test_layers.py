@@ -33,6 +33,7 @@ FILES = ours(
 READINGS = (
     *(
         "native",
+        "resuming",
         "moments",
         "looks",
         "endings",
@@ -64,7 +65,8 @@ MAY: dict[str, set[str]] = {
     "diagnose": {"diagnose.*", *SHARED},
     "diagnose.model": set(),
     "diagnose.needs": set(),
-    **dict.fromkeys(ours("certificate coverage ground playbook scoring story"), ours("model")),
+    **dict.fromkeys(ours("certificate ground playbook scoring story"), ours("model")),
+    "diagnose.coverage": ours("model resuming"),
     "diagnose.verdict": ours("model certificate"),
     "diagnose.messages": set(),
     "diagnose.lines": {"diagnose.lines", *ours("messages")},

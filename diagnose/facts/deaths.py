@@ -13,6 +13,7 @@ from diagnose.endings import End, ended, number, workers_killed
 from diagnose.leaving import Leaving, closings
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
+from diagnose.resuming import resumed
 
 NEEDS = ("agent", "launcher_log", "run")
 KINDS = {
@@ -161,7 +162,7 @@ def last_words(end: End, evidence: Evidence) -> tuple[Event, str] | None:
 
 def stalled_at(time: float | None, evidence: Evidence) -> bool:
     """Whether a stall had been called, and not ended, when a signal came."""
-    told = [*stalls(evidence), *evidence.of("job.progressed")]
+    told = [*stalls(evidence), *resumed(evidence.events)]
     calls = [e for e in told if e.time is None or e.time <= (time or e.time)]
     return bool(calls) and max(calls, key=lambda e: e.time or 0.0).kind == "job.stalled"
 

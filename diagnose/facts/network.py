@@ -14,6 +14,7 @@ from diagnose.endings import ended
 from diagnose.looks import Look, decisive
 from diagnose.model import Event, Evidence, Fact, FactKind, Record
 from diagnose.raisings import kinds, parted
+from diagnose.resuming import last_resumed
 
 KINDS = {
     "network.unanswered": FactKind(
@@ -117,7 +118,7 @@ def is_failed(evidence: Evidence) -> bool:
 
 def silence(evidence: Evidence) -> float | None:
     """When the last progress was made before the stall that was looked at."""
-    moved = max((e.time for e in evidence.of("job.progressed") if e.time is not None), default=0.0)
+    moved = last_resumed(evidence.events)
     calls = [(e.time, e.data.get("silent_s")) for e in evidence.of("job.stalled")]
     begun = [t - s for t, s in calls if t is not None and t > moved and isinstance(s, int | float)]
     return min(begun, default=None)

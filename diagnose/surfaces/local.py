@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diagnose import __version__, follow, manifest
-from diagnose.children import HOOK, Helper, end_marked, marked, send
+from diagnose.children import HOOK, Helper, end_marked, is_held, marked, send
 from diagnose.contract import Change
 from diagnose.environment import plan
 from diagnose.journal import Journal
@@ -231,7 +231,11 @@ class Local:
             self.journal.say("signal.sent", "warning", pid=pid, signal=int(signum), why=why)
         send(pids, signum)
         if signum != signal.SIGKILL:
-            send(marked(self.mark), signal.SIGCONT)  # a stopped rank must run to take its SIGTERM
+            send(pids, signal.SIGCONT)  # a stopped process must run to take its SIGTERM
+
+    def wake(self) -> None:
+        """Let stopped processes run that were asked to end; one that was not would train on."""
+        send((pid for pid in marked(self.mark) if is_held(pid)), signal.SIGCONT)
 
     def ended(self, code: int, nap: Callable[[float], None] = time.sleep) -> list[str]:
         """Write down how the command ended, and end what it left behind; who cannot be ended is named."""

@@ -1,8 +1,10 @@
 """`diagnose` as people start it: a process of its own, in an empty folder."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,13 +69,16 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    here = Place(tmp_path)
+def place() -> Iterator[Place]:
+    """Its path is short, however many workers test: sockets live below it."""
+    path = Path(tempfile.mkdtemp(prefix="dp-"))
+    here = Place(path)
     yield here
     sweep(here.temporary, 0)
     for process in here.started:
         with process:  # closes its pipes
             process.kill()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture

@@ -231,3 +231,18 @@ def test_calls_that_agree_again_at_once_were_not_left_out():
     usual, odd = [A, B, C], [B, B, C]
     events = [cycles(odd if r == 3 else usual, r, completed=6) for r in range(4)]
     assert told(*events, num_ranks=4) == [("collective.mismatched", [3], "op", True)]
+
+
+def test_what_moves_once_we_end_the_command_resolves_no_look():
+    """A rank that is let run again to take its SIGTERM may train on for a step or two before it does."""
+    moves = [
+        [say("job.progressed", None, time=105.0)],
+        [say("rank.sampled", 0, time=103.0, num_steps=2), say("rank.died", 0, time=105.0, num_steps=6)],
+        [say("command.ended", None, time=105.0, exit_code=0)],
+    ]
+    stop = say("command.stopped", None, time=104.0)
+    for after in moves:
+        [seen] = looks(evidence_of([look("stalled", 103.0), *after]))
+        assert seen.resolved_after_s is not None
+        [seen] = looks(evidence_of([look("stalled", 103.0), stop, *after]))
+        assert seen.resolved_after_s is None
