@@ -65,7 +65,7 @@ def plain(value: object, depth: int = 12) -> object:
         return None
     if isinstance(value, dict):
         return {string(key): plain(item, depth - 1) for key, item in value.items()}
-    return [plain(item, depth - 1) for item in value] if isinstance(value, list) else None
+    return [plain(item, depth - 1) for item in value] if isinstance(value, list | tuple) else None
 
 
 PYTHONS = json.JSONDecoder(strict=False)

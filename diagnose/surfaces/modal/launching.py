@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import shutil
 import socket
 import time
@@ -12,9 +13,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from diagnose import follow, manifest, playbook, runs
-from diagnose.environment import launcher_flags
 from diagnose.playbook import Limits
-from diagnose.surfaces.modal import settings, told
+from diagnose.render.page import clock
+from diagnose.surfaces.modal import checks, settings, told
 from diagnose.surfaces.modal.outcome import Outcome
 from diagnose.surfaces.modal.settings import BadSetting, Offer, Settings
 from probes.redact import redact_argv
@@ -52,8 +53,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         code=given["code"] or "",
         code_without=inside(runs.root(given["root"]), given["code"]) if given["code"] else "",
     )
-    settings.check(wanted, offer)
-    settings.check_nodes(launcher_flags(words) or {}, wanted.nodes)
+    checks.check(wanted, offer, words)
     name = given["name"] or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
     spec = {
         "name": name,
@@ -69,7 +69,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "memory_mib": wanted.memory[1] if wanted.memory else None,
         "timeout_s": wanted.timeout_s,
     }
-    return Asked(wanted, spec, offer, list(settings.doubts(wanted, offer, limits, given["stall_after"])))
+    return Asked(wanted, spec, offer, list(checks.doubts(wanted, offer, limits, given["stall_after"], words)))
 
 
 def inside(folder: Path, code: str) -> str:
@@ -82,7 +82,7 @@ def plan(what: Asked) -> Iterator[str]:
     """What would be asked of Modal, a line each."""
     wanted, spec = what.settings, what.spec
     base = wanted.image or f"debian_slim{f' with Python {wanted.python}' if wanted.python else ''}"
-    limits = f"request {wanted.memory[0]} MiB, limit {wanted.memory[1]} MiB" if wanted.memory else "not set"
+    limits = "request {}, limit {}".format(*map(size, wanted.memory)) if wanted.memory else "not set"
     rows = [
         ("app", f"diagnose-{spec['name']}"),
         ("command", redact_argv(spec["command"])),
@@ -92,7 +92,7 @@ def plan(what: Asked) -> Iterator[str]:
         *([("nodes", nodes(wanted))] if wanted.nodes > 1 else []),
         ("cpu", f"{wanted.cpu:g} cores" if wanted.cpu else "not set"),
         ("memory", limits),
-        ("timeout", f"{wanted.timeout_s} s; no retries; a container for each attempt"),
+        ("timeout", f"{clock(wanted.timeout_s)}; no retries; a container for each attempt"),
         ("volumes", f"{wanted.volume} at {settings.MOUNT} (evidence, every {spec['push_s']:g} s)"),
         *(("", f"{m.volume} at {m.path}{' (read-only)' if m.is_read_only else ''}") for m in wanted.mounts),
         ("secrets", ", ".join(wanted.secrets) or "none"),
@@ -111,6 +111,14 @@ def plan(what: Asked) -> Iterator[str]:
 def nodes(wanted: Settings) -> str:
     how = "RDMA" if wanted.rdma else "TCP"
     return f"{wanted.nodes} containers of {wanted.gpu} each, {how} between them; the command runs in each"
+
+
+def size(mib: int) -> str:
+    """
+    >>> size(65536), size(1500)
+    ('64 GiB', '1500 MiB')
+    """
+    return f"{mib // 1024} GiB" if mib % 1024 == 0 else f"{mib} MiB"
 
 
 def price(wanted: Settings, offer: Offer) -> str:
@@ -165,4 +173,4 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
 
 def where(run: Path, top: Path) -> str:
     """How the run is named on a command line from here."""
-    return run.name if top == runs.root(None) else f"{run.name} --root {top}"
+    return run.name if top == runs.root(None) else f"{run.name} --root {shlex.quote(str(top))}"

@@ -11,10 +11,8 @@ diagnose.surfaces.modal.settings.BadSetting: H200:9: at most 8 of them are in on
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
 
 from diagnose.model import Record
-from diagnose.playbook import Limits
 
 MOUNT, CODE = "/diagnose", "/job"  # where the diagnostics volume and the user's code are in the container
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -134,58 +132,6 @@ def mount(text: str) -> Mount:
     if posixpath.normpath(path) != path or path in TAKEN:
         raise BadSetting(f"{text}: nothing can be mounted at {path}")
     return Mount(name, path, mode == "ro")
-
-
-def check(settings: Settings, offer: Offer) -> None:
-    """What no single setting shows. Raises BadSetting."""
-    if not 1 <= settings.timeout_s <= offer.max_timeout_s:
-        raise BadSetting(f"timeout {settings.timeout_s} s: Modal takes 1 s to {offer.max_timeout_s} s")
-    count = int(settings.gpu.partition(":")[2] or 0)
-    if settings.nodes > 1 and count != offer.node_gpus:
-        kind = settings.gpu.partition(":")[0] or "H100"
-        raise BadSetting(f"{settings.nodes} nodes are whole nodes: write --gpu {kind}:{offer.node_gpus}")
-    if settings.nodes > offer.max_nodes:
-        raise BadSetting(f"{settings.nodes} nodes: at most {offer.max_nodes} are in one cluster")
-    if settings.rdma and settings.nodes == 1:
-        raise BadSetting("RDMA is between nodes: ask for --nodes 2 or more")
-    for what in ("volume", "path"):
-        used = [getattr(one, what) for one in settings.mounts]
-        twice = next((name for name in used if used.count(name) > 1), None)
-        if twice:
-            raise BadSetting(f"{what} {twice} is given twice")
-    if settings.volume in {one.volume for one in settings.mounts}:
-        raise BadSetting(f"volume {settings.volume} is the one for diagnostics: it is mounted already")
-    for name in (settings.volume, *settings.secrets):
-        if not NAME.fullmatch(name):
-            raise BadSetting(f"{name}: no name of a volume or a secret")
-
-
-def check_nodes(flags: Mapping[str, str], nodes: int) -> None:
-    """What torchrun's own flags ask for, against the nodes of the cluster. Raises BadSetting."""
-    if nodes > 1 and "--standalone" in flags:
-        raise BadSetting("--standalone is of one node; of several, torchrun is told by its environment")
-    asked = flags.get("--nnodes", str(nodes)).rpartition(":")[2]
-    if asked.isdigit() and int(asked) != nodes:
-        raise BadSetting(f"torchrun is asked for {asked} nodes, Modal for {nodes}: write --nodes {asked}")
-
-
-def doubts(settings: Settings, offer: Offer, limits: Limits, stall_after_s: float | None) -> Iterator[str]:
-    """What Modal would do as asked, and is perhaps not wanted: a line each."""
-    stall_s = stall_after_s or limits.stall_after_first_step_s
-    needed_s = max(stall_s, offer.collective_timeout_s) + offer.flush_s
-    if settings.timeout_s < needed_s:
-        yield (
-            f"timeout {settings.timeout_s} s ends the container before a hang tells of itself: a stall is "
-            f"called after {stall_s:.0f} s, a collective fails after {offer.collective_timeout_s} s; "
-            f"at least {needed_s:.0f} s outlast both"
-        )
-    kind, _, count = settings.gpu.partition(":")
-    if kind and (note := offer.gpu[kind].note):
-        yield f"{kind}: {note}"
-    if settings.memory is None:
-        yield "no memory limit is asked for: where memory runs out, nobody can tell how near it was"
-    if int(count or 0) > 2:
-        yield "more than 2 GPUs at once are waited for longer"
 
 
 def cost(settings: Settings, offer: Offer) -> float | None:

@@ -101,9 +101,9 @@ def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
 
 def launch(run: Path, settings: Settings, spec: dict[str, Any]) -> Launched:
     """One detached call; its ids are in the manifest before this returns. Raises NotLaunched, OSError."""
-    app, function = build(settings, str(spec["name"]))
     done: Launched | None = None
     try:
+        app, function = build(settings, str(spec["name"]))
         with app.run(detach=True):
             with manifest.turn(run):
                 manifest.update(run, app_id=app.app_id)

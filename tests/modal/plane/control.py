@@ -130,6 +130,7 @@ class Control:
     async def tell(self, given: dict[str, Any]) -> dict[str, Any]:
         """What the plane holds."""
         state = self.state
+        names = {volume.id: volume.name for volume in state.volumes.values()}
         return {
             "served": state.served,
             "refused": state.refused,
@@ -144,7 +145,8 @@ class Control:
                 for call in state.calls.values()
             },
             "functions": {
-                one.id: definition(one.definition) | {"app": one.app} for one in state.functions.values()
+                one.id: definition(one.definition, names) | {"app": one.app}
+                for one in state.functions.values()
             },
             "images": {
                 id: {"commands": one.commands, "files": one.files} for id, one in state.images.items()
@@ -156,8 +158,8 @@ class Control:
         }
 
 
-def definition(made: pb.Function) -> dict[str, Any]:
-    """What was asked of the platform for a function."""
+def definition(made: pb.Function, names: dict[str, str]) -> dict[str, Any]:
+    """What was asked of the platform for a function; `names` of volumes by their ids."""
     resources = made.resources
     return {
         "module": made.module_name,
@@ -166,7 +168,7 @@ def definition(made: pb.Function) -> dict[str, Any]:
         "memory": [resources.memory_mb, resources.memory_mb_max],
         "timeout": made.timeout_secs,
         "startup_timeout": made.startup_timeout_secs,
-        "mounts": {mount.mount_path: mount.read_only for mount in made.volume_mounts},
+        "mounts": {one.mount_path: [names.get(one.volume_id), one.read_only] for one in made.volume_mounts},
         "single_use": made.single_use_containers,
         "retries": made.retry_policy.retries,
         "regions": list(made.scheduler_placement.regions),
