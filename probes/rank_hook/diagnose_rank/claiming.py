@@ -88,6 +88,8 @@ def _say_claimed() -> None:
         "stack_fd": me.stack_fd,
         "socket": me.socket,
     }
+    if "NCCL_HOSTID" in os.environ:
+        data["host_id"] = os.environ["NCCL_HOSTID"]
     if me.how == "command":
         data.update(provisional=True, world_size=1)
     if me.log is not None:
