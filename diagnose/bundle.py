@@ -24,7 +24,12 @@ __all__ = ["BundleError", "members", "several"]
 
 MAX_FILES = 100_000
 STDIN = "-"
-INTERNAL = {"verdict.json", "record.json", "dropped.txt"}  # our own words about a run, no evidence
+INTERNAL = {
+    "verdict.json",
+    "record.json",
+    "preflight.json",
+    "dropped.txt",
+}  # our own words about a run, no evidence
 
 
 def members(path: str) -> Iterator[Member]:

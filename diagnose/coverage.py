@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from diagnose.model import Coverage, Event, Evidence
 from diagnose.resuming import last_resumed
@@ -13,7 +14,8 @@ TAKEN = {"stack_dump", "flight_recorder"}  # what a look takes: it shows the mom
 REFUSALS = {"stack_dump": "stack.refused", "flight_recorder": "flight.refused"}
 GONE = "process has gone"  # the agent's word; what else refused a process that ended meanwhile is noise
 MAX_REASON = 120  # characters of one of several reasons
-JOB_WIDE = {"run", "bundle"}  # writers whose events belong to every attempt
+JOB_WIDE = {"run", "bundle", "container"}  # writers whose events belong to every attempt
+PLATFORMS = {"platform_log"}  # what they say is of the container that ran then
 
 
 def attempt_of(where: str) -> str:
@@ -38,20 +40,80 @@ def age(attempt: str) -> tuple[int, str]:
 def by_attempt(events: Sequence[Event], named: Callable[[str], str] = str) -> dict[str, list[Event]]:
     """Events parted by attempt, oldest first; what is of the whole run is in each, its end in the last.
 
-    `named` tells what an attempt is called: containers of one cluster are one.
+    `named` tells what an attempt is called: the containers of a cluster are one.
+
+    Containers that ran one input one after the other are runs of their own: what one of them told of its run
+    is in its attempts alone, a platform's words are in those of the container that ran then, and one that was
+    followed by another is told so (`attempt.followed`).
     """
-    names = sorted({named(attempt_of(e.where)) for e in events if e.source not in JOB_WIDE}, key=age)
-    names = [name for name in names if name] or [""]
-    parts: dict[str, list[Event]] = {name: [] for name in names}
+
+    def of(event: Event) -> str:
+        return named(attempt_of(event.where))
+
+    names = {of(e) for e in events if e.source not in JOB_WIDE} - {""}
+    begun = beginnings(events, of)
+    homes = {name: home(name, begun) for name in names | begun.keys()}
+    turns = list(begun)
+    ordered = sorted(homes, key=lambda name: (turns.index(homes[name]) if homes[name] else -1, age(name)))
+    parts: dict[str, list[Event]] = {name: [] for name in ordered or [""]}
+    ends = {homes.get(name, ""): name for name in parts}  # container -> its last attempt
+    last = list(parts)[-1]
     for event in events:
-        own = named(attempt_of(event.where))
-        if event.kind in AT_THE_END:
-            targets = names[-1:]
+        own = of(event)
+        if own in parts:
+            all_of = [name for name in parts if homes.get(name, "") == homes.get(own, "")]
+            mine = all_of if event.source in JOB_WIDE else [own]
+            end = ends[homes.get(own, "")]
+            if event.source in PLATFORMS and own in begun:
+                mine = [end]  # what a container was told of its end
+        elif begun and event.source in PLATFORMS:
+            end = ends[then(event.time, begun)]
+            mine = [end]
         else:
-            targets = names if event.source in JOB_WIDE or own not in parts else [own]
-        for name in targets:
+            mine, end = list(parts), last
+        for name in [end] if event.kind in AT_THE_END else mine:
             parts[name].append(event)
+    for before, after in pairwise(begun.values()):
+        if follows(before, after):
+            data: dict[str, object] = {"attempt": of(after)}
+            told = Event("attempt.followed", "container", after.where, after.time, after.node, data=data)
+            parts[ends[of(before)]].append(told)
     return parts
+
+
+def beginnings(events: Sequence[Event], of: Callable[[Event], str]) -> dict[str, Event]:
+    """Container, or cluster -> its first word, oldest first; empty where no platform's containers tell.
+
+    Each has a command of its own; a launcher's restarts, which a counter numbers, have one among them.
+    """
+    found: dict[str, Event] = {}
+    for kind in ("container.started", "command.started"):
+        for event in events:
+            name = of(event)
+            if event.kind == kind and name and not name.isdigit():
+                found.setdefault(name, event)
+    return dict(sorted(found.items(), key=lambda item: (item[1].time or 0.0, age(item[0]))))
+
+
+def home(attempt: str, begun: Mapping[str, Event]) -> str:
+    """The container of an attempt: a launcher's restart has a number behind the container's name.
+
+    >>> home("ta-1-2", {"ta-1": Event("container.started", "container", "")})
+    'ta-1'
+    """
+    return max((name for name in begun if f"{attempt}-".startswith(f"{name}-")), key=len, default="")
+
+
+def then(time: float | None, begun: Mapping[str, Event]) -> str:
+    """The container that ran at a time: the newest where that is not known, the first before all of them."""
+    past = [name for name, event in begun.items() if time is None or (event.time or 0.0) <= time]
+    return past[-1] if past else next(iter(begun))
+
+
+def follows(before: Event, after: Event) -> bool:
+    """Whether the second container runs the same input again, as far as they say."""
+    given = [event.data.get("input_id") for event in (before, after)]
+    return given[0] == given[1] or not all(given)
 
 
 def gather(events: Sequence[Event]) -> Evidence:

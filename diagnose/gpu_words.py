@@ -4,7 +4,7 @@ A code that only follows from another accuses the other.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from diagnose.endings import ended, number
 from diagnose.model import Event, Evidence, Record
@@ -12,6 +12,7 @@ from diagnose.xids import ACCUSES_NOBODY, catalogue
 
 HARD = {"bus", "memory", "board", "firmware", "fabric"}
 PORTS = {None, "amdgpu", "pcieport"}  # a port names itself for what is behind it
+BUS_ID = re.compile(r"[0-9a-f]{4,16}")
 NONFATAL = re.compile(r"\bNon-?fatal\b", re.IGNORECASE)
 FATAL = re.compile(r"\bFatal\b", re.IGNORECASE)
 
@@ -47,12 +48,40 @@ def pids(evidence: Evidence) -> dict[int, int]:
     return {end.pid: end.rank for end in ended(evidence).values() if end.pid is not None}
 
 
-def rank_of(event: Event, pids: dict[int, int]) -> int | None:
-    """Whose device it is: the rank that said so, or the one whose process the driver names."""
+def buses(evidence: Evidence) -> dict[str, int]:
+    """A device's place -> the rank that NCCL says is on it, where it is one only: nodes count alike."""
+    found: dict[str, set[int]] = {}
+    for event in evidence.of("nccl.comm_inited"):
+        if event.rank is not None and (place := place_of(str(event.data.get("device_id")))):
+            found.setdefault(place, set()).add(event.rank)
+    return {place: ranks.pop() for place, ranks in found.items() if len(ranks) == 1}
+
+
+def place_of(bus_id: str) -> str:
+    """NCCL's number of a device as the driver writes it.
+
+    >>> place_of("4b000"), place_of("101b000"), place_of("None")
+    ('0000:4b:00', '0010:1b:00', '')
+    """
+    if not BUS_ID.fullmatch(bus_id):
+        return ""
+    value = int(bus_id, 16)
+    return f"{value >> 20:04x}:{value >> 12 & 0xFF:02x}:{value >> 4 & 0xFF:02x}"
+
+
+def rank_of(event: Event, pids: dict[int, int], buses: Mapping[str, int] = {}) -> int | None:
+    """Whose device it is: the rank that said so, the one whose process the driver names, or that is on it.
+
+    A pid that a platform passes on is the host's: it is no process of a container.
+    """
     if event.rank is not None:
         return event.rank
     writer, pid = number(event.data.get("group_rank")), number(event.data.get("pid"))
-    return writer if writer is not None else pids.get(pid) if pid is not None else None
+    if writer is not None:
+        return writer
+    if pid in pids and event.source != "platform_log":
+        return pids[pid] if pid is not None else None
+    return buses.get(str(event.data.get("bus")))
 
 
 FAULTS = {

@@ -166,6 +166,8 @@ def reach(cause: Finding, effect: Finding, playbook: Playbook, evidence: Evidenc
         return None  # nobody says of which rank: nothing tells that it is another one
     if scope == "node" and not ((effect.ranks or effect.nodes) and (cause.ranks or cause.nodes)):
         return None  # nor of which node
+    if failure.scope == "node" and not effect.ranks:
+        return None if not (effect.nodes and cause.nodes) or set(effect.nodes) & set(cause.nodes) else set()
     if scope == "node":
         near = {rank for rank in effect.ranks if evidence.nodes.get(rank) in cause.nodes}
         return near | set(cause.ranks)

@@ -9,6 +9,7 @@ from types import ModuleType
 import msgspec
 
 from diagnose import clusters, contents, coverage, days, pool, processes
+from diagnose.attempts import of_the_run, stands
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
 from diagnose.explaining import explain
@@ -207,7 +208,7 @@ def diagnose_bundle(
     told: Told = silent,
     explained: str = "",
 ) -> Verdict:
-    """The verdict on a bundle: of the last attempt that has a cause, else of the last attempt.
+    """The verdict on a bundle, which may hold several attempts at one run.
 
     `bundle` is the bundle's name as the user gave it; `told` hears how far the reading is;
     `explained` names a failure to be explained clause by clause.
@@ -217,7 +218,7 @@ def diagnose_bundle(
     known = clusters.of(events)
     attempts = coverage.by_attempt(clusters.told_apart(events, known), known.attempt)
     verdicts = [judge(bundle, part, book, explained) for part in attempts.values()]
-    chosen = next((v for v in reversed(verdicts) if v.causes), verdicts[-1])
+    chosen = of_the_run(verdicts, stands(list(attempts.values())[-1]))
     return msgspec.structs.replace(
         chosen,
         run=msgspec.structs.replace(chosen.run, attempts=[a for a in attempts if a]),

@@ -18,6 +18,7 @@ from probes.emit import Log, open_log
 from probes.files import atomic_write
 from probes.watching import death, strays
 from probes.watching.followed import Followed
+from probes.watching.held import Held
 from probes.watching.host import Host
 from probes.watching.left import Left
 from probes.watching.looks import Looks
@@ -44,7 +45,7 @@ class Agent:
         self.table = Table(given.mark)
         self.followed = Followed(self.spool, given.attempt, self.table, self._say_of)
         self.sampler = Sampler(self.spool, self.table)
-        self.host = Host(self.spool)
+        self.host, self.held = Host(self.spool), Held()
         self.schedule = Schedule(self.spool)
         self.looks = Looks(self.spool, self._say)
         self.left = Left(self.spool, self._say_of)
@@ -130,6 +131,7 @@ class Agent:
             self.table.refresh()
             self.followed.scan()
             self.left.take()
+            self._weigh(now)
         self._read_hooks(now)
         self.stalls.follow(self.followed.current())
         for one in list(self.followed.ranks.values()):
@@ -144,6 +146,11 @@ class Agent:
         self.looks.begin(ranks, now)
         if not self.stalls.silence.stalled and self.looks.fd < 0:
             self.schedule.take(ranks, now, self._say_newest)
+
+    def _weigh(self, now: float) -> None:
+        roots = [self.given.command_pid, *(one.pid for one in self.followed.current())]
+        if held := self.held.sample(roots, self.table.below, now):
+            self._say_newest("memory.sampled", None, **held)
 
     # Ranks
 

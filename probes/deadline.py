@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
 
 class _Command:
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str] | None) -> None:
         self.started = time.monotonic()
         self.out: dict[int, bytearray] = {}
         self.code: int | None = None
@@ -37,6 +37,7 @@ class _Command:
         try:
             self.process: subprocess.Popen[bytes] | None = subprocess.Popen(
                 argv,
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -83,14 +84,18 @@ def reap() -> int:
     return len(_unreaped)
 
 
-def run_many(commands: Mapping[K, Sequence[str]], limit_s: float) -> dict[K, Outcome]:
+def run_many(
+    commands: Mapping[K, Sequence[str]], limit_s: float, environ: Mapping[str, str] | None = None
+) -> dict[K, Outcome]:
     """Run all commands at once, each with the same deadline; always returns by then.
+
+    They get `environ`, else our own environment.
 
     >>> run_many({1: ["true"], 2: ["sleep", "9"]}, 0.2)[2].timed_out
     True
     """
     reap()
-    waiting = {key: _Command(argv) for key, argv in commands.items()}
+    waiting = {key: _Command(argv, environ) for key, argv in commands.items()}
     done = {key: one.outcome() for key, one in waiting.items() if one.process is None}
     end = time.monotonic() + limit_s
     with selectors.DefaultSelector() as selector:
@@ -118,13 +123,13 @@ def _drain(selector: selectors.BaseSelector, fd: int, one: _Command) -> None:
         selector.unregister(fd)
 
 
-def run(argv: Sequence[str], limit_s: float) -> Outcome:
+def run(argv: Sequence[str], limit_s: float, environ: Mapping[str, str] | None = None) -> Outcome:
     """Run one command with a deadline.
 
     >>> run(["echo", "hi"], 5).stdout
     b'hi\\n'
     """
-    return run_many({0: argv}, limit_s)[0]
+    return run_many({0: argv}, limit_s, environ)[0]
 
 
 class Child(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from diagnose import coverage, judge, pipeline
+from diagnose import attempts, coverage, judge, pipeline
 from diagnose.bundle import members
 from diagnose.model import Record
 from diagnose.playbook import load
@@ -103,9 +103,8 @@ def test_with_a_source_taken_away_the_verdict_is_never_a_different_cause(case):
     seen = events(case)
     fits = allowed(case)
     for source in sorted({e.source for e in seen} - {"bundle"}):
-        for part in coverage.by_attempt([e for e in seen if e.source != source]).values():
-            for cause in pipeline.judge("bundle", part, BOOK).causes:
-                assert cause.failure in fits, f"without {source}: {cause.failure} {cause.ranks}"
-                assert set(cause.ranks) <= fits[cause.failure], (
-                    f"without {source}: {cause.failure} {cause.ranks}"
-                )
+        parts = list(coverage.by_attempt([e for e in seen if e.source != source]).values())
+        verdicts = [pipeline.judge("bundle", part, BOOK) for part in parts]
+        for cause in attempts.of_the_run(verdicts, attempts.stands(parts[-1])).causes:
+            assert cause.failure in fits, f"without {source}: {cause.failure} {cause.ranks}"
+            assert set(cause.ranks) <= fits[cause.failure], f"without {source}: {cause.failure} {cause.ranks}"

@@ -1,6 +1,7 @@
 """Containers of one cluster: one attempt, with what is of one node alone told apart."""
 
 from diagnose import clusters
+from diagnose.containers import vanished
 from diagnose.coverage import by_attempt, gather
 from diagnose.model import Event
 from diagnose.moments import moments
@@ -57,7 +58,13 @@ def test_a_cluster_that_runs_again_is_another_attempt_also_under_its_old_id():
     died = event("ta-4-1", "rank.died", "agent", 3, 10.0)
     parts = joined(*TWO, *again, died)
     assert list(parts) == ["cu-1", "cu-1.2", "cu-1.2-1", "cu-2"]
-    assert [e.node for e in parts["cu-1.2-1"]] == ["node-1"]
+    assert [e.node for e in parts["cu-1.2-1"] if e.kind == "rank.died"] == ["node-1"]
+    assert [[e.data["attempt"] for e in part if e.kind == "attempt.followed"] for part in parts.values()] == [
+        ["cu-1.2"],
+        [],
+        ["cu-2"],
+        [],
+    ]
 
 
 def test_without_clusters_nothing_changes():
@@ -97,3 +104,15 @@ def test_what_follows_a_death_belongs_together_only_at_once():
     died, near, far = taken("a", 100.0, "died"), taken("b", 104.0, "died"), taken("b", 140.0, "died")
     assert moments([died, near], []) == [[died, near]]
     assert moments([died, far, taken("b", 101.0)], []) == [[died], [taken("b", 101.0)], [far]]
+
+
+def test_a_node_that_went_without_a_word_is_seen_though_the_others_ended():
+    ended = event("ta-1", "container.ended", "container", None, 30.0, exit_code=1)
+    last = event("ta-2", "rank.sampled", "agent", 3, 20.0, rss=1)
+    over = Event("run.state_changed", "manifest", "manifest.json", 31.0, data={"state": "error"})
+    [events] = joined(*TWO, *CLAIMS, last, ended, over).values()
+    gone = vanished(gather(events))
+    assert gone and (gone.started.node, gone.last.time) == ("node-1", 20.0)
+    told = event("ta-2", "container.ended", "container", None, 21.0, exit_code=1)
+    [events] = joined(*TWO, *CLAIMS, last, ended, told, over).values()
+    assert vanished(gather(events)) is None

@@ -12,6 +12,7 @@ import pytest
 from diagnose import playbook
 from diagnose.contract import EventLine, Manifest, RunRecord
 from diagnose.playbook import Failure
+from diagnose.preflight.report import Report
 from diagnose.verdict import Verdict
 
 HERE = Path(__file__).parent
@@ -21,6 +22,7 @@ TYPES = {
     "manifest": Manifest,
     "record": RunRecord,
     "failure": Failure,
+    "preflight": Report,
 }
 
 

@@ -57,7 +57,7 @@ READINGS = (
         "certifying",
     ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
-    *("strangers", "gpu_words"),
+    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -100,6 +100,12 @@ MAY: dict[str, set[str]] = {
     "diagnose.conclude": {*READER, *ours("certificate judge merged")},
     "diagnose.drilling": ours("model ground needs scoring story"),
     "diagnose.render": {*READER, "diagnose.certificate", "diagnose.render.*"},
+    "diagnose.preflight.book": ours("model playbook"),
+    "diagnose.preflight.measured": ours("model"),
+    "diagnose.preflight.report": ours("model preflight.measured"),
+    "diagnose.preflight.judging": ours("model preflight.book preflight.measured preflight.report"),
+    "diagnose.render.checks": ours("model preflight.report render.page"),
+    "diagnose.render.junit": ours("preflight.report render.checks render.page"),
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
     "probes.rank_hook": {f"{HOOK}.*", "diagnose_rank.*", "sitecustomize"},  # the one it hides
@@ -165,7 +171,7 @@ def test_a_module_imports_only_what_its_layer_may(name: str, path: Path) -> None
     assert not wrong, f"{name} imports {', '.join(wrong)}"
 
 
-@pytest.mark.parametrize("folder", ["diagnose/sources", "diagnose/facts", "diagnose/lines"])
+@pytest.mark.parametrize("folder", ["diagnose/sources", "diagnose/facts", "diagnose/lines", "probes/checks"])
 def test_siblings_never_import_each_other(folder: str) -> None:
     package = folder.replace("/", ".")
     for path in (TOP / folder).glob("*.py"):

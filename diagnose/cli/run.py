@@ -6,8 +6,12 @@ import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from diagnose.preflight.report import Report
 
 POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
 
@@ -44,6 +48,12 @@ POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
     show_default=True,
     help="Exit with the command's own code, or 0/1/3 by the verdict.",
 )
+@click.option(
+    "--preflight",
+    "gate",
+    type=click.Choice(["fast", "default"]),
+    help="Check the host first; where something fails, the command is not started (exit code 1).",
+)
 @click.option("--run-dir", hidden=True, type=click.Path(path_type=Path))  # for surfaces: they name the run
 @click.option("--attempt", hidden=True, default="1")
 @click.option("-v", "--verbose", is_flag=True, help="Every change, all of the verdict.")
@@ -57,6 +67,7 @@ def command(
     on_stall: str,
     mode: str,
     whose: str,
+    gate: str | None,
     run_dir: Path | None,
     attempt: str,
     verbose: bool,
@@ -77,11 +88,27 @@ def command(
         raise click.UsageError("no COMMAND")
     try:
         lookup(words, os.environ)
-        place = (run_dir, attempt)
-        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place))
+        place, checked = (run_dir, attempt), check(ctx, gate, words, run_dir, root) if gate else None
+        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place, checked))
     except NotStarted as error:
         click.echo(f"diagnose: {error}", err=True)
         ctx.exit(error.code)
+
+
+def check(
+    ctx: click.Context, level: str, words: Sequence[str], run_dir: Path | None, root: str | None
+) -> "Report":
+    """The pre-flight before a launch; exits where the command must not be started."""
+    from diagnose import runs
+    from diagnose.cli import _preflight
+
+    interruption = _preflight.Interruption()
+    with interruption.listening():
+        report = _preflight.gate(level, words, run_dir.parent if run_dir else runs.root(root))
+    if interruption.code or report.exit_code == 1:
+        click.echo("diagnose: the command was not started", err=True)
+        ctx.exit(interruption.code or 1)
+    return report
 
 
 def execute(
@@ -94,6 +121,7 @@ def execute(
     whose: str,
     verbose: bool,
     place: tuple[Path | None, str] = (None, "1"),
+    checked: "Report | None" = None,
 ) -> int:
     """The whole of a run; the code to exit with. `place`: the run directory to make, and the attempt."""
     from diagnose import playbook, runs
@@ -117,6 +145,10 @@ def execute(
     run: Path | None = None
     try:
         run = runs.make(run_dir) if run_dir else runs.create(top, called, time.time())
+        if checked:
+            from diagnose.cli import _preflight
+
+            _preflight.keep(checked, top, run)
         local = Local(
             Job(
                 words,

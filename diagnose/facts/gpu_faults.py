@@ -5,7 +5,7 @@ A program's bad access counts where no hardware failed: a fault of memory or of 
 
 from collections.abc import Iterable
 
-from diagnose.gpu_words import Told, all_told, beside, pids, rank_of
+from diagnose.gpu_words import Told, all_told, beside, buses, pids, rank_of
 from diagnose.model import Evidence, Fact, FactKind, earliest, named
 
 NEEDS = ("kernel_log", "platform_log", "gpu_report")
@@ -30,14 +30,17 @@ WORDS = {
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    told, known = all_told(evidence), pids(evidence)
+    told, known, places = all_told(evidence), pids(evidence), buses(evidence)
     groups: dict[tuple[str, str, int | None, int | None, str], list[Told]] = {}
     for one in sorted(told, key=lambda one: one.code is None):  # a code says most
-        rank = rank_of(one.event, known)
+        rank = rank_of(one.event, known, places)
         groups.setdefault((one.fault, one.gpu, one.code, rank, one.event.kind), []).append(one)
     for (fault, gpu, code, rank, _), group in groups.items():
         first = group[0]
-        whose = named([rank]) if rank is not None else f"the GPU {gpu}" if gpu else "a GPU"
+        name = str(first.event.data.get("gpu") or gpu)  # its UUID, where that is told
+        whose = f"the GPU {name}" if name else "a GPU"
+        if rank is not None:
+            whose = named([rank]) if name == gpu else f"{named([rank])}, on {name},"
         meaning = f": Xid {code}, {first.meaning}" if code is not None else f": {first.meaning}"
         yield Fact(
             kind="gpu.faulted",

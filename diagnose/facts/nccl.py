@@ -10,7 +10,9 @@ from diagnose.tellings import reporters
 
 NEEDS = ("nccl_log",)
 KINDS = {
-    "gpu.duplicated": FactKind("NCCL found two ranks on one GPU; data: devices (their buses)", NEEDS),
+    "gpu.duplicated": FactKind(
+        "NCCL found two ranks on one GPU; data: devices (their buses), apart (on different nodes)", NEEDS
+    ),
     "gpu.peers_apart": FactKind(
         "GPUs of one host cannot reach each other as they should; data: reason",
         (*NEEDS, "kernel_log"),
@@ -28,7 +30,7 @@ Saying = tuple[Event, dict[str, object]]
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
-    yield from duplicated(heard(evidence, "nccl.gpu_duplicated"))
+    yield from duplicated(heard(evidence, "nccl.gpu_duplicated"), evidence)
     yield from apart(heard(evidence, "nccl.peers_apart"))
     yield from intercepted(list(evidence.of("iommu.refused")))
     yield from slower(list(evidence.of("peers.measured")))
@@ -43,21 +45,35 @@ def heard(evidence: Evidence, kind: str) -> list[Saying]:
     return [(event, data) for event, _, data in nccl.sayings(evidence, kind)]
 
 
-def duplicated(found: list[Saying]) -> Iterable[Fact]:
+def duplicated(found: list[Saying], evidence: Evidence) -> Iterable[Fact]:
     ranks = {
         rank for _, data in found for key in ("first", "second") if isinstance(rank := data.get(key), int)
     }
     if ranks:
         devices = sorted({str(data["device_id"]) for _, data in found if "device_id" in data})
+        pairs = [(data.get("first"), data.get("second")) for _, data in found]
+        is_apart = all(are_apart(one, other, evidence) for one, other in pairs)
         yield Fact(
             kind="gpu.duplicated",
             text=f"NCCL found ranks {fold(sorted(ranks))} on the same GPU{'s' * (len(devices) > 1)}"
-            + (f" ({', '.join(devices[:8])})" if devices else ""),
+            + (f" ({', '.join(devices[:8])})" if devices else "")
+            + ("; they are on different nodes" if is_apart else ""),
             ranks=sorted(ranks),
-            data={"devices": devices},
+            data={"devices": devices, "apart": is_apart},
             since=first(found),
             events=[event for event, _ in found][:8],
         )
+
+
+def are_apart(one: object, other: object, evidence: Evidence) -> bool:
+    """Whether two ranks are on different nodes: by their names, or as the same place of a launcher's."""
+    hosts = [{e.node for e in claims(rank, evidence) if e.node} for rank in (one, other)]
+    places = [{e.data.get("local_rank") for e in claims(rank, evidence)} - {None} for rank in (one, other)]
+    return (all(hosts) and not hosts[0] & hosts[1]) or bool(places[0] & places[1])
+
+
+def claims(rank: object, evidence: Evidence) -> list[Event]:
+    return [e for e in evidence.of("rank.claimed", "rank.found") if e.rank == rank]
 
 
 def apart(found: list[Saying]) -> Iterable[Fact]:

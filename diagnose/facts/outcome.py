@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from diagnose.asked import is_over, stalls
+from diagnose.containers import TOLD, never_began, vanished
 from diagnose.looks import decisive
 from diagnose.model import Event, Evidence, Fact, FactKind
 from diagnose.raisings import TIMED_OUT
@@ -34,7 +35,8 @@ BROKEN = (
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     called = stalls(evidence)
-    ended = next(evidence.of("command.ended"), None)
+    ends = sorted(evidence.of("command.ended"), key=lambda e: e.data.get("exit_code") == 0)
+    ended = next(iter(ends), None)  # of several nodes one on which it failed
     code = ended.data.get("exit_code") if ended else None
     last = called[-1] if called else None
     resolved = last is not None and is_over(last, evidence)
@@ -96,7 +98,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
     if ended is not None and ended.data.get("exit_code") == 0 and not deaths:
         return "slow" if ever else "none"
-    if never_joined(evidence, stalled):
+    if never_joined(evidence, stalled) or (never_began(evidence) and not any(evidence.of(*TOLD))):
         return "will_not_start"
     if stalled and not deaths:
         return "hang"
@@ -109,7 +111,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
     if stalled:
         return "hang" if first is None or (first > stall_time(evidence)) else "crash"
     failed = any(e.data.get("exit_code") for e in evidence.of("container.exited"))
-    if errors or deaths or ended is not None or failed or any(evidence.of(*ENDS)):
+    if errors or deaths or ended is not None or failed or vanished(evidence) or any(evidence.of(*ENDS)):
         return "crash"
     return "slow" if ever else "unknown"
 

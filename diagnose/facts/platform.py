@@ -6,12 +6,15 @@ ends when it starts.
 
 from collections.abc import Iterable
 
+from diagnose.containers import is_unexplained, never_began, vanished
 from diagnose.model import Event, Evidence, Fact, FactKind
+from diagnose.time_limits import arithmetic, is_silent
 
 KINDS = {
     "platform.ended": FactKind(
         "the platform ended the job, or never began it; data: how (preempted, evicted, timed_out, "
-        "heartbeat_lost, node_lost, cancelled, unscheduled, init_failed), by, resource",
+        "heartbeat_lost, node_lost, cancelled, unscheduled, init_failed), by, resource, in_hang (its limit "
+        "came in a stall that had been called)",
         ("platform_log",),
     ),
 }
@@ -25,6 +28,7 @@ WORDS = {
     "platform.unscheduled": ("unscheduled", "no node had what it asks for"),
     "platform.init_failed": ("init_failed", "the container could not be made or started"),
 }
+MAY_BE = ("preempted", "evicted", "heartbeat_lost", "node_lost")
 BEFORE_START = {"unscheduled", "init_failed"}
 
 
@@ -41,14 +45,43 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
             continue
         first = events[0]
         resource = next((r for e in events if (r := e.data.get("resource"))), None)
+        more = arithmetic(first, evidence) if how == "timed_out" else ""
+        text = f"{words}: {first.data.get('text', '')}"[:300]
         yield Fact(
             kind="platform.ended",
-            text=f"{words}: {first.data.get('text', '')}"[:300],
+            text=f"{text}; {more}" if more else text,
             nodes=sorted({str(node) for e in events if (node := e.data.get("node"))}),
-            data={"how": how, "by": first.data.get("by"), "resource": resource},
+            data={
+                "how": how,
+                "by": first.data.get("by"),
+                "resource": resource,
+                "in_hang": how == "timed_out" and is_silent(evidence, first.time),
+            },
             since=first.time,
             events=events[:3],
+            inferred=all(e.data.get("sign") for e in events),  # what was seen has other reasons too
         )
+    yield from untold(evidence)
+    if not found and never_began(evidence):
+        yield from (maybe(how, "no container left a word") for how in sorted(BEFORE_START))
+
+
+def untold(evidence: Evidence) -> Iterable[Fact]:
+    """What may have ended a container that went without a word: only the platform's own log can tell."""
+    gone = vanished(evidence)
+    if gone is None or not is_unexplained(evidence):
+        return
+    yield from (maybe(how, "it went without a word") for how in MAY_BE)
+
+
+def maybe(how: str, seen: str) -> Fact:
+    """What only a platform's own log can tell."""
+    return Fact(
+        kind="platform.ended",
+        text=f"{seen}: {WORDS[f'platform.{how}'][1]}, or something else did it",
+        data={"how": how, "by": None, "resource": None, "in_hang": False},
+        open=True,
+    )
 
 
 def has_started(evidence: Evidence) -> bool:

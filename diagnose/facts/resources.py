@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from diagnose import nccl
+from diagnose.containers import is_unexplained, vanished
 from diagnose.endings import ended, number
 from diagnose.leaving import closings
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.outgrowing import is_outgrown, trend
 from diagnose.raisings import kinds, parted
 
 NEEDS = ("rank_hook", "elastic_error", "rank_log", "launcher_log", "platform_log", "nccl_log")
@@ -124,6 +126,7 @@ def every(evidence: Evidence) -> Iterable[Fact]:
         of_ranks |= {str(found.data.get("kind")) for found in told.values()}
     yield from nobodys(evidence, of_ranks, caches)
     yield from outgrown(evidence)
+    yield from outgrown_by_all(evidence)
     yield from refused(evidence)
 
 
@@ -189,6 +192,26 @@ def outgrown(evidence: Evidence) -> Iterator[Fact]:
         yield Fact(
             kind="resource.exhausted", text=text, ranks=killed, data=data, events=told[-2:], inferred=True
         )
+
+
+def outgrown_by_all(evidence: Evidence) -> Iterator[Fact]:
+    """Memory that rose to a container's limit until it was heard no more; open where figures do not tell."""
+    gone = vanished(evidence)
+    if gone is None or not is_unexplained(evidence):
+        return
+    limit, data = gone.limit, {"kind": "memory", "path": "", "free": None, "cached": False}
+    found = trend(gone, limit, evidence) if limit else None
+    if found is None or not limit:
+        text = "nobody knows how near to its limit of memory the container was: " + (
+            "no limit was asked for" if not limit else "it went before it could tell"
+        )
+        yield Fact("resource.exhausted", text, data=dict(data), events=[gone.started], open=True)
+    elif is_outgrown(found, limit):
+        text = (
+            f"its processes held {found.used / 2**30:.2f} of {limit / 2**30:.2f} GiB when it was last heard, "
+            f"{found.rate / 2**20:.0f} MiB more each second"
+        )
+        yield Fact("resource.exhausted", text, data=dict(data), events=found.events, inferred=True)
 
 
 def counted(fact: Fact, rank: int, evidence: Evidence) -> Fact:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from diagnose.playbook import Playbook
-from diagnose.render.page import Row, page
+from diagnose.render.page import Page, Row, page
 from diagnose.verdict import Verdict
 
 
@@ -25,7 +25,11 @@ def code(text: str) -> str:
 
 def render(verdict: Verdict, book: Playbook, full: bool = False) -> str:
     """The verdict as Markdown, ending in a newline."""
-    laid = page(verdict, book, full)
+    return lay(page(verdict, book, full))
+
+
+def lay(laid: Page) -> str:
+    """A page as Markdown, ending in a newline."""
     facts = ", ".join(escape(part) for part in (laid.size, laid.state) if part)
     lines = [f"# {laid.symptom}: {escape(laid.name)}", *(["", facts] if facts else [])]
     for section in laid.sections:

@@ -44,13 +44,14 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """`headline`: the run, its size, its symptom, what is seen of it."""
+    """What was looked at, its size, what was found, what is seen of it; then sections."""
 
     name: str
     size: str
     symptom: str
     state: str
     sections: list[Section]
+    what: str = "run"
 
 
 def safe(text: str) -> str:
@@ -109,7 +110,7 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
         Section("STEPS", list(step_rows(verdict, full))),
         Section("NOT SEEN", list(gap_rows(verdict.coverage, full))),
         Section("AFTER", [Row(headline(cause)) for cause in verdict.aftermath]),
-        Section("CONTEXT", list(context_rows(verdict.context, bool(verdict.causes), full))),
+        Section("CONTEXT", list(context_rows(verdict, full))),
         Section("UNKNOWN", list(unknown_rows(verdict, book, full))),
         Section("COLLECT", list(collect_rows(verdict, book))),
         Section("READ", list(read_rows(verdict)) if full else []),
@@ -278,11 +279,19 @@ def gap_rows(coverage: dict[str, Coverage], full: bool) -> Iterator[Row]:
         yield Row(f"{named(list(mine))}: no {', no '.join(sources)} ({reason})")
 
 
-def context_rows(context: Iterable[Cause], has_cause: bool, full: bool) -> Iterator[Row]:
-    for cause in context:
-        yield Row(headline(cause), "" if has_cause else cause.grade, "line" if has_cause else "head")
+def context_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
+    has_cause = bool(verdict.causes)
+    for cause in verdict.context:
+        text = said_of(earlier(cause, verdict.run.attempts), headline(cause))
+        yield Row(text, "" if has_cause else cause.grade, "line" if has_cause else "head")
         for citation in cause.evidence[: None if full else NUM_EVIDENCE] if full or not has_cause else ():
             yield Row(safe(citation.text), short(citation.where), "place")
+
+
+def earlier(cause: Cause, attempts: list[str]) -> str:
+    """`attempt ta-1` where what is told ended that one, and the run went on in another; else nothing."""
+    places = "\n".join(citation.where for citation in cause.evidence)
+    return next((f"attempt {safe(name)}" for name in attempts[:-1] if f"attempts/{name}/" in places), "")
 
 
 def unknown_rows(verdict: Verdict, book: Playbook, full: bool) -> Iterator[Row]:

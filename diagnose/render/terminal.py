@@ -12,7 +12,11 @@ from diagnose.render.page import Page, Row, page
 from diagnose.verdict import Verdict
 
 INDENT = 11  # two spaces, a label of up to eight, a space
-COLOUR = {"HANG": "red", "CRASH": "red", "SLOW": "yellow", "NOTHING WRONG FOUND": "green"}
+COLOUR = {"HANG": "red", "CRASH": "red", "SLOW": "yellow", "NOTHING WRONG FOUND": "green"} | {
+    "DO NOT START": "red",
+    "WARNINGS": "yellow",
+    "PASSED": "green",
+}
 
 
 def width(is_terminal: bool) -> int:
@@ -27,7 +31,11 @@ def width(is_terminal: bool) -> int:
 
 def render(verdict: Verdict, book: Playbook, columns: int = 80, full: bool = False) -> str:
     """The verdict as styled text; `show` prints it without styles where they are not wanted."""
-    laid = page(verdict, book, full)
+    return lay(page(verdict, book, full), columns)
+
+
+def lay(laid: Page, columns: int = 80) -> str:
+    """A page as styled text."""
     lines = list(top(laid, columns))
     for section in laid.sections:
         lines.append("")
@@ -42,7 +50,7 @@ def render(verdict: Verdict, book: Playbook, columns: int = 80, full: bool = Fal
 def top(laid: Page, columns: int) -> Iterator[str]:
     symptom = click.style(laid.symptom, fg=COLOUR.get(laid.symptom), bold=True)
     tail = f"  {laid.state}" if laid.state else ""
-    head = "   ".join(part for part in (f"run  {laid.name}", laid.size) if part)
+    head = "   ".join(part for part in (f"{laid.what}  {laid.name}", laid.size) if part)
     if len(head) + 3 + len(laid.symptom) + len(tail) <= columns:
         yield f"{head}   {symptom}{tail}"
     else:

@@ -98,3 +98,21 @@ def test_what_cuda_says_is_of_the_rank_that_said_it() -> None:
 def test_codes_of_the_table_that_never_are_a_root_are_cleanup() -> None:
     assert {code for code, xid in catalogue().items() if xid.never_root} == {45, 154}
     assert all(xid.fault == "cleanup" for xid in catalogue().values() if xid.never_root)
+
+
+def comm(rank: int, bus: str) -> Event:
+    data: dict[str, object] = {"comm_rank": rank, "num_ranks": 2, "device_id": bus}
+    return Event("nccl.comm_inited", "nccl_log", "x.log:1", rank=rank, data=data)
+
+
+def test_a_platforms_word_on_a_gpu_names_it_and_the_rank_on_it_once() -> None:
+    text = "[gpu-health] [CRITICAL] GPU-5c1e: XID: NVRM: Xid (PCI:0000:1b:00): 79, pid=101, name=python, gone"
+    ended = Event(
+        "rank.died", "agent", "x:1", rank=0, data={"pid": 101, "signal": 9}
+    )  # the pid is the host's
+    [found] = facts(*[text] * 500, more=(comm(0, "1a000"), comm(1, "1b000"), ended))
+    assert found.ranks == [1] and found.text.startswith("rank 1, on GPU-5c1e, cannot be reached")
+    [alone] = facts(text, more=(ended,))
+    assert alone.ranks == [] and alone.text.startswith("the GPU GPU-5c1e cannot")
+    [twice] = facts(text, more=(comm(0, "1b000"), comm(8, "1b000")))
+    assert twice.ranks == [], "every node has such a place"

@@ -59,3 +59,51 @@ def test_what_runs_is_our_own_command_with_what_was_asked(here):
     ).command()
     assert words[1:5] == ["-P", "-m", "diagnose", "run"] and words[-3:] == ["--", "a", "--b"]
     assert words[words.index("--stall-after") + 1] == "30.0" and words[words.index("--attempt") + 1] == "ta-7"
+
+
+class Mounted:
+    """Modal's client, of which the body asks one thing on its second way out."""
+
+    def __init__(self):
+        self.committed, self.is_refusing = [], False
+        self.Volume = self
+
+    def from_name(self, name):
+        return type("Volume", (), {"commit": lambda _: self.commit(name)})()
+
+    def commit(self, name):
+        if self.is_refusing:
+            raise ConnectionError("no route")
+        self.committed.append(name)
+
+
+@pytest.fixture
+def mounted(here, monkeypatch, tmp_path):
+    """A volume that takes nothing, and its mount."""
+
+    def refuse(found):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(body, "uploader", lambda *_: Volume(refuse, refuse))
+    client = Mounted()
+    monkeypatch.setitem(sys.modules, "modal", client)
+    (tmp_path / "mount").mkdir()
+    return client, tmp_path / "mount"
+
+
+def test_what_the_volume_does_not_take_goes_out_by_its_mount(mounted):
+    client, mount = mounted
+    told = body.job(spec("sh", "-c", "echo hello", mount=str(mount)))
+    assert (told["status"], told["pushed"], client.committed) == ("ok", "by the mount", ["v"])
+    assert (mount / "r-1/attempts/ta-7/logs/launcher.log").read_text() == "hello\n"
+    assert list((mount / "r-1/attempts/ta-7/events").glob("container-*.jsonl"))
+
+
+@pytest.mark.parametrize("how", ["no commit", "no mount", "no folder given"])
+def test_where_the_mount_fails_too_the_evidence_is_told_to_be_out_in_part(mounted, how):
+    client, mount = mounted
+    client.is_refusing = how == "no commit"
+    place = {"no commit": str(mount), "no mount": "/not/here", "no folder given": None}[how]
+    told = body.job(spec("true", mount=place))
+    assert told["pushed"].startswith("in part") and told["push_failure"] == "OSError: no route to host"
+    assert ("no route" in told["pushed"]) == client.is_refusing

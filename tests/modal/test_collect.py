@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from diagnose import follow, manifest, playbook, reader
+from diagnose.surfaces.modal import looks
 from diagnose.surfaces.modal.cloud_types import Line, Remote
 from diagnose.surfaces.modal.collect import collect
 from diagnose.surfaces.modal.outcome import Outcome, Unreachable
@@ -190,6 +191,16 @@ def test_what_the_platform_says_of_an_end_is_kept_as_evidence(run):
     kept = json.loads((run / "manifest.json").read_bytes())
     assert kept["outcome"] == "function_timeout" and kept["call_graph"][0]["task_id"] == "ta-1"
     assert kept["is_whole"] is False, "its container may still push"
+
+
+def test_an_end_that_no_container_told_says_what_was_not_seen(run):
+    cloud = Cloud("oom")
+    cloud.say(1, STARTED | {"is_gvisor": True})
+    told = looks.lines(run, collect(run, cloud, NODE))
+    assert sum(line.startswith("not seen: ") for line in told) == 2, told
+    last = (run / "attempts/ta-1/events/container-000001.jsonl").stat().st_mtime
+    line = json.loads((run / "platform/events/call-000001.jsonl").read_text())
+    assert line["time"] == last, "the platform tells no time: it is that of the last push"
 
 
 def test_a_new_end_takes_back_what_was_concluded_before(run):

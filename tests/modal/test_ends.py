@@ -22,6 +22,8 @@ ENDS = [
     (8, "Container was evicted", "evicted", ["platform_evicted"]),
     (9, "Container was evicted: memory thrashing", "evicted", ["platform_evicted"]),
     (10, "Container ran out of memory", "oom", ["host_oom_kill"]),
+    (2, "Container killed: missed heartbeats", "heartbeat_lost", ["platform_heartbeat_lost"]),
+    (2, "Container terminated due to preemption", "preempted", ["platform_preempted"]),
 ]
 
 
@@ -55,7 +57,11 @@ def queued(plane, tmp_path_factory):
     return Queued(plane, tmp_path_factory.mktemp("queued"))
 
 
-@pytest.mark.parametrize(("status", "text", "outcome", "wanted"), ENDS)
+@pytest.mark.parametrize(
+    ("status", "text", "outcome", "wanted"),
+    ENDS,
+    ids=[f"{status}-{outcome}" for status, _, outcome, _ in ENDS],
+)
 def test_each_end_is_a_state_and_a_cause(plane, queued, tmp_path, status, text, outcome, wanted):
     plane.ask("reopen", call=queued.call)
     run = tmp_path / queued.run.name

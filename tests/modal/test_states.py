@@ -4,7 +4,7 @@ import pytest
 
 from diagnose import manifest
 from diagnose.surfaces.modal.outcome import Outcome
-from diagnose.surfaces.modal.seen import Attempt, attempts, is_each_ended, story, tries
+from diagnose.surfaces.modal.seen import Attempt, attempts, is_each_ended, limits, story, tries
 from diagnose.surfaces.modal.states import following
 
 BEGUN, DONE = Attempt("ta-1", began=1.0), Attempt("ta-1", began=1.0, ended=2.0, exit_code=0)
@@ -86,3 +86,9 @@ def test_containers_of_a_cluster_are_one_try():
     told = story(attempts(later))
     assert [text.partition(" ")[0] for text in told] == ["ta-1", "ta-2"]
     assert all("ta-3 ran the same input again" in text for text in told)
+
+
+def test_what_cannot_be_seen_of_an_end_is_said_where_it_matters():
+    assert limits([DONE]) == [] and limits([]) == []
+    assert "lags" in limits([DONE, BEGUN])[0]
+    assert "no kernel log" in limits([DONE._replace(is_gvisor=True)])[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from probes import disks, kernel, memory, procfs
+from probes.watching.held import Held
 from probes.watching.host import Host
 from probes.watching.rank import Rank
 
@@ -114,3 +115,16 @@ def test_disks_that_do_not_answer_cost_no_more_than_their_time(monkeypatch: pyte
     monkeypatch.setattr(os, "statvfs", lambda point: time.sleep(60))
     begun = time.monotonic()
     assert disks.look() == [] and time.monotonic() - begun < 5
+
+
+def test_what_a_job_holds_is_told_when_it_moves_and_once_a_minute() -> None:
+    held, me = Held(), os.getpid()
+    first = held.sample([me], {me: [1 << 22]}, 0.0)
+    assert first["num_processes"] == 2 and first["rss"] > 10 << 20 and first["shm"] is not None
+    assert held.sample([me], {}, 3.0) == {}
+    more = bytearray(b"x") * (200 << 20)
+    assert held.sample([me], {}, 6.0)["rss"] >= first["rss"] + (190 << 20)
+    del more
+    held.sample([me], {}, 9.0)
+    assert held.sample([me], {}, 68.0) == {} and held.sample([me], {}, 69.0)["num_processes"] == 1
+    assert held.sample([0], {}, 200.0) == {}, "nobody is known"

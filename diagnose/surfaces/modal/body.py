@@ -40,6 +40,7 @@ SAID = {
     ),
     "InputCancellation": ("platform.cancelled", "the function call was cancelled"),
 }
+SIGNS = {"KeyboardInterrupt": "SIGINT"}  # what else may be behind it, the platform's own log tells
 
 
 class Ended(KeyboardInterrupt):
@@ -167,7 +168,7 @@ class Attempt:
             self.say("container.interrupted", "warning", how=how)
             if how in SAID:
                 event, text = SAID[how]
-                self.say(event, "error", source="platform_log", by="modal", text=text)
+                self.say(event, "error", source="platform_log", by="modal", text=text, sign=SIGNS.get(how))
             for signum, grace_s in ENDING:
                 with suppress(OSError):
                     process.send_signal(signum)

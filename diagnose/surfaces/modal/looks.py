@@ -13,7 +13,7 @@ from diagnose.render.page import safe
 from diagnose.surfaces.modal import cloud, told
 from diagnose.surfaces.modal.collect import Look, NotModals, began, collect, words
 from diagnose.surfaces.modal.outcome import Unreachable
-from diagnose.surfaces.modal.seen import Attempt, attempts
+from diagnose.surfaces.modal.seen import Attempt, attempts, limits
 
 SILENT_S = 90.0
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -73,6 +73,8 @@ def lines(run: Path, seen: Look) -> list[str]:
     if seen.attempts and seen.manifest.state not in manifest.FINAL:
         out.append(container(run, seen.attempts[-1]))
     out += [safe(note) for note in seen.notes]
+    if found.state in {"error", "lost"}:
+        out += [f"not seen: {text}" for text in limits(seen.attempts)]
     out += [f"not fetched: {safe(why)}" for why in seen.failed[:5]]
     return out
 

@@ -30,6 +30,7 @@ TEXTS = (
     ("oom", r"(?i)\bout[ -]of[ -]memory\b|\bOOM\b|memory limit|oom[ _-]kill"),
     ("evicted", r"(?i)\bevict"),
     ("preempted", r"(?i)\bpreempt"),
+    ("heartbeat_lost", r"(?i)\bheart ?beat"),
     (
         "init_failure",
         r"(?i)\binit(?:iali[sz]ation)?\b.{0,40}\bfail|\bfailed to (?:start|import|initiali[sz]e)\b",
@@ -43,6 +44,7 @@ EVENTS = {
     "oom": "platform.oom_told",
     "evicted": "platform.evicted",
     "preempted": "platform.preempted",
+    "heartbeat_lost": "platform.heartbeat_lost",
     "init_failure": "platform.init_failed",
     "terminated": "platform.cancelled",
     "internal_failure": "platform.call_ended",

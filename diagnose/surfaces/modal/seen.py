@@ -23,6 +23,7 @@ class Attempt(NamedTuple):
     cluster_id: str = ""
     node_index: int | None = None
     num_nodes: int = 1
+    is_gvisor: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -44,6 +45,7 @@ def attempts(lines: Iterable[Mapping[str, object]]) -> list[Attempt]:
                 cluster_id=string(line.get("cluster_id"), 100),
                 node_index=integer(line.get("node_index")),
                 num_nodes=integer(line.get("num_nodes")) or 1,
+                is_gvisor=line.get("is_gvisor") is True,
             )
         elif kind in ("container.ended", "command.ended") and name in found:
             code, signum = line.get("exit_code"), line.get("signal")
@@ -89,4 +91,19 @@ def story(found: list[Attempt]) -> list[str]:
                 lines.append(f"node {before.node_index} ({before.name}) ended with {before.exit_code}")
             elif not before.has_ended and any(one.has_ended for one in group):
                 lines.append(f"node {before.node_index} ({before.name}) has told no end, as others have")
+    return lines
+
+
+def limits(found: list[Attempt]) -> list[str]:
+    """What could not be seen of an end: a line for each limit that matters."""
+    lines = []
+    if any(one.is_gvisor for one in found):
+        lines.append(
+            "in its sandbox there is no kernel log and no count of kills for memory: "
+            "what these would tell is unknown, not well"
+        )
+    if any(not one.has_ended for one in found):
+        lines.append(
+            "Modal's own log lags and is kept for a day or some weeks: collect again if it lacks the end"
+        )
     return lines

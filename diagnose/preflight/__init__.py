@@ -1,0 +1,1 @@
+"""Pre-flight: what `probes/checks/` measured, against the thresholds of `playbooks/preflight/`."""

@@ -1,0 +1,64 @@
+"""Files that hold a limit of a control group: of the one this process is in, and of those above it."""
+
+import os
+from collections.abc import Iterator
+
+from probes import procfs
+from probes.memory import Mount, folder_of
+
+
+def mounts(raw: bytes, controller: str) -> list[Mount]:
+    """The hierarchies in a `mountinfo` that may have a controller, v1 first.
+
+    >>> mounts(b"39 31 0:36 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\\n", "pids")
+    [Mount(root='/', point='/sys/fs/cgroup/pids', is_v1=True)]
+    """
+    found = []
+    for line in raw.decode(errors="replace").splitlines():
+        left, _, right = line.partition(" - ")
+        fields, kinds = left.split(), right.split()
+        if len(fields) < 5 or len(kinds) < 3:
+            continue
+        if kinds[0] == "cgroup2" or (kinds[0] == "cgroup" and controller in kinds[2].split(",")):
+            root, point = (text.replace("\\040", " ") for text in fields[3:5])
+            found.append(Mount(root, point, kinds[0] == "cgroup"))
+    return sorted(found, key=lambda mount: not mount.is_v1)
+
+
+def name(raw: bytes, controller: str, is_v1: bool) -> str:
+    """The group's name in a `/proc/PID/cgroup`; `..`, which is nowhere, where there is none.
+
+    >>> name(b"8:cpu,pids:/a/b\\n0::/c\\n", "pids", True), name(b"0::/c\\n", "pids", False)
+    ('/a/b', '/c')
+    """
+    for line in raw.decode(errors="replace").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if controller in controllers.split(",") if is_v1 else (number == "0" and not controllers):
+            return group
+    return ".."
+
+
+def files(controller: str, v1_file: str, v2_file: str) -> Iterator[str]:
+    """Those that are there, the innermost group's first: the strictest of them counts."""
+    own = procfs.read("/proc/self/cgroup") or b""
+    for mount in mounts(procfs.read("/proc/self/mountinfo") or b"", controller):
+        folder = folder_of(name(own, controller, mount.is_v1), mount)
+        top, found = mount.point.rstrip("/"), False
+        while folder.startswith(top):
+            path = os.path.join(folder, v1_file if mount.is_v1 else v2_file)
+            if os.path.exists(path):
+                found = True
+                yield path
+            folder = os.path.dirname(folder)
+        if found:
+            return
+
+
+def is_root(controller: str) -> bool:
+    """Whether this process is in the topmost group of a hierarchy that is seen here: that has no limits."""
+    own = procfs.read("/proc/self/cgroup") or b""
+    for mount in mounts(procfs.read("/proc/self/mountinfo") or b"", controller)[:1]:
+        is_seen = os.path.exists(os.path.join(mount.point, "cgroup.procs"))
+        return is_seen and (mount.root, name(own, controller, mount.is_v1)) == ("/", "/")
+    return False

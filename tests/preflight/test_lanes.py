@@ -1,0 +1,108 @@
+"""Checks that hang, die or raise cost their own deadline and nobody else's answer."""
+
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from probes import procfs
+from probes.checking import lanes
+from probes.checking.check import Check, Target, measured
+
+TARGET = Target({})
+
+
+def work(name, measure, **declared):
+    check = Check(**{"limit_s": 0.4, **declared})
+    return lanes.Work(name, check, SimpleNamespace(measure=measure))
+
+
+def made(*works, budget_s=10.0):
+    return {said["check"]: said for said in lanes.run(works, TARGET, budget_s) if "took_s" in said}
+
+
+def good(target):
+    return [measured("host", "w", pid=os.getpid(), share=float("inf"))]
+
+
+def hang(target):
+    if os.fork() == 0:
+        os.setsid()
+    time.sleep(60)
+
+
+def die(target):
+    os._exit(3)
+
+
+def fail(target):
+    raise ValueError("what?")
+
+
+def noisy(target):
+    os.write(1, b'{"event":"check.made","check":"good"}\n')
+    print("words")
+    return []
+
+
+def test_one_that_hangs_costs_its_deadline_alone():
+    begun = time.monotonic()
+    found = made(
+        work("hang", hang), work("die", die), work("fail", fail), work("good", good), work("noisy", noisy)
+    )
+    assert time.monotonic() - begun < 3
+    assert found["hang"]["unanswered"] and "0.4 s" in found["hang"]["error"]
+    assert (found["die"]["error"], found["die"]["unanswered"]) == ("its process ended", False)
+    assert found["fail"]["error"] == "ValueError: what?"
+    assert found["good"]["measurements"][0]["values"]["share"] is None
+    assert found["noisy"]["skip"]
+    assert gone()
+
+
+def gone():
+    """Whether all children have ended, within seconds: what is killed ends when the kernel comes to it."""
+    end = time.monotonic() + 5
+    while living():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def living():
+    stats = (procfs.stat(pid) for pid in lanes.descendants(os.getpid()))
+    return [stat for stat in stats if stat and stat.state not in "ZX"]
+
+
+@pytest.mark.parametrize("spoil", [hang, die, fail, noisy])
+def test_those_that_come_after_one_without_an_answer_are_skipped(spoil):
+    same = {"lane": "nvml"}
+    found = made(
+        work("a", good, **same, after="z"), work("b", good, **same), work("z", spoil, **same), work("c", good)
+    )
+    assert found["a"]["skip"].startswith("z: ")
+    assert "measurements" in found["b"] and "measurements" in found["c"]
+
+
+def test_a_lane_is_one_process():
+    found = made(work("a", good, lane="x"), work("b", good, lane="x"), work("c", good))
+    pids = {name: said["measurements"][0]["values"]["pid"] for name, said in found.items()}
+    assert pids["a"] == pids["b"] != pids["c"]
+
+
+def test_a_lone_one_runs_when_the_others_are_done():
+    def clock(target):
+        begun = time.monotonic()
+        time.sleep(0.1)
+        return [measured("host", "w", begun=begun, ended=time.monotonic())]
+
+    found = made(work("a", clock, alone=True), work("b", clock), work("c", clock))
+    spans = {name: said["measurements"][0]["values"] for name, said in found.items()}
+    assert spans["a"]["begun"] >= max(spans["b"]["ended"], spans["c"]["ended"])
+    assert spans["c"]["begun"] < spans["b"]["ended"]
+
+
+def test_what_the_time_does_not_reach_is_skipped_with_the_reason():
+    found = made(work("hang", hang, limit_s=60), work("good", good, alone=True), budget_s=0.3)
+    assert all("spent" in found[name]["skip"] for name in ("hang", "good"))
