@@ -21,6 +21,7 @@ from diagnose.values import integer, string
 PIDS = 10_000_000  # more than a kernel has: `pid` of node 2 is told as 20_000_000 + pid
 OWN_PIDS = {"agent", "run", "rank_hook", "launcher_log"}
 LISTED = {"launcher.rank_failed", "launcher.failure_listed"}
+FIRST = {"container.started", "command.started"}  # each tells the place
 CLAIMS = {"rank.claimed", "rank.found"}
 
 
@@ -63,7 +64,7 @@ class Clusters:
 def of(events: Sequence[Event]) -> Clusters:
     """The clusters of a run; none where no container was in one."""
     found = Clusters()
-    first = [e for e in events if e.kind == "container.started"]
+    first = [e for e in events if e.kind in FIRST]
     for event in sorted(first, key=lambda e: (e.time or 0.0, e.where)):
         found.feed(attempt_of(event.where), event.data, event.node or "")
     return found

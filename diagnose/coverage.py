@@ -157,7 +157,7 @@ def covers(event: Event) -> bool:
 
 def is_cluster(events: Sequence[Event]) -> bool:
     """Whether the job ran on several nodes, each with an agent and a launcher of its own."""
-    sizes = (e.data.get("num_nodes") for e in events if e.kind == "container.started")
+    sizes = (e.data.get("num_nodes") for e in events if e.kind in ("container.started", "command.started"))
     return any(isinstance(size, int) and size > 1 for size in sizes)
 
 

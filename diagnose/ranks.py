@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from diagnose.clusters import Clusters
+from diagnose.clusters import FIRST, Clusters
 from diagnose.model import named
 from diagnose.progress import Progress, number
 from diagnose.render.page import clock, count
@@ -32,7 +32,7 @@ class Ranks:
     def feed(self, event: Event) -> None:
         """Take in one event line."""
         kind, rank, time = str(event.get("event")), event.get("rank"), number(event.get("time"))
-        if kind == "container.started":
+        if kind in FIRST:
             self.clusters.feed(str(event.get("attempt")), event)
         if kind in {"job.stalled", "job.progressed", "job.unwatched"}:
             self.job = event

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from diagnose.clusters import Clusters
+from diagnose.clusters import FIRST, Clusters
 from diagnose.contract import Attempt, Change, Manifest, RankRecord, RunRecord
 from diagnose.coverage import age
 from probes.files import atomic_write
@@ -104,7 +104,8 @@ def by_attempt(kinds: Mapping[str, list[Line]]) -> dict[str, set[int]]:
     """attempt -> its ranks; a provisional rank counts only where no real one was claimed."""
     ranks: dict[str, set[int]] = {}
     known = Clusters()
-    for line in sorted(kinds.get("container.started", []), key=lambda line: number(line.get("time")) or 0.0):
+    first = [line for kind in FIRST for line in kinds.get(kind, [])]
+    for line in sorted(first, key=lambda line: number(line.get("time")) or 0.0):
         known.feed(text(line.get("attempt")), line)
     for firm in (True, False):
         for line in [*kinds.get("rank.claimed", []), *kinds.get("rank.found", [])]:

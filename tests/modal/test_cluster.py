@@ -23,7 +23,7 @@ def gathered(job):
 
 
 def wait_for(job, nodes):
-    return [job.plane.ask("wait", task=node["task"])["code"] for node in nodes]
+    return [job.plane.ask("wait", task=node["task"], seconds=95)["code"] for node in nodes]
 
 
 def test_a_rank_killed_on_the_second_node_is_named_with_its_node(plane, tmp_path):

@@ -8,6 +8,7 @@
 ['2', '1', 'fdaa::1', '29500']
 """
 
+import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -35,14 +36,20 @@ class Node(NamedTuple):
     def first_rank(self) -> int | None:
         return None if self.num_local is None else self.node_index * self.num_local
 
-    def told(self) -> dict[str, object]:
-        """What the container's first event says of it; the host's id is what NCCL knows hosts by."""
-        address = self.addresses[self.node_index] if self.node_index < len(self.addresses) else ""
+    def place(self) -> dict[str, object]:
+        """What tells it from the others."""
         return {
             "cluster_id": self.cluster_id,
             "node_index": self.node_index,
             "num_nodes": len(self.addresses),
             "first_rank": self.first_rank,
+        }
+
+    def told(self) -> dict[str, object]:
+        """What the container's first event says of it; the host's id is what NCCL knows hosts by."""
+        address = self.addresses[self.node_index] if self.node_index < len(self.addresses) else ""
+        return {
+            **self.place(),
             "address": address,
             "host_id": os.environ.get("NCCL_HOSTID", ""),
             "hostname": socket.gethostname(),
@@ -79,7 +86,6 @@ def variables(node: Node, environ: Mapping[str, str]) -> dict[str, str]:
     """What tells torchrun (PET_*, the defaults of its flags) and others where they are, and us."""
     address, port = node.addresses[0], environ.get("MASTER_PORT") or PORT
     nodes, index = str(len(node.addresses)), str(node.node_index)
-    first = {} if node.first_rank is None else {"DIAGNOSE_FIRST_RANK": str(node.first_rank)}
     return {
         "PET_NNODES": nodes,
         "PET_NODE_RANK": index,
@@ -90,5 +96,5 @@ def variables(node: Node, environ: Mapping[str, str]) -> dict[str, str]:
         "NNODES": nodes,
         "NODE_RANK": index,
         "DIAGNOSE_NODE": node.name,
-        **first,
+        "DIAGNOSE_CLUSTER": json.dumps(node.place()),
     }
