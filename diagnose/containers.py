@@ -1,5 +1,9 @@
 """A platform's container by its own words: what it was given, its last word, whether it told an end. Pure."""
 
+from collections.abc import Iterable
+
+import msgspec
+
 from diagnose.model import Event, Evidence, Record
 
 ENDS = ("container.ended", "container.interrupted", "command.ended")
@@ -16,6 +20,11 @@ class Vanished(Record, frozen=True):
     started: Event
     last: Event
     over: list[Event]
+    node: str | None = None  # in a cluster: whose
+
+    def own(self, events: Iterable[Event]) -> list[Event]:
+        """Those of this container."""
+        return [event for event in events if self.node in (None, event.node)]
 
     @property
     def push_s(self) -> float:
@@ -34,9 +43,15 @@ def seconds(value: object) -> float | None:
 
 
 def vanished(evidence: Evidence) -> Vanished | None:
-    """The container of this attempt, where it is over and said nothing of it; None elsewhere."""
-    started = next(evidence.of("container.started"), None)
-    if started is None or any(evidence.of(*ENDS)):
+    """The container of this attempt, where it is over and said nothing of it; None elsewhere.
+
+    In a cluster one of them, though others told their ends.
+    """
+    began, ends = list(evidence.of("container.started")), list(evidence.of(*ENDS))
+    nodes = {event.node for event in ends}
+    mute = [e for e in began if e.node not in nodes] if len(began) > 1 else [] if ends else began
+    started = next(iter(mute), None)
+    if started is None:
         return None
     followed = list(evidence.of("attempt.followed"))
     told = [e for e in evidence.of(*TOLD) if not is_before(e, started)]
@@ -44,11 +59,13 @@ def vanished(evidence: Evidence) -> Vanished | None:
     over = [*followed, *told, *(e for e in states if e.data.get("state") in OVER)]
     if not over:
         return None
-    return Vanished(started=started, last=max(words(evidence), key=lambda e: e.time or 0.0), over=over)
+    gone = Vanished(started, started, over, started.node if len(began) > 1 else None)
+    last = max(gone.own(words(evidence)), key=lambda e: e.time or 0.0)
+    return msgspec.structs.replace(gone, last=last)
 
 
 def words(evidence: Evidence) -> list[Event]:
-    """What was heard from inside of the container."""
+    """What was heard from inside of containers."""
     return [
         e
         for e in evidence.events

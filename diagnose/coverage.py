@@ -1,7 +1,7 @@
 """Events in, Evidence out: which ranks each source covers. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from diagnose.model import Coverage, Event, Evidence
@@ -37,15 +37,21 @@ def age(attempt: str) -> tuple[int, str]:
     return (len(attempt) if attempt.isdigit() else 0, attempt)
 
 
-def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
+def by_attempt(events: Sequence[Event], named: Callable[[str], str] = str) -> dict[str, list[Event]]:
     """Events parted by attempt, oldest first; what is of the whole run is in each, its end in the last.
+
+    `named` tells what an attempt is called: the containers of a cluster are one.
 
     Containers that ran one input one after the other are runs of their own: what one of them told of its run
     is in its attempts alone, a platform's words are in those of the container that ran then, and one that was
     followed by another is told so (`attempt.followed`).
     """
-    names = {attempt_of(e.where) for e in events if e.source not in JOB_WIDE} - {""}
-    begun = beginnings(events)
+
+    def of(event: Event) -> str:
+        return named(attempt_of(event.where))
+
+    names = {of(e) for e in events if e.source not in JOB_WIDE} - {""}
+    begun = beginnings(events, of)
     homes = {name: home(name, begun) for name in names | begun.keys()}
     turns = list(begun)
     ordered = sorted(homes, key=lambda name: (turns.index(homes[name]) if homes[name] else -1, age(name)))
@@ -53,7 +59,7 @@ def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
     ends = {homes.get(name, ""): name for name in parts}  # container -> its last attempt
     last = list(parts)[-1]
     for event in events:
-        own = attempt_of(event.where)
+        own = of(event)
         if own in parts:
             all_of = [name for name in parts if homes.get(name, "") == homes.get(own, "")]
             mine = all_of if event.source in JOB_WIDE else [own]
@@ -69,21 +75,21 @@ def by_attempt(events: Sequence[Event]) -> dict[str, list[Event]]:
             parts[name].append(event)
     for before, after in pairwise(begun.values()):
         if follows(before, after):
-            data: dict[str, object] = {"attempt": attempt_of(after.where)}
+            data: dict[str, object] = {"attempt": of(after)}
             told = Event("attempt.followed", "container", after.where, after.time, after.node, data=data)
-            parts[ends[attempt_of(before.where)]].append(told)
+            parts[ends[of(before)]].append(told)
     return parts
 
 
-def beginnings(events: Sequence[Event]) -> dict[str, Event]:
-    """Container -> its first word, oldest first; empty where no platform's containers are told of.
+def beginnings(events: Sequence[Event], of: Callable[[Event], str]) -> dict[str, Event]:
+    """Container, or cluster -> its first word, oldest first; empty where no platform's containers tell.
 
     Each has a command of its own; a launcher's restarts, which a counter numbers, have one among them.
     """
     found: dict[str, Event] = {}
     for kind in ("container.started", "command.started"):
         for event in events:
-            name = attempt_of(event.where)
+            name = of(event)
             if event.kind == kind and name and not name.isdigit():
                 found.setdefault(name, event)
     return dict(sorted(found.items(), key=lambda item: (item[1].time or 0.0, age(item[0]))))
@@ -135,7 +141,10 @@ def gather(events: Sequence[Event]) -> Evidence:
     return Evidence(
         events=list(events),
         coverage={
-            **{source: cover(source, events, expected) for source in sorted((read | asked) - {"bundle"})},
+            **{
+                source: cover(source, events, expected, nodes if is_cluster(events) else {})
+                for source in sorted((read | asked) - {"bundle"})
+            },
             **{source: nowhere(reason, expected) for source, reason in sorted(lacking.items())},
         },
         read=read,
@@ -167,10 +176,22 @@ def nowhere(reason: str, expected: Sequence[int]) -> Coverage:
     return Coverage(refused=list(expected), reason={str(rank): reason for rank in expected})
 
 
-def cover(source: str, events: Sequence[Event], expected: Sequence[int]) -> Coverage:
+def is_cluster(events: Sequence[Event]) -> bool:
+    """Whether the job ran on several nodes, each with an agent and a launcher of its own."""
+    sizes = (e.data.get("num_nodes") for e in events if e.kind in ("container.started", "command.started"))
+    return any(isinstance(size, int) and size > 1 for size in sizes)
+
+
+def cover(
+    source: str, events: Sequence[Event], expected: Sequence[int], nodes: Mapping[int, str]
+) -> Coverage:
+    """`nodes`, in a cluster: there a source that speaks for all speaks for the ranks of its node."""
     mine = [e for e in events if e.source == source and covers(e)]
-    if any(e.rank is None for e in mine):
+    homes = {e.node for e in mine if e.rank is None}
+    if homes and (None in homes or not nodes):
         return Coverage(present=list(expected))
+    if homes:
+        return Coverage(present=[rank for rank in expected if nodes.get(rank) in homes])
     old = outdated(source, mine, events)
     present = sorted({e.rank for e in mine if e.rank is not None} - old.keys())
     reasons = refusals(source, events)

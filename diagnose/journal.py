@@ -1,7 +1,6 @@
 """The event lines of `diagnose run` itself: what it started, changed, was told and saw end."""
 
 import os
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +10,7 @@ import msgspec
 
 from diagnose.values import plain
 from probes.files import append_line, atomic_write, finished
+from probes.here import node
 from probes.layout import events_path, segment_path
 from probes.redact import redact_value
 
@@ -21,7 +21,7 @@ class Journal:
     def __init__(self, spool: Path, run: str, attempt: str, complain: Callable[[str], None]) -> None:
         self.path = Path(events_path(str(spool), attempt, "run"))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.frame = {"source": "run", "run": run, "attempt": attempt, "node": socket.gethostname()}
+        self.frame = {"source": "run", "run": run, "attempt": attempt, "node": node()}
         self.complain, self.is_failing = complain, False
 
     def say(self, event: str, level: str = "info", **data: object) -> None:

@@ -11,6 +11,7 @@ from functools import cached_property
 import msgspec
 
 from diagnose.model import Event, Evidence, Record
+from diagnose.moments import begin, moments
 from diagnose.resuming import resumed
 
 STATES = (
@@ -80,12 +81,12 @@ def looks(evidence: Evidence) -> list[Look]:
         foreign = Look(cause="foreign", time=None, scans=scans_of(states), resolved_after_s=over)
         return [foreign] if states else []
     ended = sorted(e.time for e in well if e.time is not None)
-    moved = sorted([*ended, *(e.time for e in resumed(evidence.events) if e.time is not None)])
+    progressed = resumed(evidence.events)
+    moved = sorted([*ended, *(e.time for e in progressed if e.time is not None)])
     found = []
-    for event in taken:
-        told = event.data.get("time_dirs")
-        dirs = [str(name) for name in told] if isinstance(told, list) else []
-        scans = [[s for s in states if folder(s) == name] for name in dirs]
+    together = moments(taken, progressed)
+    for event, *others in together:
+        scans = scans_at([event, *others], states)
         begun = begin(event)
         # What is noticed to have moved after a rank has crashed moved before that.
         cause = event.data.get("cause")
@@ -103,12 +104,23 @@ def looks(evidence: Evidence) -> list[Look]:
                 else max(0.0, after - event.time),
             )
         )
-    begun_at = [begin(event) or 0.0 for event in taken]
+    begun_at = [begin(event) or 0.0 for event, *_ in together]
     later = [[other for other, at in zip(found, begun_at, strict=True) if at > mine] for mine in begun_at]
     return [
         *by_watchdog(states, bool(well)),
         *(overtaken(look, after) for look, after in zip(found, later, strict=True)),
     ]
+
+
+def scans_at(taken: list[Event], states: list[Event]) -> list[list[Event]]:
+    """The scans of one moment, those of several nodes in one: a folder's name is of its node alone."""
+    scans: dict[int, list[Event]] = {}
+    for event in taken:
+        told = event.data.get("time_dirs")
+        for number, name in enumerate(told if isinstance(told, list) else []):
+            own = [s for s in states if folder(s) == str(name) and (len(taken) == 1 or s.node == event.node)]
+            scans.setdefault(number, []).extend(own)
+    return [scans[number] for number in sorted(scans)]
 
 
 def by_watchdog(states: Iterable[Event], is_well: bool) -> Iterable[Look]:
@@ -186,12 +198,6 @@ def frontiers(look: Look) -> dict[str, dict[int, tuple[int, int]]]:
         if event.rank is not None and isinstance(launched, int) and isinstance(done, int):
             found.setdefault(str(event.data.get("group")), {})[event.rank] = (launched, done)
     return found
-
-
-def begin(taken: Event) -> float | None:
-    """When a look began: what moves from then on was not part of a hang."""
-    seconds = taken.data.get("seconds")
-    return taken.time and taken.time - (seconds if isinstance(seconds, int | float) else 0.0)
 
 
 def scans_of(states: Iterable[Event]) -> list[list[Event]]:

@@ -22,8 +22,9 @@ def retires(evidence: Evidence) -> bool:
 
 
 def ended_well(evidence: Evidence) -> bool:
-    """Whether the command did, whatever ranks said on the way."""
-    return any(e.data.get("exit_code") == 0 for e in evidence.of("command.ended"))
+    """Whether the command did, on each node that told of it, whatever ranks said on the way."""
+    ends = list(evidence.of("command.ended"))
+    return bool(ends) and all(e.data.get("exit_code") == 0 for e in ends)
 
 
 def later(event: Event, look: Look) -> bool:

@@ -22,18 +22,18 @@ class Trend(Record, frozen=True):
     events: list[Event]
 
 
-def points(evidence: Evidence) -> list[tuple[float, int, Event]]:
+def points(gone: Vanished, evidence: Evidence) -> list[tuple[float, int, Event]]:
     """(time, bytes, event) of all processes of the job; of the ranks where nobody counted the others."""
     counted = [
         (e.time, rss, e)
-        for e in evidence.of("memory.sampled")
+        for e in gone.own(evidence.of("memory.sampled"))
         if e.time is not None and isinstance(rss := e.data.get("rss"), int)
     ]
     if len(counted) > 1:
         return sorted(counted, key=lambda point: point[0])
     last: dict[int, int] = {}
     found = []
-    for event in sorted(evidence.of("rank.sampled"), key=lambda e: e.time or 0.0):
+    for event in sorted(gone.own(evidence.of("rank.sampled")), key=lambda e: e.time or 0.0):
         if (
             event.time is not None
             and event.rank is not None
@@ -54,7 +54,7 @@ def begun(found: Sequence[tuple[float, int, Event]]) -> float:
 
 def trend(gone: Vanished, limit: int, evidence: Evidence) -> Trend | None:
     """How memory stood when a container was last heard; None where two samples do not tell."""
-    told = points(evidence)
+    told = points(gone, evidence)
     if len(told) < 2:
         return None
     end, used, _ = told[-1]
@@ -62,7 +62,7 @@ def trend(gone: Vanished, limit: int, evidence: Evidence) -> Trend | None:
     since, low, _ = min(recent, key=lambda point: (point[1], -point[0]))
     rate = (used - low) / (end - since) if end > since else 0.0
     gap = min(MOST_GAP_S, median(b[0] - a[0] for a, b in pairwise(told)))
-    heard = max((e.time or 0.0 for e in words(evidence)), default=end)
+    heard = max((e.time or 0.0 for e in gone.own(words(evidence))), default=end)
     ahead = max(0.0, heard - end) + gap + gone.push_s
     is_rising = used - low >= RISE * limit and used >= (1 - RISE) * max(point[1] for point in recent)
     return Trend(used, rate, used + rate * ahead, is_rising, [told[-1][2], told[0][2]])

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import msgspec
 
-from diagnose import contents, coverage, days, pool, processes
+from diagnose import clusters, contents, coverage, days, pool, processes
 from diagnose.attempts import of_the_run, stands
 from diagnose.clocks import straighten
 from diagnose.conclude import decide
@@ -188,6 +188,12 @@ def needs() -> dict[str, tuple[str, ...]]:
     return {kind: spec.needs for module in modules("diagnose.facts") for kind, spec in module.KINDS.items()}
 
 
+def parted(events: Sequence[Event]) -> dict[str, list[Event]]:
+    """Attempt -> its events, oldest first; the containers of a cluster are one."""
+    known = clusters.of(events)
+    return coverage.by_attempt(clusters.told_apart(events, known), known.attempt)
+
+
 def judge(bundle: str, events: Sequence[Event], book: Playbook, explained: str = "") -> Verdict:
     """The verdict on the events of one attempt, and why the failure `explained` is in it or is not."""
     evidence = coverage.gather(processes.named(days.of_the_job(straighten(events))))
@@ -215,7 +221,7 @@ def diagnose_bundle(
     """
     book = book or load()
     events, recognised, unrecognised = parse(members, told)
-    attempts = coverage.by_attempt(events)
+    attempts = parted(events)
     verdicts = [judge(bundle, part, book, explained) for part in attempts.values()]
     chosen = of_the_run(verdicts, stands(list(attempts.values())[-1]))
     return msgspec.structs.replace(

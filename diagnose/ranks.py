@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from diagnose.clusters import FIRST, Clusters
 from diagnose.model import named
 from diagnose.progress import Progress, number
 from diagnose.render.page import clock, count
@@ -19,6 +20,7 @@ class Ranks:
     def __init__(self) -> None:
         self.progress = Progress()
         self.attempt: str | None = None
+        self.clusters = Clusters()
         self.found = 0.0
         self.samples: dict[int, Event] = {}
         self.compilers: dict[int, tuple[float, float, float]] = {}  # when, CPU seconds, their share since
@@ -30,6 +32,8 @@ class Ranks:
     def feed(self, event: Event) -> None:
         """Take in one event line."""
         kind, rank, time = str(event.get("event")), event.get("rank"), number(event.get("time"))
+        if kind in FIRST:
+            self.clusters.feed(str(event.get("attempt")), event)
         if kind in {"job.stalled", "job.progressed", "job.unwatched"}:
             self.job = event
         elif isinstance(rank, int) and not self._is_of_now(event, kind, time):
@@ -70,7 +74,7 @@ class Ranks:
 
     def _is_of_now(self, event: Event, kind: str, time: float) -> bool:
         """Whether it is of the newest attempt; a rank found in a later one begins that."""
-        attempt = str(event.get("attempt"))
+        attempt = self.clusters.attempt(str(event.get("attempt")))
         is_first = self.attempt is None
         if is_first or (kind == "rank.found" and attempt != self.attempt and time >= self.found):
             self.attempt, self.found, self.job = attempt, time, {}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from diagnose.clusters import FIRST, Clusters
 from diagnose.contract import Attempt, Change, Manifest, RankRecord, RunRecord, Volume
 from diagnose.coverage import age
 from probes.files import atomic_write
@@ -103,9 +104,13 @@ def last_word(found: Manifest, kinds: Mapping[str, list[Line]]) -> float | None:
 def by_attempt(kinds: Mapping[str, list[Line]]) -> dict[str, set[int]]:
     """attempt -> its ranks; a provisional rank counts only where no real one was claimed."""
     ranks: dict[str, set[int]] = {}
+    known = Clusters()
+    first = [line for kind in FIRST for line in kinds.get(kind, [])]
+    for line in sorted(first, key=lambda line: number(line.get("time")) or 0.0):
+        known.feed(text(line.get("attempt")), line)
     for firm in (True, False):
         for line in [*kinds.get("rank.claimed", []), *kinds.get("rank.found", [])]:
-            rank, attempt = integer(line.get("rank")), text(line.get("attempt"))
+            rank, attempt = integer(line.get("rank")), known.attempt(text(line.get("attempt")))
             is_open = firm or attempt not in ranks
             if rank is not None and is_open and bool(line.get("provisional")) != firm:
                 ranks.setdefault(attempt, set()).add(rank)

@@ -22,6 +22,7 @@ from probes.collecting.release import Release
 from probes.collecting.segments import Segments
 from probes.collecting.wholes import Wholes, remove_drafts
 from probes.emit import grumble, open_log
+from probes.here import first_rank
 from probes.watching import death, strays
 from probes.watching.tail import parse
 
@@ -39,7 +40,7 @@ class Collector:
         self.logs.load()
         remove_drafts(os.path.join(self.run_dir, "attempts"))
         self.release = Release()
-        self.places = Places(self.spool)
+        self.places = Places(self.spool, first_rank())
         self.late: dict[str, float] = {}
         self.failing = ""
         path = layout.events_path(self.spool, given.attempt, "collector")

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, MutableMapping
@@ -11,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from probes.here import node
 from probes.redact import redact_value
 
 _ENVELOPE = ("time", "event", "source", "run", "attempt", "node", "rank", "level")
@@ -90,6 +90,6 @@ def open_log(source: str, path: str | None = None, run: str | None = None, attem
         source=source,
         run=run if run is not None else os.environ.get("DIAGNOSE_RUN", ""),
         attempt=attempt if attempt is not None else os.environ.get("DIAGNOSE_ATTEMPT", "1"),
-        node=socket.gethostname(),
+        node=node(),
     )
     return logger

@@ -69,7 +69,7 @@ def test_the_verdict_names_exactly_what_was_wrong(case):
 def test_every_failure_of_the_playbook_fares_as_before(case):
     """Every failure is held against every case: a new one that fires on an old case shows here."""
     verdict = pipeline.diagnose_bundle("bundle", members(str(case / "bundle")), BOOK)
-    parts = coverage.by_attempt(events(case))
+    parts = pipeline.parted(events(case))
     fared = [
         {"attempt": name, "failure": f.failure, "status": f.status, "ranks": f.ranks, "missing": f.missing}
         for name, part in parts.items()
@@ -103,7 +103,7 @@ def test_with_a_source_taken_away_the_verdict_is_never_a_different_cause(case):
     seen = events(case)
     fits = allowed(case)
     for source in sorted({e.source for e in seen} - {"bundle"}):
-        parts = list(coverage.by_attempt([e for e in seen if e.source != source]).values())
+        parts = list(pipeline.parted([e for e in seen if e.source != source]).values())
         verdicts = [pipeline.judge("bundle", part, BOOK) for part in parts]
         for cause in attempts.of_the_run(verdicts, attempts.stands(parts[-1])).causes:
             assert cause.failure in fits, f"without {source}: {cause.failure} {cause.ranks}"

@@ -10,9 +10,10 @@ import pytest
 TOP = Path(__file__).parent.parent
 SHARED = {
     "probes.files",
-    "probes.redact",
-    "probes.layout",
     "probes.cache_kinds",
+    "probes.here",
+    "probes.layout",
+    "probes.redact",
 }  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"
@@ -34,6 +35,7 @@ READINGS = (
     *(
         "native",
         "resuming",
+        "moments",
         "looks",
         "endings",
         "fingerprints",
@@ -94,6 +96,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.merged": ours("model looks stackframes"),
     "diagnose.clocks": ours("model values"),
     "diagnose.processes": ours("model"),
+    "diagnose.clusters": ours("coverage model values"),
     "diagnose.judge": READER,
     "diagnose.conclude": {*READER, *ours("certificate judge merged")},
     "diagnose.drilling": ours("model ground needs scoring story"),

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,14 @@ def test_the_rank_hook_and_the_probes_are_in_the_wheel(installed: Path, tmp_path
         "import pathlib, probes; print(pathlib.Path(probes.__file__).parent / 'rank_hook/sitecustomize.py')"
     )
     assert Path(call(installed / "python", "-c", code, cwd=tmp_path).strip()).is_file()
+
+
+def test_the_wheel_that_travels_to_modal_holds_the_same(installed: Path) -> None:
+    pytest.importorskip("modal")
+    from diagnose.surfaces.modal.wheel import wheel
+
+    [built] = installed.parent.parent.glob("*.whl")
+    with zipfile.ZipFile(built) as theirs, zipfile.ZipFile(wheel()) as ours:
+        told = {name for name in theirs.namelist() if ".dist-info/" not in name}
+        assert told == {name for name in ours.namelist() if ".dist-info/" not in name}
+        assert all(theirs.read(name) == ours.read(name) for name in told)

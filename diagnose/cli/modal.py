@@ -17,6 +17,7 @@ ROOT = click.option("--root", help="Where run directories lie (default: $DIAGNOS
 def command() -> None:
     """Launch a command on Modal under the agent, and bring here what it leaves.
 
+    First `launch` (`--dry-run` says what it costs), then `collect`, at any time and as often as wanted.
     Credentials are those of Modal's own client: `modal token new`, or MODAL_TOKEN_ID and MODAL_TOKEN_SECRET.
     """
 
@@ -36,10 +37,22 @@ def client() -> Iterator[None]:
 
 
 @command.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--gpu", default="", metavar="KIND[:N]", help="Such as H200:8 (default: none).")
+@click.option(
+    "--gpu", default="", metavar="KIND[:N]", help="GPUs of a container, such as H200:8 (default: none)."
+)
+@click.option(
+    "--nodes",
+    default=1,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many containers as one cluster, whole nodes of 8 GPUs (default: 1).",
+)
+@click.option("--rdma", is_flag=True, help="RDMA between the nodes of a cluster.")
 @click.option("--image", default="", metavar="REF", help="An image of a registry, best by its digest.")
 @click.option("--python", "version", default="", metavar="X.Y", help="Put this Python into the image.")
-@click.option("--pip", multiple=True, metavar="PACKAGE", help="Install a package into the image.")
+@click.option(
+    "--pip", multiple=True, metavar="PACKAGE", help="Install a package into the image; may be repeated."
+)
 @click.option(
     "--code",
     type=click.Path(exists=True, file_okay=False),
@@ -47,14 +60,22 @@ def client() -> Iterator[None]:
     help="A local folder that goes along; the command starts in it.",
 )
 @click.option("--workdir", default="", metavar="DIR", help="Where in the container the command starts.")
-@click.option("--volume", "mounts", multiple=True, metavar="NAME:/PATH[:ro]", help="Mount a volume.")
-@click.option("--secret", "secrets", multiple=True, metavar="NAME", help="A secret of Modal's, by its name.")
-@click.option("--memory", metavar="REQUEST:LIMIT", help="Such as 512GiB:640GiB.")
+@click.option(
+    "--volume", "mounts", multiple=True, metavar="NAME:/PATH[:ro]", help="Mount a volume; ro: read-only."
+)
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME",
+    help="A secret of Modal's by its name: its variables are there.",
+)
+@click.option("--memory", metavar="REQUEST:LIMIT", help="Host memory, such as 512GiB:640GiB.")
 @click.option("--cpu", type=click.FloatRange(min=0.125), metavar="N", help="Physical cores.")
 @click.option("--timeout", default="4h", show_default=True, metavar="T", help="When Modal ends it: 90m, 4h.")
-@click.option("--startup-timeout", metavar="T", help="How long its start may take.")
-@click.option("--region", default="", help="Where it runs (costs more).")
-@click.option("--cloud", default="", help="Whose machines it runs on.")
+@click.option("--startup-timeout", metavar="T", help="When Modal gives up on its start.")
+@click.option("--region", default="", metavar="NAME", help="Where it runs, such as us-east (costs more).")
+@click.option("--cloud", default="", metavar="NAME", help="Whose machines it runs on: aws, gcp, oci.")
 @click.option(
     "--diagnostics",
     default="diagnose",
@@ -92,7 +113,15 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
     """Start COMMAND on Modal, detached, watched as by `diagnose run`.
 
     It goes on without this machine. What it shows is pushed to a volume while it runs, so that it can be
-    judged whatever becomes of the container.
+    judged whatever becomes of the container:
+
+    \b
+        diagnose modal launch --gpu H200:8 --code . -- \\
+            torchrun --nproc-per-node 8 train.py
+
+    Of several --nodes each runs COMMAND. torchrun needs no flags for that (it reads PET_NNODES,
+    PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT); others find MASTER_ADDR, MASTER_PORT, NNODES
+    and NODE_RANK in their environment.
     """  # fmt: skip
     from diagnose.surfaces.modal import launching
 

@@ -35,7 +35,8 @@ BROKEN = (
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
     called = stalls(evidence)
-    ended = next(evidence.of("command.ended"), None)
+    ends = sorted(evidence.of("command.ended"), key=lambda e: e.data.get("exit_code") == 0)
+    ended = next(iter(ends), None)  # of several nodes one on which it failed
     code = ended.data.get("exit_code") if ended else None
     last = called[-1] if called else None
     resolved = last is not None and is_over(last, evidence)

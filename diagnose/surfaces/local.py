@@ -22,6 +22,7 @@ from diagnose.interpreter import interpreter, torch_version
 from diagnose.journal import Journal
 from diagnose.playbook import Environment
 from diagnose.terminal import Screen, Tee
+from probes.here import cluster
 from probes.layout import elastic_dir, events_path, spool_launcher_log
 from probes.redact import redact_argv
 
@@ -186,7 +187,7 @@ class Local:
                 os.close(tee.given)
         versions = {"diagnose": __version__, "diagnose_python": sys.version.split()[0]}
         argv = redact_argv(list(self.job.command))
-        self.journal.say("command.started", pid=self.process.pid, argv=argv, versions=versions)
+        self.journal.say("command.started", pid=self.process.pid, argv=argv, versions=versions, **cluster())
         self.agent.argv += self._agent_arguments(self.process.pid)
         self._help(self.agent)
         self.move("running")

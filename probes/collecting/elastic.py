@@ -33,10 +33,10 @@ def outputs(spool: str, base_attempt: str) -> list[Output]:
 
 
 class Places:
-    """Local rank to rank, from the hooks' claims; without one (after a while) they are taken as one."""
+    """Local rank to rank, from the hooks' claims; without one (after a while) counted from the first."""
 
-    def __init__(self, spool: str) -> None:
-        self.tails = Tails(spool)
+    def __init__(self, spool: str, first: int = 0) -> None:
+        self.tails, self.first = Tails(spool), first
         self.ranks: dict[tuple[str, int], int] = {}
 
     def refresh(self) -> None:
@@ -50,4 +50,4 @@ class Places:
     def rank(self, output: Output, is_late: bool) -> int | None:
         """The rank whose output this is; None while it may still be learnt."""
         known = self.ranks.get((output.attempt, output.local_rank))
-        return output.local_rank if known is None and is_late else known
+        return self.first + output.local_rank if known is None and is_late else known

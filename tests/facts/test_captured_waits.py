@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from diagnose import coverage, pipeline
+from diagnose import pipeline
 from diagnose.bundle import members
 from diagnose.playbook import load
 
@@ -42,6 +42,6 @@ def alone(event):
 def test_a_victim_of_an_exception_is_not_blamed_for_what_it_had_no_time_for(left):
     seen = pipeline.parse(members(str(BUNDLE)))[0]
     kept = [event for one in seen if (event := left(one)) is not None]
-    (part,) = coverage.by_attempt(kept).values()
+    (part,) = pipeline.parted(kept).values()
     causes = pipeline.judge("bundle", part, load()).causes
     assert [(c.failure, c.ranks) for c in causes] == [("rank_exception", [1])]

@@ -28,7 +28,12 @@ OURS = ("MODAL_", "DIAGNOSE_", "PYTEST_")
 
 
 async def start(
-    arguments: bytes, task: str, folder: Path, socket: str, env: Mapping[str, str]
+    arguments: bytes,
+    task: str,
+    folder: Path,
+    socket: str,
+    env: Mapping[str, str],
+    module: str = "modal._container_entrypoint",
 ) -> asyncio.subprocess.Process:
     """A container named `task` that runs what `arguments` say; its output goes to `folder`/output.txt.
 
@@ -55,7 +60,7 @@ async def start(
     }
     with (folder / "output.txt").open("wb") as output:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "modal._container_entrypoint"),
+            *(sys.executable, "-m", module),
             cwd=folder,
             env=environ,
             stdin=asyncio.subprocess.DEVNULL,

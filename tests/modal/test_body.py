@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from diagnose.caching import places
-from diagnose.surfaces.modal import body
+from diagnose.surfaces.modal import body, environ
 from diagnose.surfaces.modal.push import Volume
 
 TOP = str(Path(__file__).parents[2])
@@ -115,9 +115,9 @@ def test_the_caches_of_compilers_lie_on_the_volume_that_was_asked_for(here):
     asked = spec("a", cache="/compile-cache", cache_gate=True, lane="benchmark")
     words = body.Attempt(asked, body.uploader("v", "r")).command()
     assert "--cache-gate" in words[: words.index("--")] and words[words.index("--lane") + 1] == "benchmark"
-    assert set(body.cache_places("/compile-cache")) == {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"}
-    assert body.cache_places("") == {}
-    found = places.locate({"HOME": "/root", **body.cache_places("/compile-cache")})
+    assert set(environ.cache_places("/compile-cache")) == {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"}
+    assert environ.cache_places("") == {}
+    found = places.locate({"HOME": "/root", **environ.cache_places("/compile-cache")})
     assert found.inductor.parent == Path("/compile-cache") and found.triton is None
 
 

@@ -159,6 +159,20 @@ def test_a_call_that_its_launcher_could_not_note_is_learnt_from_the_container(tm
     assert (look.state, look.function_call_id) == ("ok", "fc-7")
 
 
+def test_of_a_cluster_all_nodes_are_waited_for_though_the_first_has_ended_the_call(run):
+    cloud = Cloud("returned", GOOD)
+    for index in (0, 1):
+        place = {"attempt": f"ta-{index}", "cluster_id": "cu-1", "node_index": index, "num_nodes": 2}
+        cloud.say(index + 1, STARTED | place)
+    cloud.say(3, ENDED | {"attempt": "ta-0"})
+    look = collect(run, cloud, NODE)
+    assert look.manifest.state == "ok" and not look.manifest.is_whole
+    cloud.say(4, ENDED | {"attempt": "ta-1", "exit_code": 3})
+    assert not collect(run, cloud, NODE).manifest.is_whole, "its last files may come behind its last word"
+    look = collect(run, cloud, NODE)
+    assert look.manifest.is_whole and look.notes == ["node 1 (ta-1) ended with 3"]
+
+
 def test_a_result_that_has_expired_leaves_the_containers_word(run):
     cloud = Cloud("expired")
     cloud.say(1, STARTED)

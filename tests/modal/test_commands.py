@@ -2,13 +2,26 @@
 
 import json
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from diagnose.cli import main
+
+UV = "--python $(command -v python) --compile-bytecode"
+VOLUMES = [
+    ("data", "/data", "ro"),
+    ("ckpt", "/checkpoints", ""),
+    ("cache", "/cache", ""),
+    ("local", "/local", ""),
+]
+TWO = ("--gpu", "H200:8", "--nodes", "2")
 ROW = ("--gpu", "H200:8", "--memory", "512GiB:640GiB", "--cpu", "64", "--volume", "data:/data:ro")
 
 
@@ -28,6 +41,21 @@ def alone(tmp_path):
     """No credentials, no server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MODAL_", "DIAGNOSE_"))}
     return {**kept, "MODAL_CONFIG_PATH": str(tmp_path / "none.toml")}
+
+
+@pytest.fixture
+def dry(tmp_path, monkeypatch, capsys):
+    """`launch --dry-run`, in this process: (code, what it printed, what it said of errors)."""
+    monkeypatch.chdir(tmp_path)
+
+    def launch(*words):
+        command = () if "--" in words else ("--", "true")
+        monkeypatch.setattr(sys, "argv", ["diagnose", "modal", "launch", "--dry-run", *words, *command])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return launch
 
 
 def test_a_dry_run_says_what_would_be_asked_and_what_it_costs(tmp_path, alone):
@@ -69,17 +97,48 @@ def test_a_dry_run_says_what_would_be_asked_and_what_it_costs(tmp_path, alone):
         (("--volume", "a:x/../y"), "no volume"),
         (("--volume", "diagnose:/x"), "mounted already"),
         (("--secret", "a b"), "no name"),
+        (("--startup-timeout", "0"), "startup timeout 0 s"),
+        (("--memory", "64"), "write GiB where GiB are meant"),
+        (("--python", "3.10"), "needs 3.11 or a later one"),
+        (("--pip", "--pre"), "no package"),
+        (("--nodes", "2"), "write --gpu H100:8"),
+        (("--gpu", "H200:4", "--nodes", "2"), "write --gpu H200:8"),
+        (("--gpu", "H200:8", "--nodes", "33"), "at most 32"),
+        (("--rdma",), "ask for --nodes 2"),
+        ((*TWO, "--", "torchrun", "--standalone"), "--standalone is of one node"),
+        ((*TWO, "--", "torchrun", "--nnodes", "4"), "write --nodes 4"),
+        (("--", "torchrun", "--nnodes=1:3"), "write --nodes 3"),
     ],
 )
-def test_what_modal_would_not_take_is_refused_here(tmp_path, alone, words, told):
-    done = diagnose(tmp_path, alone, "launch", *words, "--dry-run", "--", "true")
-    assert done.returncode == 2 and told in done.stderr
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith("Error: ")
+def test_what_modal_would_not_take_is_refused_here(dry, words, told):
+    code, _, error = dry(*words)
+    assert code == 2 and told in error
+    assert error.count("\n") == 1 and error.startswith("Error: ")
 
 
-def test_a_timeout_before_the_watchdogs_is_said_to_be_so(tmp_path, alone):
-    done = diagnose(tmp_path, alone, "launch", "--timeout", "300", "--dry-run", "--", "true")
-    assert "ends the container before a hang tells of itself" in done.stdout
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--timeout", "300"), "a collective fails after 600 s; at least 660 s outlast both"),
+        (("--timeout", "2h", "--stall-after", "8000"), "a stall is called after 8000 s"),
+        (("--gpu", "T4", "--", "torchrun", "--nproc-per-node=4"), "starts 4 ranks in each container"),
+        ((*TWO, "--", "torchrun", "train.py"), "starts 1 rank in each container, which has 8"),
+        (("--", "train.py"), "python train.py runs it"),
+    ],
+)
+def test_what_is_hardly_meant_is_said(dry, words, told):
+    code, page, _ = dry(*words)
+    assert code == 0 and told in page.replace("\n", " ")
+
+
+def test_a_timeout_that_outlasts_the_watchdogs_needs_no_word(dry):
+    assert "tells of itself" not in dry("--timeout", "11m")[1]
+
+
+def test_the_price_is_of_all_nodes(dry):
+    one, two = (dry("--gpu", "H200:8", "--nodes", str(num))[1] for num in (1, 2))
+    hour, both = (float(re.search(r"\$([0-9.]+) an hour", page)[1]) for page in (one, two))
+    assert both == pytest.approx(2 * hour, abs=0.02) and "2 containers of H200:8" in two
 
 
 def test_without_credentials_one_line_says_what_to_do(tmp_path, alone):
@@ -135,13 +194,15 @@ def test_a_launcher_that_is_ended_early_leaves_a_run_that_ends(plane, tmp_path, 
 
 def test_what_is_asked_of_modal_is_what_was_asked_of_us(plane, tmp_path):
     (tmp_path / "train.py").write_text("print('hello')\n")
-    make = "import modal; modal.Volume.from_name('data', create_if_missing=True).hydrate()"
-    assert plane.python(make).returncode == 0
-    words = ("--code", str(tmp_path), "--secret", "hf", "--timeout", "2h", "--startup-timeout", "20m")
+    make = "import modal\nfor name in %r: modal.Volume.from_name(name, create_if_missing=True).hydrate()"
+    assert plane.python(make % [name for name, _, _ in VOLUMES]).returncode == 0
+    words = ("--root", "my runs", "--rdma", "--nodes", "2", "--cloud", "aws", "--env", "none")
+    words += tuple(word for one in VOLUMES[1:] for word in ("--volume", ":".join(filter(None, one))))
+    words += ("--code", str(tmp_path), "--secret", "hf", "--timeout", "2h", "--startup-timeout", "20m")
     words += ("--image", "nvidia/cuda:12.8.1-devel-ubuntu22.04", "--python", "3.12", "--region", "us-east")
     done = diagnose(tmp_path, plane.environ(), "launch", *ROW, *words, "--", "python", "train.py")
     assert done.returncode == 0, done.stderr
-    [run] = (tmp_path / "runs").iterdir()
+    [run] = (tmp_path / "my runs").iterdir()
     rows = {line[:11].strip(): line[11:] for line in done.stdout.splitlines()}
     assert rows["run"].split()[0] == run.name and rows["call"] == manifest(run)["function_call_id"]
     assert rows["app"] == manifest(run)["app_id"] and rows["next"].startswith("diagnose modal collect")
@@ -151,9 +212,33 @@ def test_what_is_asked_of_modal_is_what_was_asked_of_us(plane, tmp_path):
     assert asked["module"] == "diagnose.surfaces.modal.body" and asked["name"] == "job"
     assert asked["gpu"] == "H200:8" and asked["memory"] == [512 * 1024, 640 * 1024]
     assert (asked["timeout"], asked["startup_timeout"]) == (7200, 1200)
-    assert asked["mounts"] == {"/diagnose": False, "/data": True}
+    assert asked["mounts"] == {
+        "/diagnose": ["diagnose", False],
+        **{path: [name, mode == "ro"] for name, path, mode in VOLUMES},
+    }
+    assert (asked["nodes"], asked["rdma"], asked["cloud"]) == (2, True, "aws")
+    assert asked["options"] == {"efa_enabled": "True"}
+    wanted = manifest(run)["asked"]
+    assert wanted["memory"] == asked["memory"] and len(wanted["mounts"]) == 4
     assert asked["single_use"] and asked["retries"] == 0 and asked["regions"] == ["us-east"]
     assert asked["num_secrets"] == 1
+    image = told["images"][asked["image"]]
+    [path] = image["files"]
+    assert image["commands"][0] == "FROM nvidia/cuda:12.8.1-devel-ubuntu22.04"
+    assert image["commands"][-1].endswith(f"pip install {UV} --no-deps {path}"), "we come last"
+    assert re.fullmatch(r"/opt/diagnose/gpu_diagnose-[\w.]+-py3-none-any\.whl", path)
+    assert told["served"]["MountPutFile"] <= 2, "one wheel and one program, in all launches"
+    # The two commands that were printed work as they are; `runs` has it too.
+    value = pickle.dumps({"status": "ok", "exit_code": 0, "pushed": "whole"}).hex()
+    plane.ask("finish", call=rows["call"], status=1, data=value)
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    more = {"cwd": tmp_path, "env": plane.environ(PATH=path), "capture_output": True, "text": True}
+    for line in (rows["next"], done.stdout.splitlines()[-1].strip()):
+        shown = subprocess.run(["sh", "-c", line], timeout=60, **more)
+        assert shown.returncode in (0, 3), f"{line}\n{shown.stderr}"
+    assert manifest(run)["state"] == "ok"
+    listed = subprocess.run(["diagnose", "runs", "--root", "my runs"], timeout=60, **more)
+    assert run.name in listed.stdout and "ok" in listed.stdout
 
 
 def test_a_volume_that_is_not_there_is_named(plane, tmp_path):

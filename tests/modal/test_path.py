@@ -37,11 +37,12 @@ ENDLESS = HEAD + "while True: step(); time.sleep(0.05)\n"
 class Job:
     """One run, launched with our own command, in a folder of its own."""
 
-    def __init__(self, plane, folder, program, *options):
+    def __init__(self, plane, folder, program, *options, num_ranks=4):
         self.plane, self.folder = plane, folder
         (folder / "train.py").write_text(program)
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        words = ["--workdir", str(folder), "--push-every", "1", *options, "--", *torchrun, "train.py"]
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(num_ranks)]
+        launcher += [] if "--nodes" in options else ["--standalone"]
+        words = ["--workdir", str(folder), "--push-every", "1", *options, "--", *launcher, "train.py"]
         self.launched = self.diagnose("launch", *words)
         assert self.launched.returncode == 0, self.launched.stderr
         [self.run] = (folder / "runs").iterdir()
@@ -104,12 +105,12 @@ def test_a_healthy_run_comes_back_whole(plane, tmp_path):
     assert plane.ask("wait", task=started["task"])["code"] == 0
     verdict = job.collect()
     assert job.states == ["launching", "detached", "ok"], job.manifest
-    assert (verdict["symptom"], causes(verdict), verdict["run"]["num_ranks"]) == ("none", [], 2)
+    assert (verdict["symptom"], causes(verdict), verdict["run"]["num_ranks"]) == ("none", [], 4)
     assert verdict["run"]["attempts"] == [started["task"]]
     assert job.manifest["result"]["pushed"] == "whole" and job.manifest["is_whole"]
     log = job.run / "attempts" / started["task"] / "logs"
     assert (log.with_name("host") / "environment.json").is_file(), "what the container offers"
-    assert sum(path.read_text().count("ready") for path in log.glob("rank-*.log")) == 2
+    assert sum(path.read_text().count("ready") for path in log.glob("rank-*.log")) == 4
     print("served:", json.dumps(plane.ask("tell")["served"]))
 
 
@@ -126,7 +127,7 @@ def test_a_killed_rank_is_named(plane, tmp_path):
 def test_what_was_pushed_survives_the_containers_sigkill(plane, tmp_path, wait):
     job = Job(plane, tmp_path, ENDLESS)
     started = job.start()
-    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 4, "nothing was pushed")
     under_way = job.diagnose("collect")
     assert under_way.returncode == 0 and "nothing wrong seen so far" in under_way.stdout
     assert job.states == ["launching", "detached", "running"]
@@ -143,7 +144,7 @@ def test_what_was_pushed_survives_the_containers_sigkill(plane, tmp_path, wait):
 def test_after_a_preemption_the_next_container_goes_on(plane, tmp_path, wait):
     job = Job(plane, tmp_path, ONCE_ENDLESS)
     first = job.start()
-    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 4, "nothing was pushed")
     os.kill(first["pid"], signal.SIGINT)
     assert plane.ask("wait", task=first["task"])["code"] == 0
     assert plane.call(job.call)["status"] == 0  # no output: the platform runs it again
@@ -165,7 +166,7 @@ def test_after_a_preemption_the_next_container_goes_on(plane, tmp_path, wait):
 def test_a_stop_reaches_the_container_and_ends_the_run(plane, tmp_path, wait):
     job = Job(plane, tmp_path, ENDLESS)
     started = job.start()
-    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 2, "nothing was pushed")
+    wait(lambda: sum("/events/rank-" in path for path in job.pushed()) >= 4, "nothing was pushed")
     stopped = job.diagnose("stop")
     assert stopped.returncode == 0, stopped.stderr
     plane.ask("wait", task=started["task"])

@@ -4,7 +4,7 @@ import pytest
 
 from diagnose import manifest
 from diagnose.surfaces.modal.outcome import Outcome
-from diagnose.surfaces.modal.seen import Attempt, attempts, limits, story
+from diagnose.surfaces.modal.seen import Attempt, attempts, is_each_ended, limits, story, tries
 from diagnose.surfaces.modal.states import following
 
 BEGUN, DONE = Attempt("ta-1", began=1.0), Attempt("ta-1", began=1.0, ended=2.0, exit_code=0)
@@ -70,6 +70,22 @@ def test_containers_are_told_apart_by_their_own_words():
     ]
     first, second = story(found)
     assert "ta-1 left no end" in first and "ta-2 was interrupted" in second
+
+
+def node(attempt, index, time, cluster="cu-1"):
+    return line(
+        "container.started", attempt, time, cluster_id=cluster, node_index=index, num_nodes=2, input_id="in-1"
+    )
+
+
+def test_containers_of_a_cluster_are_one_try():
+    first = [node("ta-1", 0, 10.0), node("ta-2", 1, 10.0), line("container.ended", "ta-1", 20.0, exit_code=0)]
+    assert [len(group) for group in tries(attempts(first))] == [2] and not is_each_ended(attempts(first))
+    assert story(attempts(first)) == ["node 1 (ta-2) has told no end, as others have"]
+    later = [*first, node("ta-3", 0, 30.0, "cu-2"), node("ta-4", 1, 31.0, "cu-2")]
+    told = story(attempts(later))
+    assert [text.partition(" ")[0] for text in told] == ["ta-1", "ta-2"]
+    assert all("ta-3 ran the same input again" in text for text in told)
 
 
 def test_what_cannot_be_seen_of_an_end_is_said_where_it_matters():

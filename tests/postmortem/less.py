@@ -6,7 +6,7 @@ Less evidence may say less, or what the true failure explains; never something e
 import io
 from collections.abc import Iterator
 
-from diagnose import coverage, judge, pipeline
+from diagnose import judge, pipeline
 from diagnose.model import Member
 from diagnose.verdict import Verdict
 from tests.postmortem.scoring import BOOK, GENERAL, Case, classes_of, said, verdict
@@ -28,7 +28,7 @@ def verdicts(case: Case) -> Iterator[tuple[str, Verdict]]:
     """(what was taken away, what is said then)."""
     seen = pipeline.parse(case.members())[0]
     for source in sorted({e.source for e in seen} - {"bundle"}):
-        for part in coverage.by_attempt([e for e in seen if e.source != source]).values():
+        for part in pipeline.parted([e for e in seen if e.source != source]).values():
             yield f"without {source}", pipeline.judge("bundle", part, BOOK)
     files = list(case.members())
     for left_out in files if len(files) > 1 else []:

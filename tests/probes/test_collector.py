@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from probes.collecting.elastic import Output, Places
+
 from .conftest import Job, wait_for
 
 WRITER = """
@@ -85,6 +87,15 @@ def test_the_launchers_logs_become_one_log_a_rank_named_by_the_claims(job: Job) 
     one.terminate()
     assert one.wait(5) == 0
     assert log.read_text() == "out\nerr\ntorn\n"
+
+
+def test_on_a_later_node_a_rank_that_never_claimed_is_counted_from_its_first(job: Job) -> None:
+    output = Output("stdout.log", "1", 3, "stdout.log")
+    places = Places(str(job.spool), 8)
+    assert places.rank(output, is_late=False) is None and places.rank(output, is_late=True) == 11
+    job.claim(9, os.getpid(), local_rank=3)
+    places.refresh()
+    assert places.rank(output, is_late=True) == 9
 
 
 def test_a_destination_that_refuses_is_tried_again_and_loses_nothing(job: Job) -> None:

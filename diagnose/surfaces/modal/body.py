@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,9 +21,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import diagnose
 from diagnose import children
+from diagnose.surfaces.modal import cluster
+from diagnose.surfaces.modal.environ import variables
 from diagnose.surfaces.modal.push import Pusher, Volume
+from probes.here import node
 
 NAP_S = 0.25
 # Of the 30 s that a preemption leaves: for the command, for all of its processes, and for the last push.
@@ -108,6 +109,7 @@ class Attempt:
     def __init__(self, spec: dict[str, Any], volume: Volume) -> None:
         self.spec, self.begun, self.num_events = spec, time.monotonic(), 0
         self.path, self.name = place(str(spec["run"]), attempt_name())
+        self.node = cluster.here(spec["command"], str(spec.get("gpu") or ""))
         self.pusher = Pusher(self.path, volume, float(spec.get("push_s") or 5.0))
 
     def run(self) -> dict[str, Any]:
@@ -144,7 +146,7 @@ class Attempt:
         process = subprocess.Popen(
             self.command(),
             cwd=self.spec.get("workdir") or None,
-            env=environment(self.spec) | cache_places(str(self.spec.get("cache") or "")),
+            env=variables(self.spec, self.node),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # signals of the platform are for us alone
         )
@@ -199,14 +201,15 @@ class Attempt:
 
             told["function_call_id"] = modal.current_function_call_id() or ""
             told["input_id"] = modal.current_input_id() or ""
-        return {**told, **asked, "is_gvisor": is_gvisor()}
+        return {**told, **asked, "is_gvisor": is_gvisor(), **(self.node.told() if self.node else {})}
 
     def say(self, event: str, level: str = "info", **data: Any) -> None:
         """One more segment of this writer's own: the volume has it with the next push."""
         from diagnose.journal import segment
 
         self.num_events += 1
-        frame = {"run": self.spec["run"], "attempt": self.name, "node": socket.gethostname(), "level": level}
+        home = self.node.name if self.node else node()
+        frame = {"run": self.spec["run"], "attempt": self.name, "node": home, "level": level}
         with suppress(OSError):
             segment(self.path, self.name, "container", self.num_events, event, {**frame, **data})
 
@@ -235,27 +238,6 @@ class Attempt:
         except Exception as error:
             return f"in part ({type(error).__name__}: {error})"[:300]
         return "by the mount"
-
-
-def environment(spec: dict[str, Any]) -> dict[str, str]:
-    """The command's environment: ours is found there where it lies beside the program, not installed.
-
-    Which volume is mounted where, the container itself may not show.
-    """
-    home = Path(diagnose.__file__).parent.parent
-    mounts = ":".join(f"{volume}={path}" for volume, path in spec.get("mounts") or ())
-    told = {**os.environ, **({"DIAGNOSE_VOLUMES": mounts} if mounts else {})}
-    if home.name in {"site-packages", "dist-packages"}:
-        return told
-    path = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    return {**told, "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(home), *path]))}
-
-
-def cache_places(mount: str) -> dict[str, str]:
-    """Where compilers cache on a volume; below the mount, which itself cannot be replaced in one step."""
-    if not mount:
-        return {}
-    return {"TORCHINDUCTOR_CACHE_DIR": f"{mount}/inductor", "TRITON_CACHE_DIR": f"{mount}/inductor/triton"}
 
 
 def is_gvisor() -> bool:

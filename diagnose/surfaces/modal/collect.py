@@ -25,7 +25,7 @@ from diagnose.contract import Manifest
 from diagnose.surfaces.modal import told
 from diagnose.surfaces.modal.outcome import Outcome, Unreachable
 from diagnose.surfaces.modal.push import DROPPED
-from diagnose.surfaces.modal.seen import WRITERS, Attempt, attempts, story
+from diagnose.surfaces.modal.seen import WRITERS, Attempt, attempts, is_each_ended, story
 from diagnose.surfaces.modal.states import Step, following
 from diagnose.values import plain, string
 from probes.files import atomic_write
@@ -73,7 +73,8 @@ def collect(run: Path, cloud: ModuleType, node: str) -> Look:
                 (run / stale).unlink(missing_ok=True)
         if ended and call_id:
             end_words(run, cloud, call_id, outcome, found)
-        note(run, found, outcome, step, not failed)
+        may_come = any(one.cluster_id for one in seen) and not (is_each_ended(seen) and num == 0)
+        note(run, found, outcome, step, not failed, may_come)
         return Look(manifest.read(run) or found, seen, num, failed, story(seen))
 
 
@@ -91,8 +92,13 @@ def launcherless(found: Manifest, node: str) -> Step | None:
     return Step("lost", f"{gone}, and Modal had no call of it") if gone else None
 
 
-def note(run: Path, found: Manifest, outcome: Outcome, step: Step | None, is_fetched: bool) -> None:
-    """Write down what this look came to; the evidence of an end is here before the end is."""
+def note(
+    run: Path, found: Manifest, outcome: Outcome, step: Step | None, is_fetched: bool, may_come: bool
+) -> None:
+    """Write down what this look came to; the evidence of an end is here before the end is.
+
+    `may_come`: other nodes of a cluster may push after the call has ended.
+    """
     now = time.time()
     fields: dict[str, object] = {"last_polled_at": now}
     if step and step.state not in ("running", found.state):
@@ -101,7 +107,7 @@ def note(run: Path, found: Manifest, outcome: Outcome, step: Step | None, is_fet
             fields["result"] = bounded(outcome.value)
     is_over = (step.state if step else found.state) in manifest.FINAL
     since = found.transitions[-1].time if found.state in manifest.FINAL and found.transitions else now
-    is_told = "returned" in (outcome.kind, found.outcome)
+    is_told = "returned" in (outcome.kind, found.outcome) and not may_come
     is_all = is_told or now - since > SETTLED_S  # a container that is being ended may still push
     fields["is_whole"] = is_over and is_fetched and is_all
     if step is None or not manifest.advance(run, step.state, string(step.reason, 1000), **fields):

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import shutil
 import socket
 import time
@@ -13,7 +14,8 @@ import msgspec
 
 from diagnose import follow, manifest, playbook, runs
 from diagnose.playbook import Limits
-from diagnose.surfaces.modal import settings, told
+from diagnose.render.page import clock
+from diagnose.surfaces.modal import checks, settings, told
 from diagnose.surfaces.modal.outcome import Outcome
 from diagnose.surfaces.modal.settings import BadSetting, Mount, Offer, Settings
 from probes.redact import redact_argv
@@ -46,9 +48,12 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         secrets=tuple(given["secrets"]),
         region=given["region"],
         cloud=given["cloud"],
+        nodes=given["nodes"],
+        rdma=given["rdma"],
         code=given["code"] or "",
+        code_without=inside(runs.root(given["root"]), given["code"]) if given["code"] else "",
     )
-    settings.check(wanted, offer)
+    checks.check(wanted, offer, words)
     name = given["name"] or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
     spec = {
         "name": name,
@@ -68,7 +73,13 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "timeout_s": wanted.timeout_s,
         "mounts": [[one.volume, one.path] for one in wanted.mounts],
     }
-    return Asked(wanted, spec, offer, list(settings.doubts(wanted, offer, limits, given["stall_after"])))
+    return Asked(wanted, spec, offer, list(checks.doubts(wanted, offer, limits, given["stall_after"], words)))
+
+
+def inside(folder: Path, code: str) -> str:
+    """Where in the user's code a folder is, if it is in it."""
+    here, top = folder.resolve(), Path(code).resolve()
+    return here.relative_to(top).as_posix() if here != top and here.is_relative_to(top) else ""
 
 
 def mounts(given: Mapping[str, Any]) -> tuple[Mount, ...]:
@@ -84,16 +95,17 @@ def plan(what: Asked) -> Iterator[str]:
     """What would be asked of Modal, a line each."""
     wanted, spec = what.settings, what.spec
     base = wanted.image or f"debian_slim{f' with Python {wanted.python}' if wanted.python else ''}"
-    limits = f"request {wanted.memory[0]} MiB, limit {wanted.memory[1]} MiB" if wanted.memory else "not set"
+    limits = "request {}, limit {}".format(*map(size, wanted.memory)) if wanted.memory else "not set"
     rows = [
         ("app", f"diagnose-{spec['name']}"),
         ("command", redact_argv(spec["command"])),
         ("starts in", spec["workdir"] or "the image's own folder"),
         ("image", ", ".join([base, *wanted.pip])),
         ("gpu", wanted.gpu or "none"),
+        *([("nodes", nodes(wanted))] if wanted.nodes > 1 else []),
         ("cpu", f"{wanted.cpu:g} cores" if wanted.cpu else "not set"),
         ("memory", limits),
-        ("timeout", f"{wanted.timeout_s} s; no retries; a container for each attempt"),
+        ("timeout", f"{clock(wanted.timeout_s)}; no retries; a container for each attempt"),
         ("volumes", f"{wanted.volume} at {settings.MOUNT} (evidence, every {spec['push_s']:g} s)"),
         *(("", f"{m.volume} at {m.path}{' (read-only)' if m.is_read_only else ''}") for m in wanted.mounts),
         ("secrets", ", ".join(wanted.secrets) or "none"),
@@ -107,6 +119,19 @@ def plan(what: Asked) -> Iterator[str]:
         yield f"{label:10}{text}"
     for line in what.doubts:
         yield f"{'note':10}{line}"
+
+
+def nodes(wanted: Settings) -> str:
+    how = "RDMA" if wanted.rdma else "TCP"
+    return f"{wanted.nodes} containers of {wanted.gpu} each, {how} between them; the command runs in each"
+
+
+def size(mib: int) -> str:
+    """
+    >>> size(65536), size(1500)
+    ('64 GiB', '1500 MiB')
+    """
+    return f"{mib // 1024} GiB" if mib % 1024 == 0 else f"{mib} MiB"
 
 
 def price(wanted: Settings, offer: Offer) -> str:
@@ -161,4 +186,4 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
 
 def where(run: Path, top: Path) -> str:
     """How the run is named on a command line from here."""
-    return run.name if top == runs.root(None) else f"{run.name} --root {top}"
+    return run.name if top == runs.root(None) else f"{run.name} --root {shlex.quote(str(top))}"

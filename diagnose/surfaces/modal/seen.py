@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import NamedTuple
 
+from diagnose.values import integer, string
+
 WRITERS = re.compile(r"(?:container|run)(?:-\d{6})?\.jsonl$")
 
 
@@ -18,6 +20,9 @@ class Attempt(NamedTuple):
     is_interrupted: bool = False
     call_id: str = ""
     input_id: str = ""
+    cluster_id: str = ""
+    node_index: int | None = None
+    num_nodes: int = 1
     is_gvisor: bool = False
 
     @property
@@ -34,7 +39,13 @@ def attempts(lines: Iterable[Mapping[str, object]]) -> list[Attempt]:
         if kind == "container.started":
             call, given = str(line.get("function_call_id") or ""), str(line.get("input_id") or "")
             found[name] = found.get(name, Attempt(name))._replace(
-                began=when, call_id=call, input_id=given, is_gvisor=line.get("is_gvisor") is True
+                began=when,
+                call_id=call,
+                input_id=given,
+                cluster_id=string(line.get("cluster_id"), 100),
+                node_index=integer(line.get("node_index")),
+                num_nodes=integer(line.get("num_nodes")) or 1,
+                is_gvisor=line.get("is_gvisor") is True,
             )
         elif kind in ("container.ended", "command.ended") and name in found:
             code, signum = line.get("exit_code"), line.get("signal")
@@ -45,20 +56,41 @@ def attempts(lines: Iterable[Mapping[str, object]]) -> list[Attempt]:
     return sorted(found.values(), key=lambda one: (one.began or 0.0, one.name))
 
 
+def tries(found: list[Attempt]) -> list[list[Attempt]]:
+    """The containers that ran at the same time, as one cluster; without one each is alone. Oldest first."""
+    together: dict[str, list[Attempt]] = {}
+    for one in found:
+        group = together.setdefault(one.cluster_id or one.name, [])
+        is_again = any(other.node_index == one.node_index for other in group)
+        together[one.cluster_id or one.name] = [one] if is_again else [*group, one]
+    return list(together.values())
+
+
+def is_each_ended(found: list[Attempt]) -> bool:
+    """Whether no container of the last try may still push: a call ends with the first node's word alone."""
+    last = tries(found)[-1:]
+    return all(len(group) >= group[0].num_nodes and all(one.has_ended for one in group) for group in last)
+
+
 def story(found: list[Attempt]) -> list[str]:
     """What several containers for one input tell: a line for each that was followed by another."""
-    lines = []
-    for before, after in zip_longest(found, found[1:]):
-        if before.is_interrupted:
-            how = "was interrupted from outside (a preemption, or a stop)"
-        elif before.has_ended:
-            how = f"had ended by itself ({before.exit_code})"
-        else:
-            how = "left no end: it was killed from outside, with all that it had not pushed"
-        if after:
-            lines.append(f"{before.name} {how}; {after.name} ran the same input again")
-        elif before.is_interrupted:
-            lines.append(f"{before.name} {how}; after a preemption Modal runs the same input again")
+    lines, groups = [], tries(found)
+    for group, after in zip_longest(groups, groups[1:]):
+        for before in group:
+            if before.is_interrupted:
+                how = "was interrupted from outside (a preemption, or a stop)"
+            elif before.has_ended:
+                how = f"had ended by itself ({before.exit_code})"
+            else:
+                how = "left no end: it was killed from outside, with all that it had not pushed"
+            if after:
+                lines.append(f"{before.name} {how}; {after[0].name} ran the same input again")
+            elif before.is_interrupted:
+                lines.append(f"{before.name} {how}; after a preemption Modal runs the same input again")
+            elif before.node_index and before.exit_code:
+                lines.append(f"node {before.node_index} ({before.name}) ended with {before.exit_code}")
+            elif not before.has_ended and any(one.has_ended for one in group):
+                lines.append(f"node {before.node_index} ({before.name}) has told no end, as others have")
     return lines
 
 

@@ -1,7 +1,7 @@
 """What is asked of Modal for a run, checked here: its client accepts nonsense that fails minutes later. Pure.
 
->>> offer = Offer(as_of="", cpu_core_hour=0.05, memory_gib_hour=0.01, max_timeout_s=86400, collective_timeout_s=600,
-...               flush_s=60, gpu={"H200": Gpu(most=8, hour=4.5)})
+>>> offer = Offer(as_of="", cpu_core_hour=0.05, memory_gib_hour=0.01, max_timeout_s=86400, node_gpus=8, max_nodes=32,
+...               collective_timeout_s=600, flush_s=60, gpu={"H200": Gpu(most=8, hour=4.5)})
 >>> gpu("h200:8", offer), seconds("90m"), memory("64GiB:96GiB"), mount("cache:/cache:ro")
 ('H200:8', 5400, (65536, 98304), Mount(volume='cache', path='/cache', is_read_only=True))
 >>> gpu("H200:9", offer)
@@ -11,10 +11,8 @@ diagnose.surfaces.modal.settings.BadSetting: H200:9: at most 8 of them are in on
 
 import posixpath
 import re
-from collections.abc import Iterator
 
 from diagnose.model import Record
-from diagnose.playbook import Limits
 
 # Where the diagnostics volume, the user's code and the compile cache's volume are in the container.
 MOUNT, CODE, CACHE = "/diagnose", "/job", "/compile-cache"
@@ -58,6 +56,8 @@ class Offer(Record, frozen=True):
     cpu_core_hour: float
     memory_gib_hour: float
     max_timeout_s: int
+    node_gpus: int  # of each node of a cluster
+    max_nodes: int
     collective_timeout_s: int
     flush_s: int
     gpu: dict[str, Gpu]
@@ -72,7 +72,7 @@ class Mount(Record, frozen=True):
 class Settings(Record, frozen=True):
     """All that is asked for. `memory` is (request, limit) in MiB."""
 
-    gpu: str
+    gpu: str  # of each node
     timeout_s: int
     volume: str  # for diagnostics
     startup_timeout_s: int | None = None
@@ -86,6 +86,9 @@ class Settings(Record, frozen=True):
     region: str = ""
     cloud: str = ""
     code: str = ""  # a local folder that goes along, and is where the command starts
+    nodes: int = 1
+    rdma: bool = False
+    code_without: str = ""  # a folder in it that stays here: the one with our runs
 
 
 def gpu(text: str, offer: Offer) -> str:
@@ -133,41 +136,6 @@ def mount(text: str) -> Mount:
     return Mount(name, path, mode == "ro")
 
 
-def check(settings: Settings, offer: Offer) -> None:
-    """What no single setting shows. Raises BadSetting."""
-    if not 1 <= settings.timeout_s <= offer.max_timeout_s:
-        raise BadSetting(f"timeout {settings.timeout_s} s: Modal takes 1 s to {offer.max_timeout_s} s")
-    for what in ("volume", "path"):
-        used = [getattr(one, what) for one in settings.mounts]
-        twice = next((name for name in used if used.count(name) > 1), None)
-        if twice:
-            raise BadSetting(f"{what} {twice} is given twice")
-    if settings.volume in {one.volume for one in settings.mounts}:
-        raise BadSetting(f"volume {settings.volume} is the one for diagnostics: it is mounted already")
-    for name in (settings.volume, *settings.secrets):
-        if not NAME.fullmatch(name):
-            raise BadSetting(f"{name}: no name of a volume or a secret")
-
-
-def doubts(settings: Settings, offer: Offer, limits: Limits, stall_after_s: float | None) -> Iterator[str]:
-    """What Modal would do as asked, and is perhaps not wanted: a line each."""
-    stall_s = stall_after_s or limits.stall_after_first_step_s
-    needed_s = max(stall_s, offer.collective_timeout_s) + offer.flush_s
-    if settings.timeout_s < needed_s:
-        yield (
-            f"timeout {settings.timeout_s} s ends the container before a hang tells of itself: a stall is "
-            f"called after {stall_s:.0f} s, a collective fails after {offer.collective_timeout_s} s; "
-            f"at least {needed_s:.0f} s outlast both"
-        )
-    kind, _, count = settings.gpu.partition(":")
-    if kind and (note := offer.gpu[kind].note):
-        yield f"{kind}: {note}"
-    if settings.memory is None:
-        yield "no memory limit is asked for: where memory runs out, nobody can tell how near it was"
-    if int(count or 0) > 2:
-        yield "more than 2 GPUs at once are waited for longer"
-
-
 def cost(settings: Settings, offer: Offer) -> float | None:
     """Dollars an hour by the table; None where a price is not known. CPU and memory as they are asked for."""
     kind, _, count = settings.gpu.partition(":")
@@ -176,4 +144,4 @@ def cost(settings: Settings, offer: Offer) -> float | None:
         return None
     request = settings.memory[0] if settings.memory else 0
     rest = (settings.cpu or 0.0) * offer.cpu_core_hour + request / 1024 * offer.memory_gib_hour
-    return hour * int(count or 0) + rest
+    return (hour * int(count or 0) + rest) * settings.nodes

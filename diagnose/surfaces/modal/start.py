@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 import modal
 
-import diagnose
-from diagnose import manifest, playbook
+from diagnose import manifest
 from diagnose.surfaces.modal import body
 from diagnose.surfaces.modal.outcome import one_line
 from diagnose.surfaces.modal.settings import CACHE, CODE, MOUNT, Settings
-from probes import files
+from diagnose.surfaces.modal.wheel import NAME, wheel
 
-HOME = "/root"
+WHEELS = "/opt/diagnose"  # where in an image our wheel lies
 NO_CODE = ["**/__pycache__", "**/*.pyc", "**/.git", "**/.venv", "**/node_modules"]
 NOBODY: dict[str, object] = {"node": "", "boot": "", "pid": None, "start_ticks": None}  # no parent, anywhere
 
@@ -36,7 +35,7 @@ class Launched(NamedTuple):
 def requirements() -> list[str]:
     """What `diagnose` itself needs, in the versions that are here. In a container nobody asks."""
     try:
-        lines = importlib.metadata.requires("gpu-diagnose") or []
+        lines = importlib.metadata.requires(NAME) or []
     except importlib.metadata.PackageNotFoundError:
         if modal.is_local():
             raise
@@ -46,11 +45,11 @@ def requirements() -> list[str]:
 
 
 def equipped(base: modal.Image, *more: str) -> modal.Image:
-    """An image with what `diagnose` needs, and `more` packages. Our files come last: they build nothing."""
+    """An image with what `diagnose` needs, `more` packages, and us: one wheel, in its own layer."""
     base = base.uv_pip_install(*requirements(), *more)
-    for package in (Path(diagnose.__file__).parent, Path(files.__file__).parent):
-        base = base.add_local_dir(package, f"{HOME}/{package.name}", ignore=NO_CODE)
-    return base.add_local_dir(playbook.root(), f"{HOME}/playbooks", ignore=NO_CODE)
+    ours = wheel() if modal.is_local() else Path("/nowhere.whl")  # in a container nobody asks
+    there = f"{WHEELS}/{ours.name}"
+    return base.add_local_file(ours, there, copy=True).uv_pip_install(there, extra_options="--no-deps")
 
 
 def image(settings: Settings) -> modal.Image:
@@ -60,7 +59,8 @@ def image(settings: Settings) -> modal.Image:
     else:
         base = modal.Image.debian_slim(python_version=settings.python or None)
     base = equipped(base, *settings.pip)
-    return base.add_local_dir(settings.code, CODE, ignore=NO_CODE) if settings.code else base
+    without = [*NO_CODE, *filter(None, [settings.code_without])]
+    return base.add_local_dir(settings.code, CODE, ignore=without) if settings.code else base
 
 
 def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
@@ -83,6 +83,11 @@ def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
         "region": settings.region,
         "cloud": settings.cloud,
     }
+    if settings.rdma and settings.cloud == "aws":
+        asked["experimental_options"] = {"efa_enabled": True}
+    job: Any = body.job
+    if settings.nodes > 1:
+        job = modal.clustered(size=settings.nodes, rdma=settings.rdma)(job)
     function = app.function(
         image=image(settings),
         timeout=settings.timeout_s,
@@ -92,15 +97,15 @@ def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
         single_use_containers=True,
         include_source=False,
         **{key: value for key, value in asked.items() if value},
-    )(body.job)
+    )(job)
     return app, function
 
 
 def launch(run: Path, settings: Settings, spec: dict[str, Any]) -> Launched:
     """One detached call; its ids are in the manifest before this returns. Raises NotLaunched, OSError."""
-    app, function = build(settings, str(spec["name"]))
     done: Launched | None = None
     try:
+        app, function = build(settings, str(spec["name"]))
         with app.run(detach=True):
             with manifest.turn(run):
                 manifest.update(run, app_id=app.app_id)

@@ -61,7 +61,7 @@ def announce() -> None:
         me.page = None
     os.environ[claim.MARK] = f"{me.pid};{claim.key(os.environ)}"
     me.claimed_at = monotonic()
-    run, node = os.environ.get("DIAGNOSE_RUN", ""), os.uname().nodename
+    run, node = os.environ.get("DIAGNOSE_RUN", ""), os.environ.get("DIAGNOSE_NODE") or os.uname().nodename
     stamp: "dict[str, object]" = {"run": run, "attempt": me.attempt, "node": node, "rank": me.rank}
     me.log = Log(names.events_path(me.spool, me.attempt, names.rank_name(me.rank)), stamp)
     for folder in ("events", "state", "claims", "faults", "errors"):
@@ -88,6 +88,8 @@ def _say_claimed() -> None:
         "stack_fd": me.stack_fd,
         "socket": me.socket,
     }
+    if "NCCL_HOSTID" in os.environ:
+        data["host_id"] = os.environ["NCCL_HOSTID"]
     if me.how == "command":
         data.update(provisional=True, world_size=1)
     if me.log is not None:

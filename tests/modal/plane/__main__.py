@@ -29,14 +29,22 @@ from tests.modal.plane.state import State
 
 
 class Plane(Launch, Collect, Inside, Access, api_grpc.ModalClientBase):
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, task: str = "") -> None:
+        self.state, self.task = state, task
+
+
+filled(Plane)
+
+
+async def inside(state: State, path: str, task: str = "") -> None:
+    """Serve containers, or one of a cluster."""
+    await grpclib.server.Server([Plane(state, task)]).start(path=path)
 
 
 async def serve(folder: Path, port: int) -> None:
     """Serve until SIGTERM, or until nobody holds the other end of standard input."""
     state = State(folder)
-    control = Control(state)
+    control = Control(state, lambda path, task: inside(state, path, task))
     app = web.Application(client_max_size=1 << 30)
     app.add_routes(control.routes())
     runner = web.AppRunner(app)
@@ -45,10 +53,8 @@ async def serve(folder: Path, port: int) -> None:
     grpc = socket.create_server(("127.0.0.1", port))
     await web.SockSite(runner, http).start()
     state.http = f"http://127.0.0.1:{http.getsockname()[1]}"
-    service, router = filled(Plane)(state), filled(Router)(state)
-    outside, inside = grpclib.server.Server([service, router]), grpclib.server.Server([service])
-    await outside.start(sock=grpc)
-    await inside.start(path=state.socket)
+    await grpclib.server.Server([Plane(state), filled(Router)(state)]).start(sock=grpc)
+    await inside(state, state.socket)
     state.server = f"http://127.0.0.1:{grpc.getsockname()[1]}"
     print(json.dumps({"server": state.server, "control": state.http}), flush=True)
     ended = asyncio.Event()

@@ -11,7 +11,7 @@ from modal_proto import api_pb2 as pb
 from tests.modal import container
 from tests.modal.plane.execs import Box
 from tests.modal.plane.inside import arguments
-from tests.modal.plane.state import Call, State
+from tests.modal.plane.state import Call, Cluster, State
 
 SOURCES = {"stdout": pb.FILE_DESCRIPTOR_STDOUT, "stderr": pb.FILE_DESCRIPTOR_STDERR}
 
@@ -19,8 +19,8 @@ SOURCES = {"stdout": pb.FILE_DESCRIPTOR_STDOUT, "stderr": pb.FILE_DESCRIPTOR_STD
 class Control:
     """Plays the platform: starts containers, ends calls, forgets results, invents log lines, goes away."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, inside: Callable[[str, str], Awaitable[None]]) -> None:
+        self.state, self.inside = state, inside
         self.containers: dict[str, asyncio.subprocess.Process] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -28,6 +28,7 @@ class Control:
             *(
                 self.start,
                 self.box,
+                self.gather,
                 self.kill,
                 self.finish,
                 self.reopen,
@@ -75,6 +76,23 @@ class Control:
         self.state.boxes[task] = Box(**{"prefix": [], "env": {}, **given})
         return {"task": task}
 
+    async def gather(self, given: dict[str, Any]) -> list[dict[str, Any]]:
+        """Containers for a call of a clustered function, as many as it asked for: as of `start`."""
+        call = self._call(given)
+        size = self.state.functions[call.function].definition._experimental_group_size
+        tasks = [self.state.id("ta") for _ in range(size)]
+        call.task, call.cluster = tasks[0], Cluster(self.state.id("cu"), tasks, set(tasks))
+        told = []
+        for number, (task, address) in enumerate(zip(tasks, call.cluster.addresses(), strict=True)):
+            data, folder = arguments(self.state, call, task), self.state.folder / task
+            socket = str(self.state.folder / f"{call.cluster.id[-4:]}-{number}.sock")
+            await self.inside(socket, task)
+            env = {**given.get("env", {}), "ADDRESS": address}
+            process = await container.start(data, task, folder, socket, env, module="tests.modal.node")
+            self.containers[task] = process
+            told.append({"task": task, "pid": process.pid, "folder": str(folder)})
+        return told
+
     async def kill(self, given: dict[str, Any]) -> dict[str, Any]:
         """End a container with all that is in it."""
         return {"pids": container.end(self.state.folder / given["task"])}
@@ -120,6 +138,7 @@ class Control:
     async def tell(self, given: dict[str, Any]) -> dict[str, Any]:
         """What the plane holds."""
         state = self.state
+        names = {volume.id: volume.name for volume in state.volumes.values()}
         return {
             "served": state.served,
             "refused": state.refused,
@@ -129,11 +148,16 @@ class Control:
                     "task": call.task,
                     "input": call.input_id,
                     "status": call.output.result.status if call.output else 0,
+                    "others": {task: result.status for task, result in call.others.items()},
                 }
                 for call in state.calls.values()
             },
             "functions": {
-                one.id: definition(one.definition) | {"app": one.app} for one in state.functions.values()
+                one.id: definition(one.definition, names) | {"app": one.app}
+                for one in state.functions.values()
+            },
+            "images": {
+                id: {"commands": one.commands, "files": one.files} for id, one in state.images.items()
             },
             "volumes": {
                 volume.name: {path: file.size for path, file in sorted(volume.files.items())}
@@ -142,8 +166,8 @@ class Control:
         }
 
 
-def definition(made: pb.Function) -> dict[str, Any]:
-    """What was asked of the platform for a function."""
+def definition(made: pb.Function, names: dict[str, str]) -> dict[str, Any]:
+    """What was asked of the platform for a function; `names` of volumes by their ids."""
     resources = made.resources
     return {
         "module": made.module_name,
@@ -152,11 +176,16 @@ def definition(made: pb.Function) -> dict[str, Any]:
         "memory": [resources.memory_mb, resources.memory_mb_max],
         "timeout": made.timeout_secs,
         "startup_timeout": made.startup_timeout_secs,
-        "mounts": {mount.mount_path: mount.read_only for mount in made.volume_mounts},
+        "mounts": {one.mount_path: [names.get(one.volume_id), one.read_only] for one in made.volume_mounts},
         "single_use": made.single_use_containers,
         "retries": made.retry_policy.retries,
         "regions": list(made.scheduler_placement.regions),
         "num_secrets": len(made.secret_ids),
+        "image": made.image_id,
+        "nodes": made._experimental_group_size,
+        "rdma": resources.rdma,
+        "cloud": made.cloud_provider_str,
+        "options": dict(made.experimental_options),
     }
 
 

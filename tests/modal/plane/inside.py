@@ -1,4 +1,4 @@
-"""What the container's own runtime calls: 5 RPCs. And the arguments it is started with."""
+"""What the container's runtime calls: 5 RPCs, one more in a cluster. And the arguments it is started with."""
 
 from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2 as pb
@@ -20,10 +20,18 @@ class Inside(Part):
         return pb.ContainerHeartbeatResponse(cancel_input_event=pb.CancelInputEvent(input_ids=told))
 
     @unary
+    async def TaskClusterHello(self, r):
+        """Which place a container has in its cluster."""
+        clusters = [call.cluster for call in self.state.calls.values() if call.cluster]
+        [cluster] = [one for one in clusters if r.task_id in one.tasks]
+        index, addresses = cluster.tasks.index(r.task_id), cluster.addresses()
+        assert r.container_ip == addresses[index]
+        return pb.TaskClusterHelloResponse(cluster_id=cluster.id, cluster_rank=index, container_ips=addresses)
+
+    @unary
     async def FunctionGetInputs(self, r):
         for call in self.state.calls.values():
-            if call.function == r.function_id and call.is_waiting and call.output is None:
-                call.is_waiting = False
+            if call.function == r.function_id and call.output is None and self._takes(call):
                 item = pb.FunctionGetInputsItem(
                     input_id=call.input_id,
                     input=call.given.input,
@@ -33,11 +41,22 @@ class Inside(Part):
                 return pb.FunctionGetInputsResponse(inputs=[item])
         return pb.FunctionGetInputsResponse(inputs=[pb.FunctionGetInputsItem(kill_switch=True)])
 
+    def _takes(self, call: Call) -> bool:
+        """Whether who asks gets the input; in a cluster each container gets it once."""
+        if call.cluster is None:
+            is_for_it, call.is_waiting = call.is_waiting, False
+            return is_for_it
+        is_for_it = self.task in call.cluster.waiting
+        call.cluster.waiting.discard(self.task)
+        return is_for_it
+
     @unary
     async def FunctionPutOutputs(self, r):
         for put in r.outputs:
             for call in self.state.calls.values():
-                if call.input_id == put.input_id and call.output is None:
+                if call.cluster and self.task in call.cluster.tasks[1:]:
+                    call.others[self.task] = put.result
+                elif call.input_id == put.input_id and call.output is None:
                     call.output = pb.FunctionGetOutputsItem(
                         result=put.result,
                         idx=0,

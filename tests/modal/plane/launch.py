@@ -7,7 +7,7 @@ from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
 
 from tests.modal.plane.rpc import Part, unary
-from tests.modal.plane.state import App, Call, Function, Volume
+from tests.modal.plane.state import App, Call, Function, Image, Volume
 
 BUILDER = "2025.06"
 
@@ -53,12 +53,15 @@ class Launch(Part):
     async def MountPutFile(self, r):
         if r.data or r.data_blob_id:
             self.state.mounted.add(r.sha256_hex)
+            self.state.keep(r.sha256_hex, r.data)
         return pb.MountPutFileResponse(exists=r.sha256_hex in self.state.mounted)
 
     @unary
     async def MountGetOrCreate(self, r):
         handle = pb.MountHandleMetadata(content_checksum_sha256_hex="0" * 64)
-        return pb.MountGetOrCreateResponse(mount_id=self.state.id("mo"), handle_metadata=handle)
+        id = self.state.id("mo")
+        self.state.mounts[id] = {file.filename: file.sha256_hex for file in r.files}
+        return pb.MountGetOrCreateResponse(mount_id=id, handle_metadata=handle)
 
     @unary
     async def ImageGetOrCreate(self, r):
@@ -67,7 +70,13 @@ class Launch(Part):
         else:
             result = pb.GenericResult(status=pb.GenericResult.GENERIC_STATUS_SUCCESS)
         metadata = pb.ImageMetadata(image_builder_version=BUILDER)
-        return pb.ImageGetOrCreateResponse(image_id=self.state.id("im"), result=result, metadata=metadata)
+        bases = [self.state.images[one.image_id] for one in r.image.base_images]
+        made, id = Image([*r.image.dockerfile_commands], {}), self.state.id("im")
+        for one in bases:
+            made = Image(one.commands + made.commands, one.files | made.files)
+        made.files.update(self.state.mounts.get(r.image.context_mount_id, {}))
+        self.state.images[id] = made
+        return pb.ImageGetOrCreateResponse(image_id=id, result=result, metadata=metadata)
 
     @unary
     async def SecretGetOrCreate(self, r):

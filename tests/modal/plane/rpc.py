@@ -12,6 +12,7 @@ class Part:
     """A part of the service. Every call is counted by its name; while the plane is offline each fails."""
 
     state: State
+    task: str  # the container that speaks, where it is one of a cluster
 
 
 def note(part: Part, name: str) -> None:

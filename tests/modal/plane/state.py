@@ -30,6 +30,14 @@ class Volume:
 
 
 @dataclass
+class Image:
+    """How it is built, from its first base on, and the files of the contexts: path -> SHA-256."""
+
+    commands: list[str]
+    files: dict[str, str]
+
+
+@dataclass
 class App:
     id: str
     description: str
@@ -46,6 +54,19 @@ class Function:
 
 
 @dataclass
+class Cluster:
+    """Containers that are started together; the first one's output is the call's."""
+
+    id: str
+    tasks: list[str]
+    waiting: set[str]  # who has not fetched the input yet
+
+    def addresses(self) -> list[str]:
+        """All of them share this machine: only the first one's can be reached."""
+        return ["::1", *(f"fdaa::{index}" for index in range(1, len(self.tasks)))]
+
+
+@dataclass
 class Call:
     id: str
     function: str
@@ -55,6 +76,8 @@ class Call:
     is_cancelled: bool = False
     is_expired: bool = False
     task: str = ""  # the container that fetched it last
+    cluster: Cluster | None = None
+    others: dict[str, pb.GenericResult] = field(default_factory=dict)  # what other nodes put, and nobody gets
     output: pb.FunctionGetOutputsItem | None = None
 
 
@@ -74,6 +97,8 @@ class State:
         self.refused: dict[str, int] = {}
         self.is_offline, self.hold_s = False, 0.0
         self.mounted: set[str] = set()
+        self.mounts: dict[str, dict[str, str]] = {}  # id -> path -> SHA-256
+        self.images: dict[str, Image] = {}
         self.numbers = itertools.count(1)
         (folder / "blocks").mkdir(parents=True, exist_ok=True)
 

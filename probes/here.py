@@ -1,0 +1,26 @@
+"""What this machine is called in event lines, and its place among others of a cluster."""
+
+import json
+import os
+import socket
+from typing import Any
+
+
+def node() -> str:
+    """DIAGNOSE_NODE, else the host's name: containers of one cluster may all be called alike."""
+    return os.environ.get("DIAGNOSE_NODE") or socket.gethostname()
+
+
+def cluster() -> dict[str, Any]:
+    """DIAGNOSE_CLUSTER: cluster_id, node_index, num_nodes, first_rank; empty where there is none."""
+    try:
+        told = json.loads(os.environ.get("DIAGNOSE_CLUSTER", ""))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def first_rank() -> int:
+    """The first rank of this machine, as far as that was told."""
+    told = cluster().get("first_rank")
+    return told if isinstance(told, int) else 0
