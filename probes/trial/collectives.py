@@ -141,15 +141,17 @@ def fast(report, device, options):
             except (RuntimeError, NotImplementedError):
                 break  # `correct` has told why
             if longest(min(warm), device) * NUM_TIMED > 4 * end:
-                report.say("timed", op=op, num_bytes=num_bytes, left="it would take longer than the time for it")
+                report.say(
+                    "timed", op=op, num_bytes=num_bytes, left="it would take longer than the time for it"
+                )
                 break
             seconds = timed(call, mine, device, NUM_TIMED)
             report.say("timed", op=op, num_bytes=mine.numel() * 4, seconds=seconds)
             del mine
 
 
-def arrive(report, device, options):
-    """The same work in every rank, then a collective: when each begins its work and comes to the collective."""
+def arrive(report, device):
+    """The same work in every rank between two meetings: how long each takes until it would be there again."""
     width = 2048 if device.type == "cuda" else 128
     left = torch.ones(width, width, device=device) / width
     num = 20 if device.type == "cuda" else 8

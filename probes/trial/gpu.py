@@ -1,4 +1,4 @@
-"""Speed of each rank's GPU by itself and of copies to its peers. Small on purpose: every buffer is freed at once."""
+"""Speed of each rank's GPU by itself and of copies to its peers; every buffer is freed at once."""
 
 import time
 
@@ -11,25 +11,30 @@ PEER_BYTES, HOST_BYTES, MEMORY_BYTES = 256 * MIB, 256 * MIB, 512 * MIB
 WIDTH = 8192
 
 
-def measure(report, local, options):
-    """One rank after the other copies to its peers; what stays on a GPU runs on all of them at once."""
-    device = torch.device("cuda", local)
+def measure(report, local):
+    """What stays on a GPU runs on all of them at once; then one rank after the other copies to its peers."""
+    num_gpus = torch.cuda.device_count()
+    own = torch.device("cuda", local) if local < num_gpus else None
     for name, part in (("gemm", gemm), ("host_copy", host_copy), ("memory", memory)):
         dist.barrier()
-        said(report, name, part, device)
+        if own:
+            said(report, name, part, own)
     for turn in range(dist.get_world_size()):
         dist.barrier()
-        if turn == dist.get_rank():
-            for peer in range(torch.cuda.device_count()):
-                if peer != local:
-                    said(report, "peer_copy", peer_copy, device, torch.device("cuda", peer))
+        for peer in range(num_gpus) if own and turn == dist.get_rank() else ():
+            if peer != local:
+                said(report, "peer_copy", peer_copy, own, torch.device("cuda", peer))
 
 
-def said(report, name, part, *devices):
+def said(report, name, part, own, *peers):
+    about = {"index": own.index, "model": torch.cuda.get_device_name(own)}
+    about["num_gpus"] = torch.cuda.device_count()
+    if peers:
+        about["peer"] = peers[0].index
     try:
-        report.say(name, **part(*devices))
+        report.say(name, **about, **part(own, *peers))
     except RuntimeError as error:
-        report.say(name, refusal=(str(error).splitlines() or [""])[0][:300])
+        report.say(name, **about, refusal=(str(error).splitlines() or [""])[0][:300])
 
 
 def seconds(call, device):
@@ -77,7 +82,6 @@ def peer_copy(device, peer):
     is_right = torch.equal(there.cpu(), pattern.cpu())
     found = seconds(lambda: there.copy_(pattern), device)
     return {
-        "peer": peer.index,
         "num_bytes": PEER_BYTES,
         "is_right": is_right,
         "has_access": torch.cuda.can_device_access_peer(device, peer),

@@ -6,22 +6,17 @@ import time
 import torch
 import torch.distributed as dist
 
-NUM_STEPS = 5
+NUM_STEPS = 10
+PAUSE_S = 0.1  # a small model's step
 CULPRIT = 1
 
 
 def hang(report, rank, device):
-    """Train for a few steps, so that there is progress that can end; then wait for good."""
-    model = torch.nn.Linear(64, 1).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    rows = torch.ones(8, 64, device=device)
+    """A few steps, so that there is progress that can end; then wait for good."""
+    rows = torch.ones(1024, device=device)
     for _ in range(NUM_STEPS):
-        optimizer.zero_grad()
-        model(rows).sum().backward()
-        for parameter in model.parameters():
-            dist.all_reduce(parameter.grad)
-        optimizer.step()
-        time.sleep(0.05)
+        dist.all_reduce(rows)
+        time.sleep(PAUSE_S)
     report.say("hanging", culprit=CULPRIT)
     if rank == CULPRIT:
         hold_on_purpose()

@@ -44,7 +44,15 @@ def tell(report, options, is_cuda):
 
 
 def world():
-    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+    names = (
+        "RANK",
+        "LOCAL_RANK",
+        "WORLD_SIZE",
+        "LOCAL_WORLD_SIZE",
+        "GROUP_RANK",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+    )
     return {name: os.environ.get(name, "") for name in names}
 
 
@@ -119,7 +127,9 @@ def master(options):
     name = options["master"] or os.environ.get("MASTER_ADDR", "")
     found = {"name": name, "addresses": [], "refusal": "", "reach": "ok"}
     try:
-        found["addresses"] = sorted({one[4][0] for one in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+        found["addresses"] = sorted(
+            {one[4][0] for one in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+        )
     except OSError as error:
         found["refusal"] = error.strerror or str(error)
     at = os.environ.get("MASTER_ADDR", ""), int(os.environ.get("MASTER_PORT") or 0)
@@ -184,5 +194,3 @@ def clocks(report, store, rank, size):
         if best is None or ended - begun < best[0]:
             best = ended - begun, (begun + ended) / 2 - told
     report.say("clock", offset_s=best[1], uncertain_s=best[0] / 2)
-
-

@@ -37,7 +37,7 @@ def main(options):
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     torch.set_num_threads(1)
     report = Report(options["out"], rank)
-    is_cuda = options["device"] == "cuda"
+    is_cuda = options["device"] == "cuda" and torch.cuda.is_available()
     device = torch.device("cuda", local) if is_cuda else torch.device("cpu")
     if is_cuda:
         torch.cuda.set_device(device)
@@ -49,9 +49,9 @@ def main(options):
     identity.tell(report, options, is_cuda)
     collectives.correct(report, device)
     collectives.fast(report, device, options)
-    collectives.arrive(report, device, options)
-    if is_cuda:
-        gpu.measure(report, local, options)
+    collectives.arrive(report, device)
+    if options["gpu"] and torch.cuda.is_available():
+        gpu.measure(report, local)
     if options["compile"]:
         compiled.measure(report, device)
     if options["hang"]:

@@ -1,0 +1,270 @@
+"""One launch of trial ranks under torchrun, in the job's interpreter and environment; many checks read it.
+
+At the deep level it runs under `diagnose run`, and its ranks hang on purpose at the end.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from probes import deadline
+from probes.checking import machine
+from probes.checking.check import Check, Target
+from probes.checking.lanes import descendants
+
+MIB = 1 << 20
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+MAIN = os.path.join(os.path.dirname(HERE), "trial", "main.py")
+LIMIT_S = {"default": 45.0, "deep": 240.0}  # for all that the ranks do
+SIZES = {"cpu": (4096, MIB), "cuda": (MIB, 16 * MIB, 256 * MIB, 1024 * MIB)}  # bytes
+BOX_S = {"default": 2.0, "deep": 20.0}  # for the timed collectives of all sizes
+TIMEOUT_S = 30.0  # of the process group: a rank that never comes is told by the others
+STALL_AFTER_S = 3.0
+GRACE_S = 10.0
+NUM_LINES, NUM_BYTES = 20_000, 16 * MIB  # of one rank's report, and of any file
+NAME = "rehearsal"
+UNMET = "the ranks never told each other who they are"
+OUTER = {  # of a launcher around us: the trial has its own
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"),
+    *("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "PET_NNODES"),
+}
+COST = ("ranks", "gpu_memory", "kernels", "writes_disk")
+Said = dict[str, Any]
+
+
+class Wish(NamedTuple):
+    """What the ranks are to do."""
+
+    python: str
+    num_ranks: int
+    device: str  # `cuda`, one rank for each GPU; else `cpu`
+    level: str
+    folders: tuple[str, ...]
+    master: str  # the job's rendezvous host; empty where nobody said
+    root: str  # where runs are kept
+
+
+class Trial(NamedTuple):
+    """What came of it: the lines of the ranks, the launcher's code (None: ended by us) and its last words."""
+
+    num_ranks: int
+    device: str
+    code: int | None
+    said: list[Said]
+    words: str
+    nccl: str = ""  # NCCL_DEBUG=INFO of all ranks
+    rehearsal: Said = {}
+
+    def of(self, part: str) -> Iterator[Said]:
+        """The lines of one part of the program, rank by rank."""
+        return (line for line in self.said if line["part"] == part)
+
+    def everyone(self) -> dict[int, Said]:
+        """Who the ranks said they are, as rank 0 learnt it from the store; empty if it did not."""
+        told = next(self.of("everyone"), {}).get("ranks", {})
+        return {int(rank): mine for rank, mine in told.items()}
+
+
+def follower(level: str = "default", needs: tuple[str, ...] = (), lane: str = "ranks") -> Check:
+    """A check that reads what the trial said."""
+    return Check(level=level, needs=("torch", *needs), cost=COST, lane=lane, after="ranks_start", alone=True)
+
+
+def held(target: Target) -> Trial:
+    """The trial of this process: launched by the first check that asks."""
+    return launch(wish(target))
+
+
+def wish(target: Target) -> Wish:
+    num_gpus = machine.see().num_gpus
+    return Wish(
+        target.python,
+        num_gpus if num_gpus > 1 else 2,
+        "cuda" if num_gpus > 1 else "cpu",
+        target.level,
+        tuple(target.folders),
+        master(target.command, target.environ),
+        target.environ.get("DIAGNOSE_ROOT") or "runs",
+    )
+
+
+def master(command: tuple[str, ...], environ: Mapping[str, str]) -> str:
+    """The host at which the job's ranks will meet.
+
+    >>> master(("torchrun", "--rdzv-endpoint=node1:29400", "train.py"), {})
+    'node1'
+    """
+    words = iter(command)
+    for word in words:
+        name, has_value, value = word.partition("=")
+        if name.replace("_", "-") in ("--master-addr", "--rdzv-endpoint"):
+            return (value if has_value else next(words, "")).rsplit(":", 1)[0]
+    return environ.get("MASTER_ADDR", "")
+
+
+@cache
+def launch(wanted: Wish) -> Trial:
+    """Start the ranks, wait for them, end what is left of them."""
+    with tempfile.TemporaryDirectory(prefix="diagnose-trial-") as out:
+        if wanted.level != "deep":
+            return heard(wanted, out, start(wanted, out, []))
+        begun = time.time()
+        try:
+            os.makedirs(wanted.root, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".preflight-", dir=wanted.root) as root:
+                trial = heard(wanted, out, start(wanted, out, under(root)))
+                return trial._replace(rehearsal={"begun": begun, **left(os.path.join(root, NAME))})
+        except OSError as error:
+            refusal = f"{error.strerror or error}: {error.filename or wanted.root}"
+            return heard(wanted, out, start(wanted, out, []))._replace(rehearsal={"refusal": refusal})
+
+
+def under(root: str) -> list[str]:
+    """Our own agent around a command; it is found beside this file, without a word in PYTHONPATH."""
+    program = f"import sys; sys.path.insert(0, {TOP!r}); from diagnose.cli import main; main()"
+    options = [
+        "--run-dir",
+        os.path.join(root, NAME),
+        "--stall-after",
+        str(STALL_AFTER_S),
+        "--on-stall",
+        "stop",
+    ]
+    return [sys.executable, "-P", "-c", program, "run", *options, "--"]
+
+
+def start(wanted: Wish, out: str, before: list[str]) -> int | None:
+    """Run the ranks to their end; the code of the launcher, None where it was ended at the limit."""
+    is_deep, is_cuda = bool(before), wanted.device == "cuda"
+    options = {
+        "out": out,
+        "device": wanted.device,
+        "timeout_s": TIMEOUT_S,
+        "folders": wanted.folders,
+        "master": wanted.master,
+        "sizes": SIZES[wanted.device],
+        "box_s": BOX_S["deep" if wanted.level == "deep" else "default"],
+        "gpu": wanted.level == "deep",
+        "compile": wanted.level == "deep",
+        "hang": is_deep,
+    }
+    launcher = [wanted.python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    argv = [*before, *launcher, str(wanted.num_ranks), MAIN, json.dumps(options)]
+    environ = surroundings(os.environ, os.path.join(out, "nccl.%p.log") if is_cuda else "")
+    with open(os.path.join(out, "output.log"), "wb") as log:
+        process = subprocess.Popen(
+            argv, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        code = awaited(process, LIMIT_S["deep" if wanted.level == "deep" else "default"])
+    return code
+
+
+def surroundings(environ: Mapping[str, str], nccl_log: str) -> dict[str, str]:
+    """The job's environment: without a launcher's words, and without our own folder in front of its modules."""
+    kept = {name: value for name, value in environ.items() if name not in OUTER}
+    kept = {name: value for name, value in kept.items() if not name.startswith("DIAGNOSE_")}
+    paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
+    if paths[0] == TOP:
+        paths = paths[1:]
+    if any(paths):
+        kept["PYTHONPATH"] = os.pathsep.join(paths)
+    kept.setdefault("OMP_NUM_THREADS", "1")
+    if nccl_log:
+        kept |= {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_SUBSYS": "INIT,GRAPH,NET,P2P", "NCCL_DEBUG_FILE": nccl_log}
+    return kept
+
+
+def awaited(process: "subprocess.Popen[bytes]", limit_s: float) -> int | None:
+    """Its code; None where it had to be ended. Nothing that it started is left."""
+    code: int | None = None
+    try:
+        code = process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        with suppress(OSError):
+            process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+    below = descendants(process.pid)
+    deadline.kill_group(process.pid)
+    for pid in below:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    if process.poll() is None:
+        process.returncode = -signal.SIGKILL  # in D state nobody can wait for it
+    return code
+
+
+def heard(wanted: Wish, out: str, code: int | None) -> Trial:
+    """Read what the ranks left."""
+    said: list[Said] = []
+    for rank in range(wanted.num_ranks):
+        said += lines(os.path.join(out, f"rank-{rank}.jsonl"))
+    logs = sorted(name for name in os.listdir(out) if name.startswith("nccl."))
+    nccl = "\n".join(text(os.path.join(out, name)) for name in logs)
+    words = [line for line in text(os.path.join(out, "output.log")).splitlines() if line.strip()]
+    return Trial(wanted.num_ranks, wanted.device, code, said, cause(words), nccl)
+
+
+def cause(words: list[str]) -> str:
+    """The line of a launcher's output that says most: an exception's own.
+
+    >>> cause(["Traceback (most recent call last):", "ImportError: no torch", "torchrun: failed"])
+    'ImportError: no torch'
+    """
+    found = [word for word in words if word.split(":")[0].endswith(("Error", "Exception")) and ": " in word]
+    return (found or words[-1:] or [""])[0].strip()[:300]
+
+
+def lines(path: str) -> list[Said]:
+    """The objects of a file of JSON lines that have a part; a torn line is passed over."""
+    found: list[Said] = []
+    for line in text(path).splitlines()[:NUM_LINES]:
+        with suppress(ValueError):
+            one = json.loads(line)
+            if isinstance(one, dict) and isinstance(one.get("part"), str):
+                found.append(one)
+    return found
+
+
+def text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(NUM_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def left(run: str) -> Said:
+    """What lies in a run directory: the verdict, when stacks and dumps were written, when what was said."""
+    found: Said = {"stacks": {}, "flight": {}, "events": {}, "verdict": {}}
+    with suppress(ValueError):
+        found["verdict"] = json.loads(text(os.path.join(run, "verdict.json")) or "{}")
+    for folder, _, names in os.walk(run):
+        for name in names:
+            path, kind = os.path.join(folder, name), PurePath(folder).parent.name
+            if kind in ("stacks", "flight") and name.startswith("rank-"):
+                with suppress(OSError, ValueError):
+                    rank = int(name[5:10])
+                    found[kind].setdefault(rank, []).append(os.stat(path).st_mtime)
+            elif PurePath(folder).name == "events":
+                for event in events(path):
+                    found["events"].setdefault(event["event"], []).append(event.get("time"))
+    return found
+
+
+def events(path: str) -> Iterator[Said]:
+    for line in text(path).splitlines()[:NUM_LINES]:
+        with suppress(ValueError):
+            one = json.loads(line)
+            if isinstance(one, dict) and isinstance(one.get("event"), str):
+                yield one
