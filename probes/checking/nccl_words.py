@@ -17,7 +17,7 @@ _NVLS_NO = re.compile(r"NVLS multicast support is not available|NVLS support is 
 
 
 class Chosen(NamedTuple):
-    """Pairs of ranks by transport (`P2P`, `SHM`, `NET`), channels, and whether NVLS is in use; None: not said."""
+    """Pairs of ranks by transport (`P2P`, `SHM`, `NET`), channels, whether NVLS is used; None: not said."""
 
     pairs: dict[str, int]
     num_channels: int | None
@@ -29,9 +29,9 @@ def read(text: str) -> Chosen:
     """
     >>> read("n1:7:9 [0] NCCL INFO Channel 00/0 : 0[0] -> 1[1] via P2P/CUMEM").pairs
     {'P2P': 1}
-    >>> read("n1:7:9 [0] NCCL INFO 16 coll channels, 16 collnet channels, 16 nvls channels, 16 p2p channels").num_channels
+    >>> read("16 coll channels, 16 collnet channels, 8 nvls channels, 16 p2p channels").num_channels
     16
-    """  # noqa: E501
+    """
     by_pair = {(found[1], found[2]): found[3].upper() for found in _VIA.finditer(text)}
     channels = _CHANNELS.search(text)
     nvls = int(channels[2]) if channels and channels[2] else None

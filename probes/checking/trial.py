@@ -9,10 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -80,9 +78,15 @@ def follower(level: str = "default", needs: tuple[str, ...] = (), lane: str = "r
     return Check(level=level, needs=("torch", *needs), cost=COST, lane=lane, after="ranks_start", alone=True)
 
 
+_held: dict[Wish, Trial] = {}
+
+
 def held(target: Target) -> Trial:
     """The trial of this process: launched by the first check that asks."""
-    return launch(wish(target))
+    wanted = wish(target)
+    if wanted not in _held:
+        _held[wanted] = launch(wanted, target.environ)
+    return _held[wanted]
 
 
 def wish(target: Target) -> Wish:
@@ -112,21 +116,19 @@ def master(command: tuple[str, ...], environ: Mapping[str, str]) -> str:
     return environ.get("MASTER_ADDR", "")
 
 
-@cache
-def launch(wanted: Wish) -> Trial:
+def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:
     """Start the ranks, wait for them, end what is left of them."""
     with tempfile.TemporaryDirectory(prefix="diagnose-trial-") as out:
         if wanted.level != "deep":
-            return heard(wanted, out, start(wanted, out, []))
-        begun = time.time()
+            return heard(wanted, out, start(wanted, environ, out, []))
         try:
             os.makedirs(wanted.root, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".preflight-", dir=wanted.root) as root:
-                trial = heard(wanted, out, start(wanted, out, under(root)))
-                return trial._replace(rehearsal={"begun": begun, **left(os.path.join(root, NAME))})
+                trial = heard(wanted, out, start(wanted, environ, out, under(root)))
+                return trial._replace(rehearsal=left(os.path.join(root, NAME)))
         except OSError as error:
-            refusal = f"{error.strerror or error}: {error.filename or wanted.root}"
-            return heard(wanted, out, start(wanted, out, []))._replace(rehearsal={"refusal": refusal})
+            trial = heard(wanted, out, start(wanted, environ, out, []))
+            return trial._replace(rehearsal={"refusal": error.strerror or str(error)})
 
 
 def under(root: str) -> list[str]:
@@ -143,7 +145,7 @@ def under(root: str) -> list[str]:
     return [sys.executable, "-P", "-c", program, "run", *options, "--"]
 
 
-def start(wanted: Wish, out: str, before: list[str]) -> int | None:
+def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str]) -> int | None:
     """Run the ranks to their end; the code of the launcher, None where it was ended at the limit."""
     is_deep, is_cuda = bool(before), wanted.device == "cuda"
     options = {
@@ -160,24 +162,19 @@ def start(wanted: Wish, out: str, before: list[str]) -> int | None:
     }
     launcher = [wanted.python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     argv = [*before, *launcher, str(wanted.num_ranks), MAIN, json.dumps(options)]
-    environ = surroundings(os.environ, os.path.join(out, "nccl.%p.log") if is_cuda else "")
+    given = surroundings(environ, os.path.join(out, "nccl.%p.log") if is_cuda else "")
     with open(os.path.join(out, "output.log"), "wb") as log:
         process = subprocess.Popen(
-            argv, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            argv, env=given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         code = awaited(process, LIMIT_S["deep" if wanted.level == "deep" else "default"])
     return code
 
 
 def surroundings(environ: Mapping[str, str], nccl_log: str) -> dict[str, str]:
-    """The job's environment: without a launcher's words, and without our own folder in front of its modules."""
+    """The job's environment, without the words of a launcher around us."""
     kept = {name: value for name, value in environ.items() if name not in OUTER}
     kept = {name: value for name, value in kept.items() if not name.startswith("DIAGNOSE_")}
-    paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
-    if paths[0] == TOP:
-        paths = paths[1:]
-    if any(paths):
-        kept["PYTHONPATH"] = os.pathsep.join(paths)
     kept.setdefault("OMP_NUM_THREADS", "1")
     if nccl_log:
         kept |= {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_SUBSYS": "INIT,GRAPH,NET,P2P", "NCCL_DEBUG_FILE": nccl_log}

@@ -27,11 +27,12 @@ def measure(target: Target) -> list[Measurement]:
 
 
 def routes(told: Said, begun: float, held: Trial) -> list[Measurement]:
-    """What arrived after the hang began, and how long after."""
-    found = []
+    """What arrived once the stall was called, and how long after the hang began."""
+    said = {kind: later(times, begun) for kind, times in told.get("events", {}).items()}
+    stalled = min(said.get("job.stalled", []), default=float("inf"))
+    found = [told_of("job.stalled", said, begun, begun)]
     for name, by_rank in (("stack", told.get("stacks", {})), ("flight recorder", told.get("flight", {}))):
-        later = {rank: [time for time in mine if time >= begun] for rank, mine in by_rank.items()}
-        came = {rank: min(mine) for rank, mine in later.items() if mine}
+        came = {rank: min(late) for rank, times in by_rank.items() if (late := later(times, stalled))}
         found.append(
             measured(
                 name,
@@ -41,13 +42,18 @@ def routes(told: Said, begun: float, held: Trial) -> list[Measurement]:
                 after_s=round(max(came.values()) - begun, 2) if came else None,
             )
         )
-    for kind in ("job.stalled", "verdict.written"):
-        times = [
-            time for time in told.get("events", {}).get(kind, []) if isinstance(time, float) and time >= begun
-        ]
-        after = round(min(times) - begun, 2) if times else None
-        found.append(measured(kind, f"{trial.NAME}/attempts/1/events", is_told=bool(times), after_s=after))
-    return [*found, verdict(told.get("verdict", {}))]
+    return [*found, told_of("verdict.written", said, stalled, begun), verdict(told.get("verdict", {}))]
+
+
+def told_of(kind: str, said: dict[str, list[float]], since: float, begun: float) -> Measurement:
+    times = later(said.get(kind, []), since)
+    after = round(min(times) - begun, 2) if times else None
+    return measured(kind, f"{trial.NAME}/attempts/1/events", is_told=bool(times), after_s=after)
+
+
+def later(times: list[float], since: float) -> list[float]:
+    """Those not before a moment; a file's time may be a little coarser than a line's."""
+    return [time for time in times if isinstance(time, int | float) and time >= since - 0.01]
 
 
 def verdict(told: Said) -> Measurement:
