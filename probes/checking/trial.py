@@ -14,10 +14,9 @@ from contextlib import suppress
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from probes import deadline
+from probes import deadline, procfs
 from probes.checking import machine
 from probes.checking.check import Check, Target
-from probes.checking.lanes import descendants
 
 MIB = 1 << 20
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,7 +29,7 @@ TIMEOUT_S = 30.0  # of the process group: a rank that never comes is told by the
 STALL_AFTER_S = 3.0
 GRACE_S = 10.0
 NUM_LINES, NUM_BYTES = 20_000, 16 * MIB  # of one rank's report, and of any file
-NAME = "rehearsal"
+NAME, MARK = "rehearsal", "DIAGNOSE_TRIAL"
 UNMET = "the ranks never told each other who they are"
 OUTER = {  # of a launcher around us: the trial has its own
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"),
@@ -162,12 +161,12 @@ def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str])
     }
     launcher = [wanted.python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     argv = [*before, *launcher, str(wanted.num_ranks), MAIN, json.dumps(options)]
-    given = surroundings(environ, os.path.join(out, "nccl.%p.log") if is_cuda else "")
+    given = surroundings(environ, os.path.join(out, "nccl.%p.log") if is_cuda else "") | {MARK: out}
     with open(os.path.join(out, "output.log"), "wb") as log:
         process = subprocess.Popen(
             argv, env=given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-        code = awaited(process, LIMIT_S["deep" if wanted.level == "deep" else "default"])
+        code = awaited(process, LIMIT_S["deep" if wanted.level == "deep" else "default"], out)
     return code
 
 
@@ -181,7 +180,7 @@ def surroundings(environ: Mapping[str, str], nccl_log: str) -> dict[str, str]:
     return kept
 
 
-def awaited(process: "subprocess.Popen[bytes]", limit_s: float) -> int | None:
+def awaited(process: "subprocess.Popen[bytes]", limit_s: float, mark: str) -> int | None:
     """Its code; None where it had to be ended. Nothing that it started is left."""
     code: int | None = None
     try:
@@ -191,14 +190,21 @@ def awaited(process: "subprocess.Popen[bytes]", limit_s: float) -> int | None:
             process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
-    below = descendants(process.pid)
     deadline.kill_group(process.pid)
-    for pid in below:
+    for pid in marked(mark):  # ranks have sessions of their own, and outlive a launcher that dies
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     if process.poll() is None:
         process.returncode = -signal.SIGKILL  # in D state nobody can wait for it
     return code
+
+
+def marked(mark: str) -> list[int]:
+    """Every process of this trial."""
+    wanted = f"{MARK}={mark}".encode()
+    return [
+        pid for pid in procfs.pids() if wanted in (procfs.read(f"/proc/{pid}/environ") or b"").split(b"\0")
+    ]
 
 
 def heard(wanted: Wish, out: str, code: int | None) -> Trial:
