@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from probes import deadline, procfs
+from probes.checking import interpreter
 from probes.checking.check import Target
-from probes.checking.interpreter import NoAnswer, ask
 
 NAMES = ("flash_attn", "xformers", "transformer_engine", "apex", "vllm._C", "deep_gemm", "bitsandbytes")
+NONE = f"none of {', '.join(NAMES)} is installed"
 COMPILES = ("deep_gemm", "transformer_engine", "apex")  # build kernels when they are first used, or may
 FIND = "import importlib.util, json\nprint(json.dumps([n for n in {names} if importlib.util.find_spec(n)]))"
 LIMIT_S = {"default": 20.0, "deep": 120.0}
@@ -34,14 +35,14 @@ _tried: dict[str, list[Tried]] = {}
 
 
 def installed(target: Target) -> list[str]:
-    """Raises NoAnswer."""
+    """Raises interpreter.NoAnswer."""
     tops = sorted({name.partition(".")[0] for name in NAMES})
-    found = set(map(str, ask(target, FIND.format(names=tops), 10.0)))
+    found = set(map(str, interpreter.ask(target, FIND.format(names=tops), 10.0)))
     return [name for name in NAMES if name.partition(".")[0] in found]
 
 
 def tried(target: Target) -> list[Tried]:
-    """Import all of them, each in a child of its own; once for an interpreter. Raises NoAnswer."""
+    """Import each in a child of its own, once for an interpreter. Raises interpreter.NoAnswer."""
     if target.python not in _tried:
         names = installed(target)
         limit = LIMIT_S["deep" if target.level == "deep" else "default"]
@@ -72,6 +73,3 @@ def imports(command: tuple[str, ...]) -> set[str]:
             text = (procfs.head(word, NUM_BYTES) or b"").decode(errors="replace")
             found |= set(re.findall(r"^[ \t]{0,40}(?:import|from)[ \t]+(\w{1,60})", text, re.MULTILINE))
     return found
-
-
-__all__ = ["COMPILES", "NAMES", "NoAnswer", "Tried", "installed", "tried"]

@@ -11,12 +11,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from probes import deadline, procfs
 from probes.checking import machine
 from probes.checking.check import Check, Target
+from probes.checking.trial_files import Said, cause, left, lines, text
 
 MIB = 1 << 20
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -28,7 +28,6 @@ BOX_S = {"default": 2.0, "deep": 20.0}  # for the timed collectives of all sizes
 TIMEOUT_S = 30.0  # of the process group: a rank that never comes is told by the others
 STALL_AFTER_S = 3.0
 GRACE_S = 10.0
-NUM_LINES, NUM_BYTES = 20_000, 16 * MIB  # of one rank's report, and of any file
 NAME, MARK = "rehearsal", "DIAGNOSE_TRIAL"
 UNMET = "the ranks never told each other who they are"
 OUTER = {  # of a launcher around us: the trial has its own
@@ -36,7 +35,6 @@ OUTER = {  # of a launcher around us: the trial has its own
     *("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "PET_NNODES"),
 }
 COST = ("ranks", "gpu_memory", "kernels", "writes_disk")
-Said = dict[str, Any]
 
 
 class Wish(NamedTuple):
@@ -89,7 +87,7 @@ def held(target: Target) -> Trial:
 
 
 def wish(target: Target) -> Wish:
-    num_gpus = machine.see().num_gpus
+    num_gpus = visible(machine.see().num_gpus, target.environ)
     return Wish(
         target.python,
         num_gpus if num_gpus > 1 else 2,
@@ -99,6 +97,16 @@ def wish(target: Target) -> Wish:
         master(target.command, target.environ),
         target.environ.get("DIAGNOSE_ROOT") or "runs",
     )
+
+
+def visible(num_gpus: int, environ: Mapping[str, str]) -> int:
+    """How many GPUs the job will see.
+
+    >>> visible(8, {"CUDA_VISIBLE_DEVICES": "0,1"}), visible(8, {}), visible(8, {"CUDA_VISIBLE_DEVICES": ""})
+    (2, 8, 0)
+    """
+    given = environ.get("CUDA_VISIBLE_DEVICES")
+    return num_gpus if given is None else min(num_gpus, len([one for one in given.split(",") if one.strip()]))
 
 
 def master(command: tuple[str, ...], environ: Mapping[str, str]) -> str:
@@ -215,59 +223,6 @@ def heard(wanted: Wish, out: str, code: int | None) -> Trial:
     logs = sorted(name for name in os.listdir(out) if name.startswith("nccl."))
     nccl = "\n".join(text(os.path.join(out, name)) for name in logs)
     words = [line for line in text(os.path.join(out, "output.log")).splitlines() if line.strip()]
-    return Trial(wanted.num_ranks, wanted.device, code, said, cause(words), nccl)
-
-
-def cause(words: list[str]) -> str:
-    """The line of a launcher's output that says most: an exception's own.
-
-    >>> cause(["Traceback (most recent call last):", "ImportError: no torch", "torchrun: failed"])
-    'ImportError: no torch'
-    """
-    found = [word for word in words if word.split(":")[0].endswith(("Error", "Exception")) and ": " in word]
-    return (found or words[-1:] or [""])[0].strip()[:300]
-
-
-def lines(path: str) -> list[Said]:
-    """The objects of a file of JSON lines that have a part; a torn line is passed over."""
-    found: list[Said] = []
-    for line in text(path).splitlines()[:NUM_LINES]:
-        with suppress(ValueError):
-            one = json.loads(line)
-            if isinstance(one, dict) and isinstance(one.get("part"), str):
-                found.append(one)
-    return found
-
-
-def text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read(NUM_BYTES).decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def left(run: str) -> Said:
-    """What lies in a run directory: the verdict, when stacks and dumps were written, when what was said."""
-    found: Said = {"stacks": {}, "flight": {}, "events": {}, "verdict": {}}
-    with suppress(ValueError):
-        found["verdict"] = json.loads(text(os.path.join(run, "verdict.json")) or "{}")
-    for folder, _, names in os.walk(run):
-        for name in names:
-            path, kind = os.path.join(folder, name), PurePath(folder).parent.name
-            if kind in ("stacks", "flight") and name.startswith("rank-"):
-                with suppress(OSError, ValueError):
-                    rank = int(name[5:10])
-                    found[kind].setdefault(rank, []).append(os.stat(path).st_mtime)
-            elif PurePath(folder).name == "events":
-                for event in events(path):
-                    found["events"].setdefault(event["event"], []).append(event.get("time"))
-    return found
-
-
-def events(path: str) -> Iterator[Said]:
-    for line in text(path).splitlines()[:NUM_LINES]:
-        with suppress(ValueError):
-            one = json.loads(line)
-            if isinstance(one, dict) and isinstance(one.get("event"), str):
-                yield one
+    backends = {line.get("backend") for line in said if line["part"] == "joined"}
+    device = ("cuda" if "nccl" in backends else "cpu") if backends else wanted.device
+    return Trial(wanted.num_ranks, device, code, said, cause(words), nccl)

@@ -2,7 +2,7 @@
 
 import os
 
-from probes.checking import kernels, machine
+from probes.checking import interpreter, kernels, machine
 from probes.checking.check import Check, Measurement, Target, measured
 
 CHECK = Check("default", 20.0)
@@ -19,7 +19,7 @@ def measure(target: Target) -> list[Measurement]:
     )
     try:
         waiting = [name for name in kernels.installed(target) if name in kernels.COMPILES]
-    except kernels.NoAnswer:
+    except interpreter.NoAnswer:
         waiting = []
     return [
         measured(

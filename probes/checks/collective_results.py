@@ -2,7 +2,7 @@
 
 from probes.checking import trial
 from probes.checking.check import Measurement, Target, measured, skipped
-from probes.checking.trial import Said
+from probes.checking.trial_files import Said
 
 CHECK = trial.follower()
 ALIKE = {"all_reduce", "all_gather"}  # the same result in every rank

@@ -4,7 +4,8 @@ from statistics import median
 
 from probes.checking import bandwidth, nccl_words, trial
 from probes.checking.check import Measurement, Target, Value, measured, skipped
-from probes.checking.trial import Said, Trial
+from probes.checking.trial import Trial
+from probes.checking.trial_files import Said
 
 CHECK = trial.follower()
 

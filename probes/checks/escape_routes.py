@@ -5,7 +5,8 @@ Each route is timed from the moment the ranks hang; three seconds of that are th
 
 from probes.checking import trial
 from probes.checking.check import Check, Measurement, Target, measured
-from probes.checking.trial import Said, Trial
+from probes.checking.trial import Trial
+from probes.checking.trial_files import Said
 
 CHECK: Check = trial.follower("deep")
 CULPRIT = 1

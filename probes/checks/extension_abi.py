@@ -2,10 +2,10 @@
 
 import re
 
-from probes.checking import kernels
+from probes.checking import interpreter, kernels
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
-CHECK = Check("default", 150.0, cost=("gpu_memory", "kernels"), lane="kernels", after="fused_kernels")
+CHECK = Check("default", 150.0, cost=("gpu_memory", "kernels"), lane="kernels")
 SYMBOL = re.compile(
     r"undefined symbol: (\S{1,200})|(lib[\w.+-]{1,60}\.so[\w.]{0,20}): cannot open shared object"
 )
@@ -14,8 +14,10 @@ SYMBOL = re.compile(
 def measure(target: Target) -> list[Measurement]:
     try:
         found = kernels.tried(target)
-    except kernels.NoAnswer as error:
+    except interpreter.NoAnswer as error:
         return [skipped("packages", target.python, str(error))]
+    if not found:
+        return [skipped("packages", target.python, kernels.NONE)]
     return [
         measured(one.name, f"import {one.name} in a child", missing=missing(str(one.said.get("refusal", ""))))
         for one in found

@@ -1,6 +1,6 @@
 """Whether packages of fused kernels can be imported, and a kernel of each launched where there is a GPU."""
 
-from probes.checking import kernels
+from probes.checking import interpreter, kernels
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
 CHECK = Check("default", 150.0, cost=("gpu_memory", "kernels"), lane="kernels")
@@ -9,10 +9,10 @@ CHECK = Check("default", 150.0, cost=("gpu_memory", "kernels"), lane="kernels")
 def measure(target: Target) -> list[Measurement]:
     try:
         found = kernels.tried(target)
-    except kernels.NoAnswer as error:
+    except interpreter.NoAnswer as error:
         return [skipped("packages", target.python, str(error))]
     if not found:
-        return [skipped("packages", target.python, f"none of {', '.join(kernels.NAMES)} is installed")]
+        return [skipped("packages", target.python, kernels.NONE)]
     return [
         measured(
             one.name,

@@ -4,7 +4,7 @@ from statistics import median
 
 from probes.checking import bandwidth, trial
 from probes.checking.check import Measurement, Target, measured, skipped
-from probes.checking.trial import Said
+from probes.checking.trial_files import Said
 
 CHECK = trial.follower("deep", ("gpu",))
 

@@ -2,7 +2,8 @@
 
 from probes.checking import trial
 from probes.checking.check import Check, Measurement, Target, measured
-from probes.checking.trial import Said, Trial
+from probes.checking.trial import Trial
+from probes.checking.trial_files import Said
 
 CHECK = Check("default", 300.0, ("torch",), trial.COST, "ranks", alone=True)
 LAST = {

@@ -1,9 +1,10 @@
 """Who ends a hang first: the collective's timeout, NCCL's heartbeat, or the platform."""
 
 import time
+from collections.abc import Mapping
 
 from probes.checking import machine, watchdogs
-from probes.checking.check import Check, Measurement, Target, measured, skipped
+from probes.checking.check import Check, Measurement, Target, Value, measured, skipped
 
 CHECK = Check(
     asks={
@@ -15,7 +16,6 @@ CHECK = Check(
         "longest_pause_s": "the longest time without a collective: a cold compile, a load",
     }
 )
-PLATFORM = "nobody said when the platform ends the job: --set platform_timeout_s=..."
 
 
 def measure(target: Target) -> list[Measurement]:
@@ -24,19 +24,20 @@ def measure(target: Target) -> list[Measurement]:
     found = watchdogs.hang(target.environ, settings, on_gpus)
     pause = watchdogs.heartbeat(target.environ, settings)
     left = watchdogs.leaving(settings)
-    no_pause = "no pause was told: --set longest_pause_s=..."
-    no_grace = "--set platform_grace_s=... and flush_s=... were not told"
     return [
-        measured("a hang", "settings and the environment", **found)
-        if found["platform_margin_s"] is not None
-        else skipped("a hang", "settings and the environment", PLATFORM),
-        measured("a long pause", "TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC", **pause)
-        if pause["heartbeat_margin_s"] is not None or not pause["is_monitored"]
-        else skipped("a long pause", "TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC", no_pause),
-        measured("a stop", "settings", **left)
-        if left["grace_margin_s"] is not None
-        else skipped("a stop", "settings", no_grace),
+        of("a hang", "settings and the environment", found, "platform_margin_s", "platform_timeout_s"),
+        of("a long pause", "the environment", pause, "heartbeat_margin_s", "longest_pause_s")
+        if pause["is_monitored"]
+        else measured("a long pause", "the environment", **pause),
+        of("a stop", "settings", left, "grace_margin_s", "platform_grace_s, flush_s"),
     ]
+
+
+def of(subject: str, where: str, values: Mapping[str, Value], key: str, wanted: str) -> Measurement:
+    """Nothing can be told of a margin between two moments of which one is not known."""
+    if values[key] is None:
+        return skipped(subject, where, f"not told (--set NAME=SECONDS): {wanted}")
+    return measured(subject, where, **values)
 
 
 def scheduler(target: Target) -> dict[str, float]:

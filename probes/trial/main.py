@@ -37,7 +37,10 @@ def main(options):
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     torch.set_num_threads(1)
     report = Report(options["out"], rank)
-    is_cuda = options["device"] == "cuda" and torch.cuda.is_available()
+    num_local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    is_cuda = (
+        options["device"] == "cuda" and torch.cuda.is_available() and torch.cuda.device_count() >= num_local
+    )
     device = torch.device("cuda", local) if is_cuda else torch.device("cpu")
     if is_cuda:
         torch.cuda.set_device(device)

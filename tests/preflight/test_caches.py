@@ -67,7 +67,7 @@ PACKAGES = {
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):
-    """Four packages of an interpreter: a wrong build, a good one, one that never comes back, one that dies."""
+    """Four packages: a wrong build, a good one, one that never comes back, one that dies."""
     top = tmp_path_factory.mktemp("packages")
     for name, text in PACKAGES.items():
         (top / name).mkdir()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from probes import procfs
-from probes.checking import bandwidth, nccl_words, trial
+from probes.checking import bandwidth, nccl_words, trial, trial_files
 from probes.checking.check import Target
 from probes.checking.trial import Trial
 from probes.checks import (
@@ -130,7 +130,7 @@ def test_a_run_directory_is_read_as_far_as_it_goes(tmp_path):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text('{"event":"job.stalled","time":5.0}\nnoise\n[]\n{"event":7}\n{"event":"x"')
     (tmp_path / "verdict.json").write_text("{")
-    found = trial.left(str(tmp_path))
+    found = trial_files.left(str(tmp_path))
     assert (list(found["stacks"]), list(found["flight"])) == ([1], [0])
     assert (found["events"], found["verdict"]) == ({"job.stalled": [5.0]}, {})
 
