@@ -25,8 +25,11 @@ MAIN = os.path.join(os.path.dirname(HERE), "trial", "main.py")
 LIMIT_S = {"default": 45.0, "deep": 240.0}  # for all that the ranks do
 SIZES = {"cpu": (4096, MIB), "cuda": (MIB, 16 * MIB, 256 * MIB, 1024 * MIB)}  # bytes
 BOX_S = {"default": 2.0, "deep": 20.0}  # for the timed collectives of all sizes
-TIMEOUT_S = 30.0  # of the process group: a rank that never comes is told by the others
-STALL_AFTER_S = 3.0
+TIMEOUT_S = {
+    "default": 30.0,
+    "deep": 90.0,
+}  # of the process group: a rank that never comes is told by the others
+STALL_AFTER_S = {"cpu": 3.0, "cuda": 15.0}  # NCCL is silent while it starts
 GRACE_S = 10.0
 NAME, MARK = "rehearsal", "DIAGNOSE_TRIAL"
 UNMET = "the ranks never told each other who they are"
@@ -131,21 +134,21 @@ def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:
         try:
             os.makedirs(wanted.root, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".preflight-", dir=wanted.root) as root:
-                trial = heard(wanted, out, start(wanted, environ, out, under(root)))
+                trial = heard(wanted, out, start(wanted, environ, out, under(root, wanted.device)))
                 return trial._replace(rehearsal=left(os.path.join(root, NAME)))
         except OSError as error:
             trial = heard(wanted, out, start(wanted, environ, out, []))
             return trial._replace(rehearsal={"refusal": error.strerror or str(error)})
 
 
-def under(root: str) -> list[str]:
+def under(root: str, device: str) -> list[str]:
     """Our own agent around a command; it is found beside this file, without a word in PYTHONPATH."""
     program = f"import sys; sys.path.insert(0, {TOP!r}); from diagnose.cli import main; main()"
     options = [
         "--run-dir",
         os.path.join(root, NAME),
         "--stall-after",
-        str(STALL_AFTER_S),
+        str(STALL_AFTER_S[device]),
         "--on-stall",
         "stop",
     ]
@@ -154,18 +157,18 @@ def under(root: str) -> list[str]:
 
 def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str]) -> int | None:
     """Run the ranks to their end; the code of the launcher, None where it was ended at the limit."""
-    is_deep, is_cuda = bool(before), wanted.device == "cuda"
+    level, is_cuda = "deep" if wanted.level == "deep" else "default", wanted.device == "cuda"
     options = {
         "out": out,
         "device": wanted.device,
-        "timeout_s": TIMEOUT_S,
+        "timeout_s": TIMEOUT_S[level],
         "folders": wanted.folders,
         "master": wanted.master,
         "sizes": SIZES[wanted.device],
-        "box_s": BOX_S["deep" if wanted.level == "deep" else "default"],
-        "gpu": wanted.level == "deep",
-        "compile": wanted.level == "deep",
-        "hang": is_deep,
+        "box_s": BOX_S[level],
+        "gpu": level == "deep",
+        "compile": level == "deep",
+        "hang": bool(before),
     }
     launcher = [wanted.python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     argv = [*before, *launcher, str(wanted.num_ranks), MAIN, json.dumps(options)]
@@ -174,7 +177,7 @@ def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str])
         process = subprocess.Popen(
             argv, env=given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-        code = awaited(process, LIMIT_S["deep" if wanted.level == "deep" else "default"], out)
+        code = awaited(process, LIMIT_S[level], out)
     return code
 
 

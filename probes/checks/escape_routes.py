@@ -1,6 +1,6 @@
 """Whether evidence of a hang gets out: ranks hang on purpose under our agent, and what it takes must arrive.
 
-Each route is timed from the moment the ranks hang; three seconds of that are the silence that makes a stall.
+Each route is timed from the moment the ranks hang; that includes the silence which makes a stall.
 """
 
 from probes.checking import trial
