@@ -5,12 +5,14 @@ At the deep level it runs under `diagnose run`, and its ranks hang on purpose at
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from probes import deadline, procfs
@@ -131,28 +133,33 @@ def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:
     with tempfile.TemporaryDirectory(prefix="diagnose-trial-") as out:
         if wanted.level != "deep":
             return heard(wanted, out, start(wanted, environ, out, []))
-        try:
-            os.makedirs(wanted.root, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".preflight-", dir=wanted.root) as root:
-                trial = heard(wanted, out, start(wanted, environ, out, under(root, wanted.device)))
-                return trial._replace(rehearsal=left(os.path.join(root, NAME)))
-        except OSError as error:
-            trial = heard(wanted, out, start(wanted, environ, out, []))
-            return trial._replace(rehearsal={"refusal": error.strerror or str(error)})
+        refused = {"missing": "diagnose is not installed beside these probes"}
+        if find_spec("diagnose"):
+            try:
+                os.makedirs(wanted.root, exist_ok=True)
+                root = tempfile.mkdtemp(prefix=".preflight-", dir=wanted.root)
+            except OSError as error:
+                refused = {"refusal": error.strerror or str(error)}
+            else:
+                return rehearsed(wanted, environ, out, root)
+        return heard(wanted, out, start(wanted, environ, out, []))._replace(rehearsal=refused)
+
+
+def rehearsed(wanted: Wish, environ: Mapping[str, str], out: str, root: str) -> Trial:
+    """The same under our agent, with a hang at the end; the run directory goes when it has been read."""
+    try:
+        trial = heard(wanted, out, start(wanted, environ, out, under(root, wanted.device)))
+        return trial._replace(rehearsal=left(os.path.join(root, NAME)))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def under(root: str, device: str) -> list[str]:
     """Our own agent around a command; it is found beside this file, without a word in PYTHONPATH."""
     program = f"import sys; sys.path.insert(0, {TOP!r}); from diagnose.cli import main; main()"
-    options = [
-        "--run-dir",
-        os.path.join(root, NAME),
-        "--stall-after",
-        str(STALL_AFTER_S[device]),
-        "--on-stall",
-        "stop",
-    ]
-    return [sys.executable, "-P", "-c", program, "run", *options, "--"]
+    where = ["--run-dir", os.path.join(root, NAME)]
+    options = ["--stall-after", str(STALL_AFTER_S[device]), "--on-stall", "stop"]
+    return [sys.executable, "-P", "-c", program, "run", *where, *options, "--"]
 
 
 def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str]) -> int | None:

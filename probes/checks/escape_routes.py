@@ -4,7 +4,7 @@ Each route is timed from the moment the ranks hang; that includes the silence wh
 """
 
 from probes.checking import trial
-from probes.checking.check import Check, Measurement, Target, measured
+from probes.checking.check import Check, Measurement, Target, measured, skipped
 from probes.checking.trial import Trial
 from probes.checking.trial_files import Said
 
@@ -16,6 +16,8 @@ def measure(target: Target) -> list[Measurement]:
     held = trial.held(target)
     told = held.rehearsal
     folder = trial.wish(target).root
+    if told.get("missing"):
+        return [skipped("hang", "the trial", told["missing"])]
     refusal = str(told.get("refusal", ""))
     found = [measured(folder, "a run directory made there", refusal=refusal)]
     begun = max((line["time"] for line in held.of("hanging")), default=None)
