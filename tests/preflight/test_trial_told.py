@@ -1,5 +1,6 @@
 """What a trial comes to where it goes wrong: ranks hang, a launcher dies, evidence does not arrive."""
 
+import importlib
 import os
 import sys
 import time
@@ -11,9 +12,12 @@ from probes.checking import bandwidth, nccl_words, trial, trial_files
 from probes.checking.check import Target
 from probes.checking.trial import Trial
 from probes.checks import (
+    collective_speed,
     compile_skew,
     escape_routes,
+    local_rank_applied,
     node_identity,
+    rank_gpu_unique,
     ranks_start,
     variables_equal,
     world_arithmetic,
@@ -216,3 +220,66 @@ def test_nccl_says_over_what_it_sends():
 def test_two_ranks_are_measured_by_the_faster_one():
     assert bandwidth.late_shares({0: [1.0], 1: [1.5]}) == {0: 0.0, 1: 0.5}
     assert bandwidth.late_shares({}) == {} == bandwidth.late_shares({0: []})
+
+
+H100 = {"index": 3, "model": "NVIDIA H100 80GB HBM3", "num_gpus": 8}
+GPU_LINES = {  # what a rank would say; no GPU has said it yet
+    "gemm_speed": ({"part": "gemm", "width": 8192, "seconds": [0.0014] * 3}, {"gemm_bf16_tflops": 785.4}),
+    "memory_speed": ({"part": "memory", "num_bytes": 1 << 30, "seconds": [0.0004]}, {"hbm_gbps": 2684.4}),
+    "host_copy_speed": (
+        {"part": "host_copy", "num_bytes": 1 << 28, "to_device": [0.005], "to_host": [0.01]},
+        {"h2d_gbps": 53.7, "d2h_gbps": 26.8},
+    ),
+    "peer_copy_speed": (
+        {"part": "peer_copy", "peer": 4, "num_bytes": 1 << 28, "seconds": [0.001]},
+        {"p2p_gbps": 268.4},
+    ),
+    "peer_copy_correct": (
+        {"part": "peer_copy", "peer": 4, "is_right": False, "has_access": True},
+        {"is_right": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GPU_LINES)
+def test_what_a_gpu_says_comes_to_numbers(name, monkeypatch):
+    line, wanted_values = GPU_LINES[name]
+    module = importlib.import_module(f"probes.checks.{name}")
+    monkeypatch.setattr(trial, "held", lambda target: Trial(8, "cuda", 0, [{"rank": 3, **H100, **line}], ""))
+    [found] = module.measure(Target({}))
+    assert found.subject.startswith("gpu 3") and found.values.items() >= wanted_values.items()
+
+
+def test_bandwidth_is_that_of_the_slowest_rank():
+    lines = [
+        {
+            "part": "timed",
+            "rank": rank,
+            "op": "all_gather",
+            "num_bytes": 1 << 20,
+            "seconds": [0.001, took, 0.001],
+        }
+        for rank, took in enumerate((0.002, 0.004))
+    ]
+    left = [{"part": "timed", "rank": 0, "op": "all_gather", "num_bytes": 1 << 30, "left": "too long"}]
+    held = Trial(2, "cuda", 0, [*lines, *left], "NVLS multicast support is available on dev 0")
+    small = collective_speed.of_size("all_gather", 1 << 20, lines, True, held)
+    assert (small.values["median_s"], small.values["p95_s"], small.values["all_gather_gbps"]) == (
+        0.001,
+        0.004,
+        0.524,
+    )
+    assert collective_speed.of_size("all_gather", 1 << 30, left, True, held).skip == "too long"
+
+
+def test_ranks_on_one_gpu_are_named(monkeypatch):
+    def mine(uuid):
+        return {"device": {"uuid": uuid, "num_seen": 1, "index": 0}, "node": {"boot": "b", "hostname": "n"}}
+
+    people = {
+        str(rank): {**mine(uuid), "world": {"LOCAL_RANK": str(rank)}} for rank, uuid in enumerate("aab")
+    }
+    held = Trial(3, "cuda", 0, [{"part": "everyone", "rank": 0, "ranks": people}], "")
+    monkeypatch.setattr(trial, "held", lambda target: held)
+    assert [one.values["ranks"] for one in rank_gpu_unique.measure(Target({}))] == ["0, 1", "2"]
+    assert [one.values["is_there"] for one in local_rank_applied.measure(Target({}))] == [True, False, False]
