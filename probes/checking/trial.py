@@ -27,10 +27,8 @@ MAIN = os.path.join(os.path.dirname(HERE), "trial", "main.py")
 LIMIT_S = {"default": 45.0, "deep": 240.0}  # for all that the ranks do
 SIZES = {"cpu": (4096, MIB), "cuda": (MIB, 16 * MIB, 256 * MIB, 1024 * MIB)}  # bytes
 BOX_S = {"default": 2.0, "deep": 20.0}  # for the timed collectives of all sizes
-TIMEOUT_S = {
-    "default": 30.0,
-    "deep": 90.0,
-}  # of the process group: a rank that never comes is told by the others
+# Of the process group: a rank that never comes is told by the others.
+TIMEOUT_S = {"default": 30.0, "deep": 90.0}
 STALL_AFTER_S = {"cpu": 3.0, "cuda": 15.0}  # NCCL is silent while it starts
 GRACE_S = 10.0
 NAME, MARK = "rehearsal", "DIAGNOSE_TRIAL"
@@ -130,19 +128,28 @@ def master(command: tuple[str, ...], environ: Mapping[str, str]) -> str:
 
 def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:
     """Start the ranks, wait for them, end what is left of them."""
-    with tempfile.TemporaryDirectory(prefix="diagnose-trial-") as out:
+    with tempfile.TemporaryDirectory(prefix=own(tempfile.gettempdir(), "diagnose-trial-")) as out:
         if wanted.level != "deep":
             return heard(wanted, out, start(wanted, environ, out, []))
         refused = {"missing": "diagnose is not installed beside these probes"}
         if find_spec("diagnose"):
             try:
                 os.makedirs(wanted.root, exist_ok=True)
-                root = tempfile.mkdtemp(prefix=".preflight-", dir=wanted.root)
+                root = tempfile.mkdtemp(prefix=own(wanted.root, ".preflight-"), dir=wanted.root)
             except OSError as error:
                 refused = {"refusal": error.strerror or str(error)}
             else:
                 return rehearsed(wanted, environ, out, root)
         return heard(wanted, out, start(wanted, environ, out, []))._replace(rehearsal=refused)
+
+
+def own(folder: str, prefix: str) -> str:
+    """The beginning of a name that is ours alone; folders of processes that were killed are removed."""
+    for name in machine.listed(folder):
+        pid = name.removeprefix(prefix).partition("-")[0]
+        if name.startswith(prefix) and pid.isdigit() and not procfs.is_alive(int(pid), 0):
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+    return f"{prefix}{os.getpid()}-"
 
 
 def rehearsed(wanted: Wish, environ: Mapping[str, str], out: str, root: str) -> Trial:
@@ -180,6 +187,8 @@ def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str])
     launcher = [wanted.python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     argv = [*before, *launcher, str(wanted.num_ranks), MAIN, json.dumps(options)]
     given = surroundings(environ, os.path.join(out, "nccl.%p.log") if is_cuda else "") | {MARK: out}
+    if before:
+        given["TMPDIR"] = out  # the agent's spool goes with the rest, however the trial ends
     with open(os.path.join(out, "output.log"), "wb") as log:
         process = subprocess.Popen(
             argv, env=given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

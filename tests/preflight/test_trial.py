@@ -1,5 +1,7 @@
 """Two real ranks, launched once: what they told is what the checks of their lane say."""
 
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,21 @@ def test_evidence_of_a_real_hang_gets_out(tmp_path, monkeypatch):
     assert routes["flight recorder"]["has_culprit"] and routes["verdict.written"]["after_s"] > 0
     assert values((found, report), "compile_skew")["job"]["slowest_s"] > 0
     assert not list(Path(tmp_path / "runs").iterdir())  # the rehearsal leaves nothing behind
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_taken_from_the_ranks_the_rehearsal_fails(tmp_path, monkeypatch):
+    """Ranks that start without our hook: no signal is heard, no server answers, no progress is ever told."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv("PYTHON_EXEC", str(python))  # torchrun's word for the ranks' interpreter
+    monkeypatch.setenv("PYTHONPATH", sysconfig.get_path("purelib"))
+    monkeypatch.setenv("DIAGNOSE_ROOT", str(tmp_path / "runs"))
+    found = run(
+        Wish(["ranks_start", "escape_routes"], Target(level="deep"), 400.0), lambda num_made, last: None
+    )
+    outcomes = {check.name: check.outcome for check in judge(found, book.load()).checks}
+    assert outcomes == {"ranks_start": "pass", "escape_routes": "fail"}
+    routes = values((found, None), "escape_routes")
+    assert not routes["stack"]["has_culprit"] and not routes["job.stalled"]["is_told"]

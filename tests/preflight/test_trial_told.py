@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import subprocess
 import sys
 import time
 
@@ -73,6 +74,15 @@ def test_a_launcher_that_dies_says_why(tmp_path):
     told = ranks_start.of_rank(1, trial.launch(wanted(tmp_path, launcher), {"PATH": os.environ["PATH"]}))
     assert (told.values["last"], told.values["was_ended_by_us"]) == ("it never started", False)
     assert told.values["launcher_says"] == "ModuleNotFoundError: No module named torch"
+
+
+def test_what_a_killed_trial_left_is_removed_by_the_next(tmp_path):
+    child = subprocess.Popen(["true"])
+    child.wait()
+    for name in (f"t-{child.pid}-abc", f"t-{os.getpid()}-abc", "t-own", "other"):
+        (tmp_path / name).mkdir()
+    assert trial.own(str(tmp_path), "t-") == f"t-{os.getpid()}-"
+    assert {path.name for path in tmp_path.iterdir()} == {f"t-{os.getpid()}-abc", "t-own", "other"}
 
 
 def test_a_root_that_cannot_be_written_is_told(tmp_path):
