@@ -40,8 +40,13 @@ class Asked(NamedTuple):
         return self.said.get((question, gpu))
 
 
-def ask(system: Mapping[str, Question], gpu: Mapping[str, Question], init_s: float) -> Asked:
-    """`system` once, `gpu` of every GPU. Always returns: at most `init_s` and MOST_HANGS * QUESTION_S later."""
+def ask(
+    system: Mapping[str, Question], gpu: Mapping[str, Question], init_s: float, waits_s: float = 0.0
+) -> Asked:
+    """`system` once, `gpu` of every GPU. Always returns: at most `init_s` and MOST_HANGS * QUESTION_S later.
+
+    `waits_s`: a question may wait for so long by itself.
+    """
     said: dict[Key, Any] = {}
     errors: dict[Key, str] = {}
     for _ in range(MOST_HANGS):
@@ -60,7 +65,11 @@ def ask(system: Mapping[str, Question], gpu: Mapping[str, Question], init_s: flo
 
 
 def _hear(
-    answer: Callable[[int], None], init_s: float, said: dict[Key, Any], errors: dict[Key, str]
+    answer: Callable[[int], None],
+    init_s: float,
+    waits_s: float,
+    said: dict[Key, Any],
+    errors: dict[Key, str],
 ) -> tuple[Key, str]:
     """Take in what one child says: what it asked last, and why that has no answer ("": it came to its end)."""
     at, held, since = INIT, b"", time.monotonic()
@@ -69,7 +78,7 @@ def _hear(
         with selectors.DefaultSelector() as selector:
             selector.register(child.fd, selectors.EVENT_READ)
             while True:
-                limit_s = init_s if at == INIT else QUESTION_S
+                limit_s = init_s if at == INIT else QUESTION_S + waits_s
                 if not selector.select(max(0.0, since + limit_s - time.monotonic())):
                     return at, f"no answer within {limit_s:g} s"
                 part = os.read(child.fd, 65536)

@@ -1,0 +1,37 @@
+"""What checks read of torch: its interpreter is started once for all that run in one process."""
+
+import json
+import os
+from functools import cache
+from typing import Any
+
+from probes import deadline
+from probes.checking.check import Check, Measurement, Target, skipped
+
+LIMIT_S = 60.0  # importing torch from a cold disk takes most of it
+CHECK = Check(level="default", needs=("gpu", "torch"), lane="torch", limit_s=LIMIT_S + 20, cost=("gpu_memory",))
+OF_PAIRS = CHECK._replace(needs=("gpus", "torch"))
+PROGRAM = os.path.join(os.path.dirname(__file__), "facts.py")
+WHERE = "torch.cuda, in the job's interpreter"
+
+
+@cache
+def facts(python: str) -> dict[str, Any]:
+    """What torch says; `error` where it does not."""
+    done = deadline.run([python, PROGRAM], LIMIT_S)
+    if done.timed_out:
+        return {"error": f"torch did not come to an end within {LIMIT_S:g} s"}
+    try:
+        said = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return {"error": f"exit code {done.code}: {''.join(last)[:300]}"}
+    return said if isinstance(said, dict) else {"error": "it said something else"}
+
+
+def of(target: Target) -> tuple[dict[str, Any], list[Measurement]]:
+    """What torch says, and the only measurement where it says nothing of devices."""
+    said = facts(target.python)
+    if said.get("devices"):
+        return said, []
+    return said, [skipped("host", WHERE, said["error"] or "torch sees no device")]

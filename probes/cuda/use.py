@@ -1,0 +1,52 @@
+"""Use one GPU through the CUDA driver alone, and say as JSON how far that went: `python use.py INDEX`."""
+
+import ctypes
+import json
+import sys
+import time
+
+SHARE = 0.9  # of the free memory
+
+
+def use(index: int) -> "dict[str, object]":
+    """`error` is empty where all went well; else the driver's name for it, and the call that said so."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return {"skip": "no libcuda.so.1"}
+    begun = time.monotonic()
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    free, total, at = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_void_p()
+
+    def told(call: str, code: int) -> "dict[str, object]":
+        name = ctypes.c_char_p()
+        cuda.cuGetErrorName(code, ctypes.byref(name))
+        words = (name.value or b"").decode(errors="replace") or f"error {code}"
+        return {"error": words if code else "", "failed_at": call if code else "", **sizes()}
+
+    def sizes() -> "dict[str, object]":
+        return {"took_s": round(time.monotonic() - begun, 3), "written_bytes": size}
+
+    size = 0
+    for call, arguments in (
+        ("cuInit", (0,)),
+        ("cuDeviceGet", (ctypes.byref(device), index)),
+        ("cuDevicePrimaryCtxRetain", (ctypes.byref(context), device)),
+        ("cuCtxSetCurrent", (context,)),
+        ("cuMemGetInfo_v2", (ctypes.byref(free), ctypes.byref(total))),
+    ):
+        if code := getattr(cuda, call)(*arguments):
+            return told(call, code)
+    wanted = ctypes.c_size_t(int(free.value * SHARE))
+    if code := cuda.cuMemAlloc_v2(ctypes.byref(at), wanted):
+        return told("cuMemAlloc", code)
+    for call, arguments in (("cuMemsetD8_v2", (at, ctypes.c_ubyte(0xA5), wanted)), ("cuCtxSynchronize", ())):
+        if code := getattr(cuda, call)(*arguments):
+            return told(call, code)
+    size = wanted.value
+    code = cuda.cuMemFree_v2(at) or cuda.cuDevicePrimaryCtxRelease_v2(device)
+    return told("cuMemFree", code)
+
+
+if __name__ == "__main__":
+    print(json.dumps(use(int(sys.argv[1]))))

@@ -1,0 +1,77 @@
+"""What checks of GPUs read: NVML is asked once for all that run in one process, and each takes its part."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from probes.checking.check import Check, Measurement, Target, Value, measured, skipped
+from probes.nvml import counters, questions
+from probes.nvml.asking import SYSTEM, Asked, ask
+
+LANE = "nvml"
+INIT_S = {"fast": 6.0}  # without persistence mode a driver takes seconds to wake eight GPUs
+INIT_ELSE_S = 10.0
+CHECK = Check(needs=("gpu",), lane=LANE, limit_s=40.0)
+OF_PAIRS = CHECK._replace(needs=("gpus",))
+ABSENT = {"LIBRARY_NOT_FOUND", "NO_PERMISSION", "FUNCTION_NOT_FOUND"}  # nobody to ask: says nothing of the GPUs
+SEE_A00 = "NVML did not answer, see A00"
+# Counters are read twice, with a wait between in which NVML tells of events: a process of their own.
+OVER_TIME = CHECK._replace(level="default", lane="nvml counters", limit_s=120.0)
+BETWEEN_S = {"default": 5.0, "deep": 60.0}
+
+
+@cache
+def answers(level: str) -> Asked:
+    """All that is asked at once."""
+    return ask(questions.SYSTEM_WIDE, questions.OF_GPU, INIT_S.get(level, INIT_ELSE_S))
+
+
+@cache
+def changes(level: str) -> Asked:
+    """What has changed meanwhile: as `answers`, for the questions of `counters`."""
+    between_s = BETWEEN_S.get(level, 0.0)
+    return ask(counters.over(between_s), counters.AFTER, INIT_ELSE_S, between_s)
+
+
+def silence(asked: Asked) -> list[Measurement]:
+    """The only measurement where NVML could not be asked; none where it was."""
+    if not asked.error:
+        return []
+    return [skipped("host", "NVML", SEE_A00 if asked.hung else asked.error)]
+
+
+def of_system(asked: Asked, question: str, call: str, read: Callable[[Any], Mapping[str, Value]]) -> list[Measurement]:
+    """One measurement of the whole host."""
+    value = asked.of(question)
+    if value is None:
+        return silence(asked) or [skipped("host", call, reason(asked, question, SYSTEM))]
+    return [measured("host", call, **read(value))]
+
+
+def of_gpus(
+    asked: Asked, question: str, call: str, read: Callable[[Any], Mapping[str, Value]] = dict
+) -> list[Measurement]:
+    """One measurement of each GPU, with its model for what is to be expected of it."""
+    found = silence(asked)
+    for gpu in range(asked.num_gpus):
+        value = asked.of(question, gpu)
+        if value is None:
+            found.append(skipped(f"gpu {gpu}", call, reason(asked, question, gpu)))
+        else:
+            found.append(measured(f"gpu {gpu}", call, **read(value)))
+    return found
+
+
+def reason(asked: Asked, question: str, gpu: int) -> str:
+    """Why there is no answer."""
+    lost = asked.errors.get(("handle", gpu))
+    return asked.errors.get((question, gpu)) or (f"no handle: {lost}" if lost else "it was not asked")
+
+
+def gpu_check(question: str, call: str) -> Callable[[Target], list[Measurement]]:
+    """The `measure` of a check that takes one answer as it is."""
+
+    def measure(target: Target) -> list[Measurement]:
+        return of_gpus(answers(target.level), question, call)
+
+    return measure
