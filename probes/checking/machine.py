@@ -9,6 +9,8 @@ from typing import NamedTuple
 from probes import deadline
 from probes.checking.check import Target
 
+# Where the host's /dev, /proc and /sys lie: elsewhere in a container that looks at its host (and in tests).
+ROOT = os.environ.get("DIAGNOSE_HOST_ROOT", "").rstrip("/")
 _GPU = re.compile(r"nvidia[0-9]+\Z")
 _IMPORTS = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
 
@@ -23,7 +25,7 @@ class Machine(NamedTuple):
     num_rdma: int
 
 
-def see(root: str = "/") -> Machine:
+def see(root: str = ROOT) -> Machine:
     """Look at device nodes and the kernel's own words; nothing of the driver is asked."""
     names = os.uname()
     return Machine(
@@ -43,7 +45,7 @@ def listed(folder: str) -> list[str]:
         return []
 
 
-def is_gvisor(root: str = "/") -> bool:
+def is_gvisor(root: str = ROOT) -> bool:
     return os.path.exists(f"{root}/proc/sentry-meminfo") or os.path.isdir(f"{root}/proc/gvisor")
 
 

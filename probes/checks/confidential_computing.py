@@ -8,4 +8,6 @@ CHECK = reading.CHECK
 
 def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target.level)
-    return reading.of_system(asked, "confidential", "nvmlSystemGetConfComputeState", lambda is_on: {"is_on": is_on})
+    return reading.of_system(
+        asked, "confidential", "nvmlSystemGetConfComputeState", lambda is_on: {"is_on": is_on}
+    )

@@ -8,7 +8,7 @@ WHERE = "/proc/self/maps of torch"
 
 
 def measure(target: Target) -> list[Measurement]:
-    said = reading.facts(target.python)
+    said = reading.facts(target)
     paths = said.get("libraries")
     if not paths:
         return [skipped("host", WHERE, said["error"] or "torch loaded none")]

@@ -10,7 +10,7 @@ CHECK = Check(needs=("gpu",))
 
 
 def measure(target: Target) -> list[Measurement]:
-    folder = os.path.join(machine.ROOT, "dev")
+    folder = machine.ROOT + "/dev"
     names = set(machine.listed(folder))
     return [
         measured(

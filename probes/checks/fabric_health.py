@@ -4,12 +4,22 @@ from probes.checking.check import Measurement, Target, skipped
 from probes.nvml import reading
 
 CHECK = reading.CHECK
-KNOWN_BY = ("has_degraded_bandwidth", "is_recovering_route", "has_unhealthy_route", "is_recovering_access", "is_misconfigured")
+KNOWN_BY = (
+    "has_degraded_bandwidth",
+    "is_recovering_route",
+    "has_unhealthy_route",
+    "is_recovering_access",
+    "is_misconfigured",
+)
 
 
 def measure(target: Target) -> list[Measurement]:
-    found = reading.of_gpus(reading.answers(target.level), "fabric", "nvmlDeviceGetGpuFabricInfoV: healthMask")
-    return [skipped(one.subject, one.where, "this GPU does not tell") if is_mute(one) else one for one in found]
+    found = reading.of_gpus(
+        reading.answers(target.level), "fabric", "nvmlDeviceGetGpuFabricInfoV: healthMask"
+    )
+    return [
+        skipped(one.subject, one.where, "this GPU does not tell") if is_mute(one) else one for one in found
+    ]
 
 
 def is_mute(one: Measurement) -> bool:

@@ -28,8 +28,12 @@ def of(gpu: int, done: deadline.Outcome) -> Measurement:
         return measured(f"gpu {gpu}", WHERE, answers=False, took_s=round(done.seconds, 1))
     try:
         told = json.loads(done.stdout.splitlines()[-1])
-        return measured(f"gpu {gpu}", WHERE, answers=True, **told) if "skip" not in told else skipped(
-            f"gpu {gpu}", WHERE, told["skip"]
+        return (
+            measured(f"gpu {gpu}", WHERE, answers=True, **told)
+            if "skip" not in told
+            else skipped(f"gpu {gpu}", WHERE, told["skip"])
         )
     except (ValueError, IndexError, TypeError):
-        return measured(f"gpu {gpu}", WHERE, answers=True, error=f"its process ended with {done.code}", failed_at="")
+        return measured(
+            f"gpu {gpu}", WHERE, answers=True, error=f"its process ended with {done.code}", failed_at=""
+        )

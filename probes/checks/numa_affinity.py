@@ -9,7 +9,7 @@ from probes.nvml import reading
 
 CHECK = reading.CHECK
 WHERE = "nvmlDeviceGetCpuAffinity, sched_getaffinity"
-ONLINE = "sys/devices/system/cpu/online"
+ONLINE = "/sys/devices/system/cpu/online"
 
 
 def measure(target: Target) -> list[Measurement]:
@@ -19,7 +19,9 @@ def measure(target: Target) -> list[Measurement]:
         near = asked.of("cpus", gpu)
         here = set(near or ()) & online
         if near is None or not here:
-            why = reading.reason(asked, "cpus", gpu) if near is None else "the CPUs near it are not online here"
+            why = (
+                reading.reason(asked, "cpus", gpu) if near is None else "the CPUs near it are not online here"
+            )
             found.append(skipped(f"gpu {gpu}", WHERE, why))
             continue
         found.append(
@@ -40,7 +42,7 @@ def online_cpus() -> set[int]:
     >>> cpus("0-2,8")
     {0, 8, 1, 2}
     """
-    text = (procfs.read(os.path.join(machine.ROOT, ONLINE)) or b"").decode(errors="replace").strip()
+    text = (procfs.read(machine.ROOT + ONLINE) or b"").decode(errors="replace").strip()
     return cpus(text) or set(range(os.cpu_count() or 1))
 
 

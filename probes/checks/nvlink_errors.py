@@ -11,7 +11,9 @@ CRC = ("crc_flit", "crc_data")
 
 
 def measure(target: Target) -> list[Measurement]:
-    found = reading.of_gpus(reading.changes(target.level), "changed", "nvmlDeviceGetNvLinkErrorCounter, twice", rise)
+    found = reading.of_gpus(
+        reading.changes(target.level), "changed", "nvmlDeviceGetNvLinkErrorCounter, twice", rise
+    )
     return [
         skipped(one.subject, one.where, "its links tell no errors")
         if not one.skip and one.values["num_errors"] is None

@@ -10,7 +10,7 @@ from probes.nvml import reading
 CHECK = reading.OF_PAIRS
 ACS = 0x000D  # the extended capability
 REDIRECTS = 0x04 | 0x08  # P2P request, P2P completion
-SYS = "sys/bus/pci/devices"
+SYS = "/sys/bus/pci/devices"
 
 
 def measure(target: Target) -> list[Measurement]:
@@ -19,7 +19,7 @@ def measure(target: Target) -> list[Measurement]:
         return silent
     for gpu in range(asked.num_gpus):
         bus = (asked.of("pci", gpu) or {}).get("bus", "")
-        where = os.path.join(machine.ROOT, SYS, bus[-12:])
+        where = os.path.join(machine.ROOT + SYS, bus[-12:])
         if not bus or not os.path.exists(where):
             found.append(skipped(f"gpu {gpu}", where, "no PCI tree here"))
             continue

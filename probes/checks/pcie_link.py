@@ -9,7 +9,9 @@ CHECK = reading.CHECK
 def measure(target: Target) -> list[Measurement]:
     """A link may rest at a lower generation: that counts under load alone."""
     asked = reading.answers(target.level)
-    found = reading.of_gpus(asked, "pcie", "nvmlDeviceGetCurrPcieLinkWidth, nvmlDeviceGetCurrPcieLinkGeneration")
+    found = reading.of_gpus(
+        asked, "pcie", "nvmlDeviceGetCurrPcieLinkWidth, nvmlDeviceGetCurrPcieLinkGeneration"
+    )
     idle = [(asked.of("reasons", num) or {}).get("is_idle") for num in range(len(found))]
     return [
         one if one.skip else measured(one.subject, one.where, **one.values, is_idle=is_idle)

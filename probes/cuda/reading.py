@@ -2,23 +2,37 @@
 
 import json
 import os
-from functools import cache
 from typing import Any
 
 from probes import deadline
 from probes.checking.check import Check, Measurement, Target, skipped
 
 LIMIT_S = 60.0  # importing torch from a cold disk takes most of it
-CHECK = Check(level="default", needs=("gpu", "torch"), lane="torch", limit_s=LIMIT_S + 20, cost=("gpu_memory",))
+CHECK = Check(
+    level="default",
+    limit_s=LIMIT_S + 20,
+    needs=("gpu", "torch"),
+    cost=("gpu_memory",),
+    lane="torch",
+    alone=True,  # else its context would count as somebody else's
+)
 OF_PAIRS = CHECK._replace(needs=("gpus", "torch"))
 PROGRAM = os.path.join(os.path.dirname(__file__), "facts.py")
 WHERE = "torch.cuda, in the job's interpreter"
 
 
-@cache
-def facts(python: str) -> dict[str, Any]:
-    """What torch says; `error` where it does not."""
-    done = deadline.run([python, PROGRAM], LIMIT_S)
+_said: dict[str, dict[str, Any]] = {}
+
+
+def facts(target: Target) -> dict[str, Any]:
+    """What torch says, asked once; `error` where it does not."""
+    if target.python not in _said:
+        _said[target.python] = ask(target)
+    return _said[target.python]
+
+
+def ask(target: Target) -> dict[str, Any]:
+    done = deadline.run([target.python, PROGRAM], LIMIT_S, target.environ)
     if done.timed_out:
         return {"error": f"torch did not come to an end within {LIMIT_S:g} s"}
     try:
@@ -31,7 +45,7 @@ def facts(python: str) -> dict[str, Any]:
 
 def of(target: Target) -> tuple[dict[str, Any], list[Measurement]]:
     """What torch says, and the only measurement where it says nothing of devices."""
-    said = facts(target.python)
+    said = facts(target)
     if said.get("devices"):
         return said, []
     return said, [skipped("host", WHERE, said["error"] or "torch sees no device")]

@@ -84,9 +84,15 @@ def links(n: ModuleType, handle: Any) -> dict[str, int]:
     for link in range(MOST_LINKS):
         if not maybe(lambda link=link: n.nvmlDeviceGetNvLinkState(handle, link)):
             continue
-        told = {name: maybe(lambda k=kind, link=link: n.nvmlDeviceGetNvLinkErrorCounter(handle, link, k)) for name, kind in LINK_ERRORS.items()}
+        told = {
+            name: maybe(lambda k=kind, link=link: n.nvmlDeviceGetNvLinkErrorCounter(handle, link, k))
+            for name, kind in LINK_ERRORS.items()
+        }
         if all(value is None for value in told.values()):
-            told = {name: maybe(lambda f=number, link=link: field(n, handle, f, link)) for name, number in LINK_FIELDS.items()}
+            told = {
+                name: maybe(lambda f=number, link=link: field(n, handle, f, link))
+                for name, number in LINK_FIELDS.items()
+            }
         for name, value in told.items():
             if value is not None:
                 found[name] = found.get(name, 0) + value

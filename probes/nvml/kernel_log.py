@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 DEVICE = "/dev/kmsg"
 XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]{4,20})\): (\d{1,4})\b")
-LOST = re.compile(r"NVRM: (?:The NVIDIA )?GPU (?:at )?(?:PCI:)?([0-9A-Fa-f:.]{4,20}).{0,40}fallen off the bus")
+LOST = re.compile(
+    r"NVRM: (?:The NVIDIA )?GPU (?:at )?(?:PCI:)?([0-9A-Fa-f:.]{4,20}).{0,40}fallen off the bus"
+)
 MOST_RECORDS, RECORD = 20_000, 8192
 OFF_THE_BUS = 79  # also without a code
 

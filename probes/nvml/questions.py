@@ -11,12 +11,35 @@ CORRECTED, UNCORRECTED = 0, 1
 VOLATILE, AGGREGATE = 0, 1
 RECOVERY_ACTION = 230  # NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
 MEMORY_TEMPERATURE = 82  # NVML_FI_DEV_MEMORY_TEMP
-ACTIONS = ("none", "gpu_reset", "node_reboot", "drain_p2p", "drain_and_reset", "recover_imex", "bus_reset", "reboot")
+ACTIONS = (
+    "none",
+    "gpu_reset",
+    "node_reboot",
+    "drain_p2p",
+    "drain_and_reset",
+    "recover_imex",
+    "bus_reset",
+    "reboot",
+)
 MODES = ("default", "exclusive_thread", "prohibited", "exclusive_process")
 STATES = ("not_supported", "not_started", "in_progress", "completed")
 SUMMARIES = ("not_supported", "healthy", "unhealthy", "limited_capacity")
-LEVELS = {0: "same board", 10: "PIX", 20: "PXB", 30: "PHB", 40: "NODE", 50: "SYS"}  # as `nvidia-smi topo -m` has them
-P2P = ("ok", "chipset not supported", "gpu not supported", "topology not supported", "disabled by regkey", "not supported")
+LEVELS = {
+    0: "same board",
+    10: "PIX",
+    20: "PXB",
+    30: "PHB",
+    40: "NODE",
+    50: "SYS",
+}  # as `nvidia-smi topo -m` has them
+P2P = (
+    "ok",
+    "chipset not supported",
+    "gpu not supported",
+    "topology not supported",
+    "disabled by regkey",
+    "not supported",
+)
 P2P_KINDS = {"read": 0, "write": 1, "nvlink": 2, "atomics": 3}
 
 
@@ -52,7 +75,9 @@ def ecc_aggregate(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
         n.nvmlDeviceGetSramEccErrorStatus(handle, n.byref(status))
         return bool(status.bThresholdExceeded)
 
-    return {**ecc(n, handle, UNCORRECTED, AGGREGATE), "is_over_sram_limit": maybe(over)}
+    found = ecc(n, handle, UNCORRECTED, AGGREGATE)
+    is_over = maybe(over)
+    return {**found, "has_sram_limit": is_over is not None, "is_over_sram_limit": is_over}
 
 
 def rows(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
@@ -94,13 +119,19 @@ def clocks(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 def application_clocks(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     now = n.nvmlDeviceGetApplicationsClock(handle, n.NVML_CLOCK_GRAPHICS)
     default = n.nvmlDeviceGetDefaultApplicationsClock(handle, n.NVML_CLOCK_GRAPHICS)
-    return {"application_mhz": now, "default_mhz": default, "share_of_default": now / default if default else None}
+    return {
+        "application_mhz": now,
+        "default_mhz": default,
+        "share_of_default": now / default if default else None,
+    }
 
 
 def temperature(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     """`margin_c`: below the point where clocks are cut; newer GPUs tell it, older ones tell that point."""
     now = n.nvmlDeviceGetTemperature(handle, 0)
-    slowdown = maybe(lambda: n.nvmlDeviceGetTemperatureThreshold(handle, n.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN))
+    slowdown = maybe(
+        lambda: n.nvmlDeviceGetTemperatureThreshold(handle, n.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN)
+    )
     margin = maybe(lambda: n.nvmlDeviceGetMarginTemperature(handle))
     return {"gpu_c": now, "margin_c": margin if margin is not None else slowdown and slowdown - now}
 
@@ -112,13 +143,23 @@ def power(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 
 
 def power_limit(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
-    now, default = n.nvmlDeviceGetEnforcedPowerLimit(handle), n.nvmlDeviceGetPowerManagementDefaultLimit(handle)
-    return {"limit_w": now / 1000, "default_w": default / 1000, "share_of_default": now / default if default else None}
+    now, default = (
+        n.nvmlDeviceGetEnforcedPowerLimit(handle),
+        n.nvmlDeviceGetPowerManagementDefaultLimit(handle),
+    )
+    return {
+        "limit_w": now / 1000,
+        "default_w": default / 1000,
+        "share_of_default": now / default if default else None,
+    }
 
 
 def pcie(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     width, max_width = n.nvmlDeviceGetCurrPcieLinkWidth(handle), n.nvmlDeviceGetMaxPcieLinkWidth(handle)
-    speed, max_speed = n.nvmlDeviceGetCurrPcieLinkGeneration(handle), n.nvmlDeviceGetMaxPcieLinkGeneration(handle)
+    speed, max_speed = (
+        n.nvmlDeviceGetCurrPcieLinkGeneration(handle),
+        n.nvmlDeviceGetMaxPcieLinkGeneration(handle),
+    )
     return {
         "width": width,
         "max_width": max_width,
@@ -141,7 +182,10 @@ def inforom(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 
 def gsp(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     mode = maybe(lambda: n.nvmlDeviceGetGspFirmwareMode(handle))
-    return {"version": n.nvmlDeviceGetGspFirmwareVersion(handle), "is_enabled": bool(mode[0]) if mode else None}
+    return {
+        "version": n.nvmlDeviceGetGspFirmwareVersion(handle),
+        "is_enabled": bool(mode[0]) if mode else None,
+    }
 
 
 def fabric(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
@@ -167,7 +211,9 @@ def fabric(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 
 def links(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     """State of every NVLink (1: active), and what is at its other end (0: a GPU, 2: a switch)."""
-    states = {link: maybe(lambda link=link: n.nvmlDeviceGetNvLinkState(handle, link)) for link in range(MOST_LINKS)}
+    states = {
+        link: maybe(lambda link=link: n.nvmlDeviceGetNvLinkState(handle, link)) for link in range(MOST_LINKS)
+    }
     there = {link: state for link, state in states.items() if state is not None}
     if not there:
         n.nvmlDeviceGetNvLinkState(handle, 0)  # says why there are none
@@ -176,7 +222,9 @@ def links(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
         found = maybe(lambda: n.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId)
         return (found.decode() if isinstance(found, bytes) else found or "").lower()
 
-    kinds = {link: maybe(lambda link=link: n.nvmlDeviceGetNvLinkRemoteDeviceType(handle, link)) for link in there}
+    kinds = {
+        link: maybe(lambda link=link: n.nvmlDeviceGetNvLinkRemoteDeviceType(handle, link)) for link in there
+    }
     return {
         "down": [link for link, state in there.items() if not state],
         "num_active": sum(map(bool, there.values())),
@@ -223,7 +271,11 @@ def ecc_mode(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 def memory(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     found = n.nvmlDeviceGetMemoryInfo(handle)
     used = found.used
-    return {"total_bytes": found.total, "used_bytes": used, "used_share": used / found.total if found.total else None}
+    return {
+        "total_bytes": found.total,
+        "used_bytes": used,
+        "used_share": used / found.total if found.total else None,
+    }
 
 
 SYSTEM_WIDE: dict[str, Question] = {

@@ -13,7 +13,11 @@ INIT_S = {"fast": 6.0}  # without persistence mode a driver takes seconds to wak
 INIT_ELSE_S = 10.0
 CHECK = Check(needs=("gpu",), lane=LANE, limit_s=40.0)
 OF_PAIRS = CHECK._replace(needs=("gpus",))
-ABSENT = {"LIBRARY_NOT_FOUND", "NO_PERMISSION", "FUNCTION_NOT_FOUND"}  # nobody to ask: says nothing of the GPUs
+ABSENT = {
+    "LIBRARY_NOT_FOUND",
+    "NO_PERMISSION",
+    "FUNCTION_NOT_FOUND",
+}  # nobody to ask: says nothing of the GPUs
 SEE_A00 = "NVML did not answer, see A00"
 # Counters are read twice, with a wait between in which NVML tells of events: a process of their own.
 OVER_TIME = CHECK._replace(level="default", lane="nvml counters", limit_s=120.0)
@@ -40,7 +44,9 @@ def silence(asked: Asked) -> list[Measurement]:
     return [skipped("host", "NVML", SEE_A00 if asked.hung else asked.error)]
 
 
-def of_system(asked: Asked, question: str, call: str, read: Callable[[Any], Mapping[str, Value]]) -> list[Measurement]:
+def of_system(
+    asked: Asked, question: str, call: str, read: Callable[[Any], Mapping[str, Value]]
+) -> list[Measurement]:
     """One measurement of the whole host."""
     value = asked.of(question)
     if value is None:

@@ -17,7 +17,11 @@ import pynvml
 MACHINES = Path(__file__).parent / "machines"
 LEVELS = {True: 40, False: 50}  # NVML_TOPOLOGY_NODE on one socket, NVML_TOPOLOGY_SYSTEM across
 CPUS = {0: (1 << 48) - 1, 1: ((1 << 48) - 1) << 48}  # of a socket: 48 each
-CODES = {name.removeprefix("NVML_ERROR_"): str(code) for name, code in vars(pynvml).items() if "NVML_ERROR_" in name}
+CODES = {
+    name.removeprefix("NVML_ERROR_"): str(code)
+    for name, code in vars(pynvml).items()
+    if "NVML_ERROR_" in name
+}
 
 
 def names() -> list[str]:
