@@ -10,7 +10,7 @@ CHECK = reading.OVER_TIME
 
 def measure(target: Target) -> list[Measurement]:
     where = "nvmlDeviceGetTotalEccErrors(corrected), twice"
-    return reading.of_gpus(reading.changes(target.level), "changed", where, rate)
+    return reading.of_gpus(reading.changes(target), "changed", where, rate)
 
 
 def rate(told: dict[str, Any]) -> dict[str, Value]:

@@ -12,7 +12,7 @@ CRC = ("crc_flit", "crc_data")
 
 def measure(target: Target) -> list[Measurement]:
     found = reading.of_gpus(
-        reading.changes(target.level), "changed", "nvmlDeviceGetNvLinkErrorCounter, twice", rise
+        reading.changes(target), "changed", "nvmlDeviceGetNvLinkErrorCounter, twice", rise
     )
     return [
         skipped(one.subject, one.where, "its links tell no errors")

@@ -9,7 +9,7 @@ EVENTS = "NVML event set"
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.changes(target.level)
+    asked = reading.changes(target)
     if silent := reading.silence(asked):
         return silent
     events = asked.of("events")

@@ -10,7 +10,7 @@ CHECK = reading.OVER_TIME
 
 def measure(target: Target) -> list[Measurement]:
     where = "nvmlDeviceGetViolationStatus(thermal), twice"
-    return reading.of_gpus(reading.changes(target.level), "changed", where, share)
+    return reading.of_gpus(reading.changes(target), "changed", where, share)
 
 
 def share(told: dict[str, Any]) -> dict[str, Value]:

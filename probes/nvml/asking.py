@@ -50,7 +50,7 @@ def ask(
     said: dict[Key, Any] = {}
     errors: dict[Key, str] = {}
     for _ in range(MOST_HANGS):
-        at, late = _hear(lambda fd: _answer(system, gpu, said, errors, fd), init_s, said, errors)
+        at, late = _hear(lambda fd: _answer(system, gpu, said, errors, fd), init_s, waits_s, said, errors)
         if late and at == INIT and INIT not in said:
             return Asked(late, late.startswith("no answer"))
         if INIT in errors:

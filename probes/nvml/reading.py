@@ -20,8 +20,14 @@ ABSENT = {
 }  # nobody to ask: says nothing of the GPUs
 SEE_A00 = "NVML did not answer, see A00"
 # Counters are read twice, with a wait between in which NVML tells of events: a process of their own.
-OVER_TIME = CHECK._replace(level="default", lane="nvml counters", limit_s=120.0)
-BETWEEN_S = {"default": 5.0, "deep": 60.0}
+OVER_TIME = CHECK._replace(
+    level="default",
+    lane="nvml counters",
+    limit_s=120.0,
+    asks={"watch_s": "seconds for which counters and events of GPUs are watched (5, with --deep 60)"},
+)
+WATCH_S = {"default": 5.0, "deep": 60.0}
+MOST_WATCH_S = 90.0
 
 
 @cache
@@ -30,11 +36,15 @@ def answers(level: str) -> Asked:
     return ask(questions.SYSTEM_WIDE, questions.OF_GPU, INIT_S.get(level, INIT_ELSE_S))
 
 
-@cache
-def changes(level: str) -> Asked:
+def changes(target: Target) -> Asked:
     """What has changed meanwhile: as `answers`, for the questions of `counters`."""
-    between_s = BETWEEN_S.get(level, 0.0)
-    return ask(counters.over(between_s), counters.AFTER, INIT_ELSE_S, between_s)
+    watch_s = target.settings.get("watch_s", WATCH_S.get(target.level, 0.0))
+    return watched(min(watch_s, MOST_WATCH_S))
+
+
+@cache
+def watched(watch_s: float) -> Asked:
+    return ask(counters.over(watch_s), counters.AFTER, INIT_ELSE_S, watch_s)
 
 
 def silence(asked: Asked) -> list[Measurement]:

@@ -5,7 +5,7 @@ answer; a text instead of values is an error's name, `hang` or `crash`; several 
 """
 
 import functools
-import os
+import json
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -73,7 +73,7 @@ def filled(values: Any, words: Mapping[str, object]) -> Any:
 def lines(key: str, values: Any) -> Iterator[str]:
     if isinstance(values, str):
         yield f"{key}\t{CODES.get(values, values)}\n"
-    elif values and isinstance(values[0], list):
+    elif any(isinstance(one, list) for one in values):
         for one in values:
             yield from lines(key, one)
     else:
@@ -81,15 +81,45 @@ def lines(key: str, values: Any) -> Iterator[str]:
 
 
 def build(folder: Path) -> Path:
-    """Compile the library; the folder that it lies in."""
+    """Compile the library, under the names of NVML and of the CUDA driver; the folder that it lies in."""
     made = folder / "libnvidia-ml.so.1"
     flags = ["-std=gnu17", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wno-unused-parameter"]
     subprocess.run(["gcc", *flags, "-o", made, MACHINES / "nvml.c"], check=True)
+    (folder / "libcuda.so.1").symlink_to(made)
     return folder
+
+
+def torch(name: str) -> dict[str, Any]:
+    """What torch says on this machine: the same devices, every pair within reach, but for what the machine changes."""
+    of = machine(name)
+    devices = [{"name": of["each"]["nvmlDeviceGetName"][0], "uuid": f"u{num}"} for num in range(of["num_gpus"])]
+    capability = of["each"]["nvmlDeviceGetCudaComputeCapability"]
+    said = {"version": "2.13.0+cu130", "cuda": "13.0", "architectures": ["sm_90", "sm_100"], "no_access": []}
+    return {**said, "devices": devices, "capability": capability, "error": "", **of.get("torch", {})}
+
+
+def root(name: str, folder: Path) -> Path:
+    """The machine's device files, and whether its kernel is gVisor."""
+    of, top = machine(name), folder / f"{name}.root"
+    nodes = ["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"] if of.get("has_uvm", True) else ["nvidiactl"]
+    for node in [*nodes, *(f"nvidia{num}" for num in range(of.get("num_nodes", of["num_gpus"])))]:
+        (top / "dev" / node).parent.mkdir(parents=True, exist_ok=True)
+        (top / "dev" / node).touch()
+    if of.get("is_gvisor"):
+        (top / "proc" / "gvisor").mkdir(parents=True)
+    return top
 
 
 def environment(name: str, library: Path, folder: Path) -> dict[str, str]:
     """What a process is started with in order to be on this machine."""
-    said = folder / f"{name}.table"
+    said, torch_said = folder / f"{name}.table", folder / f"{name}.json"
     said.write_text(table(name))
-    return {**os.environ, "LD_LIBRARY_PATH": str(library), "FAKE_NVML": str(said)}
+    torch_said.write_text(json.dumps(torch(name)))
+    return {
+        "LD_LIBRARY_PATH": str(library),
+        "FAKE_NVML": str(said),
+        "FAKE_TORCH": str(torch_said),
+        "DIAGNOSE_HOST_ROOT": str(root(name, folder)),
+        "PYTHONPATH": str(MACHINES / "python"),
+        **machine(name).get("environment", {}),
+    }
