@@ -9,8 +9,6 @@ from typing import NamedTuple
 from probes import deadline
 from probes.checking.check import Target
 
-# Where the host's /dev, /proc and /sys lie: elsewhere in a container that looks at its host (and in tests).
-ROOT = os.environ.get("DIAGNOSE_HOST_ROOT", "").rstrip("/")
 _GPU = re.compile(r"nvidia[0-9]+\Z")
 _IMPORTS = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
 
@@ -25,8 +23,14 @@ class Machine(NamedTuple):
     num_rdma: int
 
 
-def see(root: str = ROOT) -> Machine:
+def top() -> str:
+    """What stands before /dev, /proc and /sys of the host: not nothing in a container that looks at its host."""
+    return os.environ.get("DIAGNOSE_HOST_ROOT", "").rstrip("/")
+
+
+def see(root: str | None = None) -> Machine:
     """Look at device nodes and the kernel's own words; nothing of the driver is asked."""
+    root = top() if root is None else root
     names = os.uname()
     return Machine(
         "gvisor" if is_gvisor(root) else names.sysname.lower(),
@@ -45,7 +49,7 @@ def listed(folder: str) -> list[str]:
         return []
 
 
-def is_gvisor(root: str = ROOT) -> bool:
+def is_gvisor(root: str = "") -> bool:
     return os.path.exists(f"{root}/proc/sentry-meminfo") or os.path.isdir(f"{root}/proc/gvisor")
 
 

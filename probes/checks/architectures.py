@@ -12,7 +12,7 @@ NAME = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)\Z")
 
 
 def measure(target: Target) -> list[Measurement]:
-    said, asked = reading.facts(target), nvml.answers(target.level)
+    said, asked = reading.facts(target), nvml.answers(target)
     if "torch" not in said:
         return [skipped("host", WHERE, said["error"])]
     names = said["architectures"]

@@ -12,4 +12,4 @@ def measure(target: Target) -> list[Measurement]:
     def read(told: dict[str, str]) -> dict[str, Value]:
         return {"mode": told["mode"], "ranks_per_gpu": per_gpu}
 
-    return reading.of_gpus(reading.answers(target.level), "compute_mode", "nvmlDeviceGetComputeMode", read)
+    return reading.of_gpus(reading.answers(target), "compute_mode", "nvmlDeviceGetComputeMode", read)

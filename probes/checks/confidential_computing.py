@@ -7,7 +7,7 @@ CHECK = reading.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     return reading.of_system(
         asked, "confidential", "nvmlSystemGetConfComputeState", lambda is_on: {"is_on": is_on}
     )

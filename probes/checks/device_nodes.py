@@ -10,7 +10,7 @@ CHECK = Check(needs=("gpu",))
 
 
 def measure(target: Target) -> list[Measurement]:
-    folder = machine.ROOT + "/dev"
+    folder = machine.top() + "/dev"
     names = set(machine.listed(folder))
     return [
         measured(

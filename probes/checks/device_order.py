@@ -7,7 +7,7 @@ CHECK = reading.OF_PAIRS
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     models = {asked.of("name", gpu) for gpu in range(asked.num_gpus)} - {None}
     order = target.environ.get("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
     return reading.silence(asked) or [

@@ -11,7 +11,7 @@ WHERE = "nvmlSystemGetDriverVersion, torch.version.cuda"
 
 
 def measure(target: Target) -> list[Measurement]:
-    said, asked = reading.facts(target), nvml.answers(target.level)
+    said, asked = reading.facts(target), nvml.answers(target)
     driver, cuda = asked.of("driver"), said.get("cuda")
     if driver is None:
         return nvml.silence(asked) or [skipped("host", WHERE, nvml.reason(asked, "driver", -1))]

@@ -14,9 +14,7 @@ KNOWN_BY = (
 
 
 def measure(target: Target) -> list[Measurement]:
-    found = reading.of_gpus(
-        reading.answers(target.level), "fabric", "nvmlDeviceGetGpuFabricInfoV: healthMask"
-    )
+    found = reading.of_gpus(reading.answers(target), "fabric", "nvmlDeviceGetGpuFabricInfoV: healthMask")
     return [
         skipped(one.subject, one.where, "this GPU does not tell") if is_mute(one) else one for one in found
     ]

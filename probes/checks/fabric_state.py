@@ -7,7 +7,7 @@ CHECK = reading.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    found = reading.of_gpus(reading.answers(target.level), "fabric", "nvmlDeviceGetGpuFabricInfoV")
+    found = reading.of_gpus(reading.answers(target), "fabric", "nvmlDeviceGetGpuFabricInfoV")
     return [
         skipped(one.subject, one.where, "no fabric of NVSwitches")
         if one.values.get("state") == "not_supported"

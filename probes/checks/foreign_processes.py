@@ -11,7 +11,7 @@ WHERE = "nvmlDeviceGetComputeRunningProcesses"
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     found, ours = reading.silence(asked), family(os.getpid())
     for gpu in range(asked.num_gpus):
         told = asked.of("processes", gpu)

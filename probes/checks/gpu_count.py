@@ -8,7 +8,7 @@ CHECK = reading.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     nodes = machine.see().num_gpus or None
     seen = asked.num_gpus
     return reading.silence(asked) or [

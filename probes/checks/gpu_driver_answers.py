@@ -7,7 +7,7 @@ CHECK = reading.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     where = "nvmlInit in a child"
     if asked.hung:
         return [measured("host", where, answers=False, why=asked.error)]

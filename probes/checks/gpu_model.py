@@ -9,7 +9,7 @@ CHECK = reading.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     found = reading.silence(asked)
     for gpu in range(asked.num_gpus):
         name, memory = asked.of("name", gpu), asked.of("memory", gpu)

@@ -7,7 +7,7 @@ CHECK = reading.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     found = reading.of_gpus(asked, "temperature", "nvmlDeviceGetTemperature, nvmlDeviceGetMarginTemperature")
     return [one if one.skip else with_idle(one, asked.of("reasons", num)) for num, one in enumerate(found)]
 

@@ -10,7 +10,7 @@ CHECK = reading.OF_PAIRS
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     return reading.silence(asked) or [
         kinds(asked, "model", "name", ""),
         kinds(asked, "vbios", "vbios", ""),

@@ -7,7 +7,7 @@ CHECK = reading.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     found = reading.of_gpus(asked, "gsp", "nvmlDeviceGetGspFirmwareVersion")
     versions = {one.values["version"] for one in found if not one.skip}
     return [

@@ -11,7 +11,7 @@ WHERE = "nvmlDeviceGetP2PStatus, nvmlDeviceGetTopologyCommonAncestor"
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     found = reading.silence(asked)
     links = {gpu: asked.of("links", gpu) or {} for gpu in range(asked.num_gpus)}
     has_switches = any(told.get("num_switched") for told in links.values())

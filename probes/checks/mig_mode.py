@@ -7,7 +7,7 @@ CHECK = reading.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     several = (target.num_gpus or asked.num_gpus) > 1
     found = reading.of_gpus(asked, "mig", "nvmlDeviceGetMigMode")
     return [

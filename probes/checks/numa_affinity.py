@@ -13,7 +13,7 @@ ONLINE = "/sys/devices/system/cpu/online"
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     found, allowed, online = reading.silence(asked), os.sched_getaffinity(0), online_cpus()
     for gpu in range(asked.num_gpus):
         near = asked.of("cpus", gpu)
@@ -42,7 +42,7 @@ def online_cpus() -> set[int]:
     >>> cpus("0-2,8")
     {0, 8, 1, 2}
     """
-    text = (procfs.read(machine.ROOT + ONLINE) or b"").decode(errors="replace").strip()
+    text = (procfs.read(machine.top() + ONLINE) or b"").decode(errors="replace").strip()
     return cpus(text) or set(range(os.cpu_count() or 1))
 
 

@@ -8,7 +8,7 @@ NONE = {"NOT_SUPPORTED", "INVALID_ARGUMENT"}  # what a GPU without NVLinks says
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     found, where = reading.silence(asked), "nvmlDeviceGetNvLinkState"
     links = {gpu: asked.of("links", gpu) for gpu in range(asked.num_gpus)}
     most = max((told["num_active"] for told in links.values() if told), default=0)

@@ -14,12 +14,12 @@ SYS = "/sys/bus/pci/devices"
 
 
 def measure(target: Target) -> list[Measurement]:
-    asked, found = reading.answers(target.level), list[Measurement]()
+    asked, found = reading.answers(target), list[Measurement]()
     if silent := reading.silence(asked):
         return silent
     for gpu in range(asked.num_gpus):
         bus = (asked.of("pci", gpu) or {}).get("bus", "")
-        where = os.path.join(machine.ROOT + SYS, bus[-12:])
+        where = os.path.join(machine.top() + SYS, bus[-12:])
         if not bus or not os.path.exists(where):
             found.append(skipped(f"gpu {gpu}", where, "no PCI tree here"))
             continue

@@ -8,7 +8,7 @@ CHECK = reading.CHECK
 
 def measure(target: Target) -> list[Measurement]:
     """A link may rest at a lower generation: that counts under load alone."""
-    asked = reading.answers(target.level)
+    asked = reading.answers(target)
     found = reading.of_gpus(
         asked, "pcie", "nvmlDeviceGetCurrPcieLinkWidth, nvmlDeviceGetCurrPcieLinkGeneration"
     )

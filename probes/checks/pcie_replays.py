@@ -10,9 +10,7 @@ BITS_PER_S = {1: 2.5e9, 2: 5e9, 3: 8e9, 4: 16e9, 5: 32e9, 6: 64e9}  # of one lan
 
 
 def measure(target: Target) -> list[Measurement]:
-    return reading.of_gpus(
-        reading.changes(target), "changed", "nvmlDeviceGetPcieReplayCounter, twice", rate
-    )
+    return reading.of_gpus(reading.changes(target), "changed", "nvmlDeviceGetPcieReplayCounter, twice", rate)
 
 
 def rate(told: dict[str, Any]) -> dict[str, Value]:

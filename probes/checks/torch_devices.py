@@ -26,4 +26,4 @@ def measure(target: Target) -> list[Measurement]:
 def expected(target: Target) -> int:
     """How many devices there are to see: those asked for; else all, or as many as the variable names."""
     named = [part for part in target.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
-    return target.num_gpus or len(named) or nvml.answers(target.level).num_gpus
+    return target.num_gpus or len(named) or nvml.answers(target).num_gpus

@@ -15,7 +15,7 @@ ENTRY = re.compile(r"-?\d{1,4}\Z|GPU-[0-9a-fA-F-]{1,36}\Z|MIG-[0-9A-Za-z/-]{1,90
 def measure(target: Target) -> list[Measurement]:
     uuids: list[str] | None = None
     if machine.see().num_gpus:
-        asked = reading.answers(target.level)
+        asked = reading.answers(target)
         told = [asked.of("uuid", gpu) for gpu in range(asked.num_gpus)]
         uuids = told if told and all(told) else None
     return [

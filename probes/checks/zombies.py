@@ -12,7 +12,7 @@ def measure(target: Target) -> list[Measurement]:
     dead = {pid: told.comm for pid in procfs.pids() if (told := procfs.stat(pid)) and told.state in "ZX"}
     holders: set[int] | None = None
     if machine.see().num_gpus:
-        asked = reading.answers(target.level)
+        asked = reading.answers(target)
         lists = [asked.of("processes", gpu) for gpu in range(asked.num_gpus)]
         if lists and None not in lists:
             holders = {one["pid"] for told in lists for one in told}

@@ -1,14 +1,12 @@
-"""Use one GPU through the CUDA driver alone, and say as JSON how far that went: `python use.py INDEX`."""
+"""Use one GPU through the CUDA driver alone, and say how far that went. Only for a process of its own."""
 
 import ctypes
-import json
-import sys
 import time
 
 SHARE = 0.9  # of the free memory
 
 
-def use(index: int) -> "dict[str, object]":
+def use(index: int) -> dict[str, str | float]:
     """`error` is empty where all went well; else the driver's name for it, and the call that said so."""
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
@@ -18,13 +16,13 @@ def use(index: int) -> "dict[str, object]":
     device, context = ctypes.c_int(), ctypes.c_void_p()
     free, total, at = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_void_p()
 
-    def told(call: str, code: int) -> "dict[str, object]":
+    def told(call: str, code: int) -> dict[str, str | float]:
         name = ctypes.c_char_p()
         cuda.cuGetErrorName(code, ctypes.byref(name))
         words = (name.value or b"").decode(errors="replace") or f"error {code}"
         return {"error": words if code else "", "failed_at": call if code else "", **sizes()}
 
-    def sizes() -> "dict[str, object]":
+    def sizes() -> dict[str, str | float]:
         return {"took_s": round(time.monotonic() - begun, 3), "written_bytes": size}
 
     size = 0
@@ -46,7 +44,3 @@ def use(index: int) -> "dict[str, object]":
     size = wanted.value
     code = cuda.cuMemFree_v2(at) or cuda.cuDevicePrimaryCtxRelease_v2(device)
     return told("cuMemFree", code)
-
-
-if __name__ == "__main__":
-    print(json.dumps(use(int(sys.argv[1]))))

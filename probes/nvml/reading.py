@@ -9,9 +9,18 @@ from probes.nvml import counters, questions
 from probes.nvml.asking import SYSTEM, Asked, ask
 
 LANE = "nvml"
-INIT_S = {"fast": 6.0}  # without persistence mode a driver takes seconds to wake eight GPUs
-INIT_ELSE_S = 10.0
-CHECK = Check(needs=("gpu",), lane=LANE, limit_s=40.0)
+INIT_S = {
+    "fast": 6.0,
+    "default": 10.0,
+    "deep": 10.0,
+}  # without persistence mode a driver takes seconds to wake up
+WATCH_S = {"fast": 0.0, "default": 5.0, "deep": 60.0}
+MOST_S = 90.0
+ASKS = {
+    "nvml_s": "seconds that NVML has to answer at all (10, with --fast 6)",
+    "watch_s": "seconds for which counters and events of GPUs are watched (5, with --deep 60)",
+}
+CHECK = Check(needs=("gpu",), lane=LANE, limit_s=MOST_S + 30, asks=ASKS)
 OF_PAIRS = CHECK._replace(needs=("gpus",))
 ABSENT = {
     "LIBRARY_NOT_FOUND",
@@ -20,31 +29,31 @@ ABSENT = {
 }  # nobody to ask: says nothing of the GPUs
 SEE_A00 = "NVML did not answer, see A00"
 # Counters are read twice, with a wait between in which NVML tells of events: a process of their own.
-OVER_TIME = CHECK._replace(
-    level="default",
-    lane="nvml counters",
-    limit_s=120.0,
-    asks={"watch_s": "seconds for which counters and events of GPUs are watched (5, with --deep 60)"},
-)
-WATCH_S = {"default": 5.0, "deep": 60.0}
-MOST_WATCH_S = 90.0
+OVER_TIME = CHECK._replace(level="default", lane="nvml counters", limit_s=2 * MOST_S + 30)
+
+
+def seconds(target: Target, name: str, by_level: Mapping[str, float]) -> float:
+    return min(target.settings.get(name, by_level[target.level]), MOST_S)
+
+
+def answers(target: Target) -> Asked:
+    """All that is asked at once."""
+    return _answers(seconds(target, "nvml_s", INIT_S))
 
 
 @cache
-def answers(level: str) -> Asked:
-    """All that is asked at once."""
-    return ask(questions.SYSTEM_WIDE, questions.OF_GPU, INIT_S.get(level, INIT_ELSE_S))
+def _answers(init_s: float) -> Asked:
+    return ask(questions.SYSTEM_WIDE, questions.OF_GPU, init_s)
 
 
 def changes(target: Target) -> Asked:
     """What has changed meanwhile: as `answers`, for the questions of `counters`."""
-    watch_s = target.settings.get("watch_s", WATCH_S.get(target.level, 0.0))
-    return watched(min(watch_s, MOST_WATCH_S))
+    return _changes(seconds(target, "nvml_s", INIT_S), seconds(target, "watch_s", WATCH_S))
 
 
 @cache
-def watched(watch_s: float) -> Asked:
-    return ask(counters.over(watch_s), counters.AFTER, INIT_ELSE_S, watch_s)
+def _changes(init_s: float, watch_s: float) -> Asked:
+    return ask(counters.over(watch_s), counters.AFTER, init_s, watch_s)
 
 
 def silence(asked: Asked) -> list[Measurement]:
@@ -88,6 +97,6 @@ def gpu_check(question: str, call: str) -> Callable[[Target], list[Measurement]]
     """The `measure` of a check that takes one answer as it is."""
 
     def measure(target: Target) -> list[Measurement]:
-        return of_gpus(answers(target.level), question, call)
+        return of_gpus(answers(target), question, call)
 
     return measure

@@ -92,7 +92,9 @@ def build(folder: Path) -> Path:
 def torch(name: str) -> dict[str, Any]:
     """What torch says on this machine: the same devices, every pair within reach, but for what the machine changes."""
     of = machine(name)
-    devices = [{"name": of["each"]["nvmlDeviceGetName"][0], "uuid": f"u{num}"} for num in range(of["num_gpus"])]
+    devices = [
+        {"name": of["each"]["nvmlDeviceGetName"][0], "uuid": f"u{num}"} for num in range(of["num_gpus"])
+    ]
     capability = of["each"]["nvmlDeviceGetCudaComputeCapability"]
     said = {"version": "2.13.0+cu130", "cuda": "13.0", "architectures": ["sm_90", "sm_100"], "no_access": []}
     return {**said, "devices": devices, "capability": capability, "error": "", **of.get("torch", {})}
