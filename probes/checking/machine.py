@@ -24,7 +24,7 @@ class Machine(NamedTuple):
 
 
 def top() -> str:
-    """What stands before /dev, /proc and /sys of the host: not nothing in a container that looks at its host."""
+    """What stands before the host's /dev, /proc and /sys: something in a container that looks at its host."""
     return os.environ.get("DIAGNOSE_HOST_ROOT", "").rstrip("/")
 
 

@@ -42,8 +42,8 @@ def fits(names: list[str], major: int, minor: int) -> tuple[bool, bool]:
 
     Code runs on its own major version from its minor one on, except `a`: that one alone; `f`: that family.
 
-    >>> fits(["sm_80", "sm_90", "compute_90"], 9, 0), fits(["sm_80", "compute_80"], 9, 0), fits(["sm_90a"], 10, 0)
-    ((True, True), (False, True), (False, False))
+    >>> fits(["sm_80", "sm_90"], 9, 0), fits(["sm_80", "compute_80"], 9, 0), fits(["sm_90a"], 10, 0)
+    ((True, False), (False, True), (False, False))
     """
     has_binary = has_ptx = False
     for told in filter(None, map(NAME.match, names)):

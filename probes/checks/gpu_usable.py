@@ -3,13 +3,13 @@
 import json
 
 from probes import deadline
-from probes.checking.check import Check, Measurement, Target, measured, skipped
+from probes.checking.check import Measurement, Target, measured, skipped
 from probes.cuda.use import use
 from probes.nvml import reading
 
 LIMIT_S = 60.0
-CHECK = Check(
-    level="default", limit_s=LIMIT_S + 30, needs=("gpu",), cost=("gpu_memory", "kernels"), alone=True
+CHECK = reading.CHECK._replace(
+    level="default", limit_s=LIMIT_S + 30, cost=("gpu_memory", "kernels"), lane="", alone=True
 )
 WHERE = "cuDevicePrimaryCtxRetain, cuMemAlloc, cuMemsetD8 in a child"
 

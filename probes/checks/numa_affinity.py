@@ -40,7 +40,7 @@ def online_cpus() -> set[int]:
     """CPUs that the kernel runs on.
 
     >>> cpus("0-2,8")
-    {0, 8, 1, 2}
+    {0, 1, 2, 8}
     """
     text = (procfs.read(machine.top() + ONLINE) or b"").decode(errors="replace").strip()
     return cpus(text) or set(range(os.cpu_count() or 1))

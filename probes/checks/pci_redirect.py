@@ -49,7 +49,7 @@ def bridges(path: str) -> Iterator[str]:
 
 
 def control(path: str) -> int | None:
-    """A bridge's access control register; 0 where it has none, None where it cannot be read (without root)."""
+    """A bridge's access control register; 0: it has none; None: it cannot be read (without root)."""
     try:
         with open(os.path.join(path, "config"), "rb") as file:
             space = file.read(4096)

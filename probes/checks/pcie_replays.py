@@ -15,7 +15,7 @@ def measure(target: Target) -> list[Measurement]:
 
 def rate(told: dict[str, Any]) -> dict[str, Value]:
     num, interval_s, link = told["replays"], told["interval_s"], told["pcie"] or {}
-    bits = BITS_PER_S.get(link.get("generation"), 0.0) * link.get("width", 0) * interval_s
+    bits = BITS_PER_S.get(link.get("generation", 0), 0.0) * link.get("width", 0) * interval_s
     return {
         "num_replays": num,
         "interval_s": interval_s,

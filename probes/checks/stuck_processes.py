@@ -1,4 +1,4 @@
-"""Processes that the kernel holds in an uninterruptible wait, look after look: a driver or a disk that hangs."""
+"""Processes that the kernel does not let go, look after look: a driver or a disk that hangs."""
 
 import os
 import time

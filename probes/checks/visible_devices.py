@@ -1,12 +1,12 @@
-"""Whether the variables that choose devices can be read, name each device once, and name devices that exist."""
+"""Whether the variables that choose devices can be read, and name devices that exist, each once."""
 
 import re
 
 from probes.checking import machine
-from probes.checking.check import Check, Measurement, Target, measured
+from probes.checking.check import Measurement, Target, measured
 from probes.nvml import reading
 
-CHECK = Check(lane=reading.LANE, limit_s=reading.CHECK.limit_s)
+CHECK = reading.CHECK._replace(needs=())
 CUDA, CONTAINER = "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"
 WORDS = {"all": None, "none": 0, "void": 0, "": 0}  # what the container runtime means by them: devices
 ENTRY = re.compile(r"-?\d{1,4}\Z|GPU-[0-9a-fA-F-]{1,36}\Z|MIG-[0-9A-Za-z/-]{1,90}\Z")

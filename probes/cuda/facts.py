@@ -1,8 +1,7 @@
-"""Run by the job's interpreter: what its torch and the CUDA driver below it say, as one JSON object. Nothing is allocated."""
+"""Run by the job's interpreter: what its torch, and the CUDA driver below it, say, as one JSON object."""
 
 import ctypes
 import json
-import sys
 from typing import Any
 
 MULTICAST = 132  # CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED
@@ -67,4 +66,4 @@ def libraries() -> "list[str]":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

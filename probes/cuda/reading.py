@@ -6,6 +6,7 @@ from typing import Any
 
 from probes import deadline
 from probes.checking.check import Check, Measurement, Target, skipped
+from probes.nvml import reading as nvml
 
 LIMIT_S = 60.0  # importing torch from a cold disk takes most of it
 CHECK = Check(
@@ -14,6 +15,7 @@ CHECK = Check(
     needs=("gpu", "torch"),
     cost=("gpu_memory",),
     lane="torch",
+    shares=nvml.answers,
     alone=True,  # else its context would count as somebody else's
 )
 OF_PAIRS = CHECK._replace(needs=("gpus", "torch"))
@@ -32,6 +34,8 @@ def facts(target: Target) -> dict[str, Any]:
 
 
 def ask(target: Target) -> dict[str, Any]:
+    if nvml.answers(target).hung:
+        return {"error": nvml.SEE_A00}
     done = deadline.run([target.python, PROGRAM], LIMIT_S, target.environ)
     if done.timed_out:
         return {"error": f"torch did not come to an end within {LIMIT_S:g} s"}

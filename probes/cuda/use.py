@@ -2,6 +2,7 @@
 
 import ctypes
 import time
+from typing import Any
 
 SHARE = 0.9  # of the free memory
 
@@ -26,21 +27,21 @@ def use(index: int) -> dict[str, str | float]:
         return {"took_s": round(time.monotonic() - begun, 3), "written_bytes": size}
 
     size = 0
-    for call, arguments in (
+    first: tuple[tuple[str, tuple[Any, ...]], ...] = (
         ("cuInit", (0,)),
         ("cuDeviceGet", (ctypes.byref(device), index)),
         ("cuDevicePrimaryCtxRetain", (ctypes.byref(context), device)),
         ("cuCtxSetCurrent", (context,)),
         ("cuMemGetInfo_v2", (ctypes.byref(free), ctypes.byref(total))),
-    ):
+    )
+    for call, arguments in first:
         if code := getattr(cuda, call)(*arguments):
             return told(call, code)
     wanted = ctypes.c_size_t(int(free.value * SHARE))
     if code := cuda.cuMemAlloc_v2(ctypes.byref(at), wanted):
         return told("cuMemAlloc", code)
-    for call, arguments in (("cuMemsetD8_v2", (at, ctypes.c_ubyte(0xA5), wanted)), ("cuCtxSynchronize", ())):
-        if code := getattr(cuda, call)(*arguments):
-            return told(call, code)
+    if code := cuda.cuMemsetD8_v2(at, ctypes.c_ubyte(0xA5), wanted) or cuda.cuCtxSynchronize():
+        return told("cuMemsetD8", code)
     size = wanted.value
     code = cuda.cuMemFree_v2(at) or cuda.cuDevicePrimaryCtxRelease_v2(device)
     return told("cuMemFree", code)

@@ -1,12 +1,13 @@
-"""Counters read twice with a wait between, in which NVML tells of Xids: what has changed in so many seconds."""
+"""Counters read twice with a wait between, in which NVML tells of Xids: what has changed meanwhile."""
 
 import time
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from probes.nvml.asking import Question, maybe
-from probes.nvml.questions import MOST_LINKS, field, pci, pcie
+from probes.nvml.answering import Question, maybe
+from probes.nvml.links import MOST_LINKS
+from probes.nvml.questions import field, pci, pcie
 
 XID = 0x8  # nvmlEventTypeXidCriticalError
 LINK_ERRORS = {"replays": 0, "recoveries": 1, "crc_flit": 2, "crc_data": 3}  # NVML_NVLINK_ERROR_DL_*
@@ -26,7 +27,8 @@ def over(between_s: float) -> Mapping[str, Question]:
     """Asked of the whole machine: read every counter, then wait for events until the time is over."""
 
     def wait(n: ModuleType, _: Any, __: int) -> list[dict[str, Any]]:
-        gpus = {num: n.nvmlDeviceGetHandleByIndex(num) for num in range(n.nvmlDeviceGetCount())}
+        found = {num: maybe(n.nvmlDeviceGetHandleByIndex, num) for num in range(n.nvmlDeviceGetCount())}
+        gpus = {num: handle for num, handle in found.items() if handle is not None}
         listener = listen(n, gpus)
         for num, handle in gpus.items():
             before[num] = read(n, handle)
@@ -59,8 +61,8 @@ def heard(n: ModuleType, listener: Any, gpus: Mapping[int, Any], limit_s: float)
             if error.value != n.NVML_ERROR_TIMEOUT:
                 raise
             break
-        uuid = maybe(lambda event=event: n.nvmlDeviceGetUUID(event.device))
-        mine = [num for num, handle in gpus.items() if maybe(lambda h=handle: n.nvmlDeviceGetUUID(h)) == uuid]
+        uuid = maybe(n.nvmlDeviceGetUUID, event.device)
+        mine = [num for num, handle in gpus.items() if maybe(n.nvmlDeviceGetUUID, handle) == uuid]
         found.append({"gpu": mine[0] if mine else None, "xid": int(event.eventData)})
     time.sleep(max(0.0, end - time.monotonic()))
     return found
@@ -68,11 +70,11 @@ def heard(n: ModuleType, listener: Any, gpus: Mapping[int, Any], limit_s: float)
 
 def read(n: ModuleType, handle: Any) -> dict[str, Any]:
     """Every counter of one GPU; None where it has none."""
-    thermal = maybe(lambda: n.nvmlDeviceGetViolationStatus(handle, n.NVML_PERF_POLICY_THERMAL))
-    corrected = maybe(lambda: n.nvmlDeviceGetTotalEccErrors(handle, 0, 0))
+    thermal = maybe(n.nvmlDeviceGetViolationStatus, handle, n.NVML_PERF_POLICY_THERMAL)
+    corrected = maybe(n.nvmlDeviceGetTotalEccErrors, handle, 0, 0)
     return {
         "corrected_errors": corrected,
-        "replays": maybe(lambda: n.nvmlDeviceGetPcieReplayCounter(handle)),
+        "replays": maybe(n.nvmlDeviceGetPcieReplayCounter, handle),
         "thermal_ns": thermal.violationTime if thermal else None,
         "links": links(n, handle),
     }
@@ -82,17 +84,14 @@ def links(n: ModuleType, handle: Any) -> dict[str, int]:
     """Errors of all links together, by kind; kinds that no link has are left out."""
     found: dict[str, int] = {}
     for link in range(MOST_LINKS):
-        if not maybe(lambda link=link: n.nvmlDeviceGetNvLinkState(handle, link)):
+        if not maybe(n.nvmlDeviceGetNvLinkState, handle, link):
             continue
         told = {
-            name: maybe(lambda k=kind, link=link: n.nvmlDeviceGetNvLinkErrorCounter(handle, link, k))
+            name: maybe(n.nvmlDeviceGetNvLinkErrorCounter, handle, link, kind)
             for name, kind in LINK_ERRORS.items()
         }
         if all(value is None for value in told.values()):
-            told = {
-                name: maybe(lambda f=number, link=link: field(n, handle, f, link))
-                for name, number in LINK_FIELDS.items()
-            }
+            told = {name: maybe(field, n, handle, number, link) for name, number in LINK_FIELDS.items()}
         for name, value in told.items():
             if value is not None:
                 found[name] = found.get(name, 0) + value
@@ -108,7 +107,7 @@ def changed(n: ModuleType, handle: Any, gpu: int) -> dict[str, Any]:
         "interval_s": round(time.monotonic() - began[0], 3),
         **{name: rise(then[name], now[name]) for name in ("corrected_errors", "replays", "thermal_ns")},
         "links": {name: rise(then["links"].get(name), value) for name, value in now["links"].items()},
-        "pcie": maybe(lambda: pcie(n, handle, gpu)),
+        "pcie": maybe(pcie, n, handle, gpu),
     }
 
 

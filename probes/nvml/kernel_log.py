@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-DEVICE = "/dev/kmsg"
 XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]{4,20})\): (\d{1,4})\b")
 LOST = re.compile(
     r"NVRM: (?:The NVIDIA )?GPU (?:at )?(?:PCI:)?([0-9A-Fa-f:.]{4,20}).{0,40}fallen off the bus"
@@ -21,8 +20,8 @@ class Line(NamedTuple):
     age_s: float
 
 
-def xids(device: str = DEVICE) -> tuple[list[Line], str]:
-    """Those that are still in the kernel's memory, one for each GPU and code; or why it cannot be read."""
+def xids(device: str) -> tuple[list[Line], str]:
+    """Those that `/dev/kmsg` still has, the last for each GPU and code; or why it cannot be read."""
     try:
         fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -40,8 +39,9 @@ def xids(device: str = DEVICE) -> tuple[list[Line], str]:
                 break
             if not record:
                 break
-            if line := parse(record.decode(errors="replace"), time.monotonic()):
-                found[line.bus, line.code] = line
+            for text in record.decode(errors="replace").splitlines():
+                if line := parse(text, time.monotonic()):
+                    found[line.bus, line.code] = line
     finally:
         os.close(fd)
     return list(found.values()), ""
@@ -60,7 +60,7 @@ def parse(record: str, now: float) -> Line | None:
     if told := XID.search(text):
         return Line(told[1].lower(), int(told[2]), age_s)
     if told := LOST.search(text):
-        return Line(told[1].lower(), OFF_THE_BUS, age_s)
+        return Line(told[1].lower().rstrip(":"), OFF_THE_BUS, age_s)
     return None
 
 

@@ -3,9 +3,9 @@
 from types import ModuleType
 from typing import Any
 
-from probes.nvml.asking import Question, maybe
+from probes.nvml.answering import Question, maybe
+from probes.nvml.links import bus_id, links, pairs
 
-MOST_LINKS = 18  # of one GPU, as NVML numbers them (NVML_NVLINK_MAX_LINKS)
 SRAM, DRAM = 7, 2  # NVML_MEMORY_LOCATION_*
 CORRECTED, UNCORRECTED = 0, 1
 VOLATILE, AGGREGATE = 0, 1
@@ -24,23 +24,6 @@ ACTIONS = (
 MODES = ("default", "exclusive_thread", "prohibited", "exclusive_process")
 STATES = ("not_supported", "not_started", "in_progress", "completed")
 SUMMARIES = ("not_supported", "healthy", "unhealthy", "limited_capacity")
-LEVELS = {
-    0: "same board",
-    10: "PIX",
-    20: "PXB",
-    30: "PHB",
-    40: "NODE",
-    50: "SYS",
-}  # as `nvidia-smi topo -m` has them
-P2P = (
-    "ok",
-    "chipset not supported",
-    "gpu not supported",
-    "topology not supported",
-    "disabled by regkey",
-    "not supported",
-)
-P2P_KINDS = {"read": 0, "write": 1, "nvlink": 2, "atomics": 3}
 
 
 def word(words: tuple[str, ...], number: int) -> str:
@@ -57,15 +40,14 @@ def field(n: ModuleType, handle: Any, number: int, scope: int = 0) -> int:
 
 
 def pci(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
-    bus = n.nvmlDeviceGetPciInfo(handle).busId
-    return {"bus": (bus.decode() if isinstance(bus, bytes) else bus).lower()}
+    return {"bus": bus_id(n.nvmlDeviceGetPciInfo(handle))}
 
 
 def ecc(n: ModuleType, handle: Any, kind: int, counter: int) -> dict[str, Any]:
     return {
         "num_errors": n.nvmlDeviceGetTotalEccErrors(handle, kind, counter),
-        "num_sram": maybe(lambda: n.nvmlDeviceGetMemoryErrorCounter(handle, kind, counter, SRAM)),
-        "num_dram": maybe(lambda: n.nvmlDeviceGetMemoryErrorCounter(handle, kind, counter, DRAM)),
+        "num_sram": maybe(n.nvmlDeviceGetMemoryErrorCounter, handle, kind, counter, SRAM),
+        "num_dram": maybe(n.nvmlDeviceGetMemoryErrorCounter, handle, kind, counter, DRAM),
     }
 
 
@@ -92,7 +74,7 @@ def rows(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 
 def pages(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     found = [n.nvmlDeviceGetRetiredPages(handle, cause) for cause in (0, 1)]
-    pending = maybe(lambda: n.nvmlDeviceGetRetiredPagesPendingStatus(handle))
+    pending = maybe(n.nvmlDeviceGetRetiredPagesPendingStatus, handle)
     return {"num_retired": sum(map(len, found)), "is_pending": None if pending is None else bool(pending)}
 
 
@@ -129,17 +111,19 @@ def application_clocks(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 def temperature(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     """`margin_c`: below the point where clocks are cut; newer GPUs tell it, older ones tell that point."""
     now = n.nvmlDeviceGetTemperature(handle, 0)
-    slowdown = maybe(
-        lambda: n.nvmlDeviceGetTemperatureThreshold(handle, n.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN)
-    )
-    margin = maybe(lambda: n.nvmlDeviceGetMarginTemperature(handle))
+    slowdown = maybe(n.nvmlDeviceGetTemperatureThreshold, handle, n.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN)
+    margin = maybe(n.nvmlDeviceGetMarginTemperature, handle)
     return {"gpu_c": now, "margin_c": margin if margin is not None else slowdown and slowdown - now}
 
 
 def power(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     now, limit = n.nvmlDeviceGetPowerUsage(handle) / 1000, n.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000
-    busy = maybe(lambda: n.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
-    return {"draw_w": now, "draw_of_limit_share": now / limit if limit else None, "busy_share": busy}
+    use = maybe(n.nvmlDeviceGetUtilizationRates, handle)
+    return {
+        "draw_w": now,
+        "draw_of_limit_share": now / limit if limit else None,
+        "busy_share": use.gpu / 100 if use else None,
+    }
 
 
 def power_limit(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
@@ -181,7 +165,7 @@ def inforom(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 
 
 def gsp(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
-    mode = maybe(lambda: n.nvmlDeviceGetGspFirmwareMode(handle))
+    mode = maybe(n.nvmlDeviceGetGspFirmwareMode, handle)
     return {
         "version": n.nvmlDeviceGetGspFirmwareVersion(handle),
         "is_enabled": bool(mode[0]) if mode else None,
@@ -189,7 +173,7 @@ def gsp(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 
 
 def fabric(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
-    """State of this GPU's part of the NVLink fabric. Bits of the mask: two each, 1 is true, 2 is false, 0 unknown."""
+    """State of a GPU's part of the NVLink fabric. Of the mask, two bits each: 1 true, 2 false, 0 unknown."""
     info = n.c_nvmlGpuFabricInfo_v3_t()
     n.nvmlDeviceGetGpuFabricInfoV(handle, n.byref(info))
     mask = info.healthMask
@@ -209,30 +193,6 @@ def fabric(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     }
 
 
-def links(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
-    """State of every NVLink (1: active), and what is at its other end (0: a GPU, 2: a switch)."""
-    states = {
-        link: maybe(lambda link=link: n.nvmlDeviceGetNvLinkState(handle, link)) for link in range(MOST_LINKS)
-    }
-    there = {link: state for link, state in states.items() if state is not None}
-    if not there:
-        n.nvmlDeviceGetNvLinkState(handle, 0)  # says why there are none
-
-    def peer(link: int) -> str:
-        found = maybe(lambda: n.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId)
-        return (found.decode() if isinstance(found, bytes) else found or "").lower()
-
-    kinds = {
-        link: maybe(lambda link=link: n.nvmlDeviceGetNvLinkRemoteDeviceType(handle, link)) for link in there
-    }
-    return {
-        "down": [link for link, state in there.items() if not state],
-        "num_active": sum(map(bool, there.values())),
-        "num_switched": sum(kind == 2 for kind in kinds.values()),
-        "peers": [peer(link) for link, kind in kinds.items() if kind == 0 and there[link]],
-    }
-
-
 def processes(n: ModuleType, handle: Any, _: int) -> list[dict[str, Any]]:
     found = n.nvmlDeviceGetComputeRunningProcesses(handle)
     return [{"pid": one.pid, "used_bytes": one.usedGpuMemory} for one in found]
@@ -246,21 +206,6 @@ def mig(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 def cpus(n: ModuleType, handle: Any, _: int) -> list[int]:
     words = n.nvmlDeviceGetCpuAffinity(handle, 16)
     return [num * 64 + bit for num, word in enumerate(words) for bit in range(64) if word >> bit & 1]
-
-
-def pairs(n: ModuleType, handle: Any, index: int) -> list[dict[str, Any]]:
-    """This GPU against each one after it."""
-    found = []
-    for other in range(index + 1, n.nvmlDeviceGetCount()):
-        to = n.nvmlDeviceGetHandleByIndex(other)
-        level = maybe(lambda to=to: n.nvmlDeviceGetTopologyCommonAncestor(handle, to))
-        status = {
-            name: maybe(lambda to=to, kind=kind: n.nvmlDeviceGetP2PStatus(handle, to, kind))
-            for name, kind in P2P_KINDS.items()
-        }
-        words = {name: None if code is None else word(P2P, code) for name, code in status.items()}
-        found.append({"to": other, "level": LEVELS.get(level, level), **words})
-    return found
 
 
 def ecc_mode(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:

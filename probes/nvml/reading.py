@@ -6,30 +6,21 @@ from typing import Any
 
 from probes.checking.check import Check, Measurement, Target, Value, measured, skipped
 from probes.nvml import counters, questions
-from probes.nvml.asking import SYSTEM, Asked, ask
+from probes.nvml.answering import SYSTEM
+from probes.nvml.asking import Asked, ask
 
 LANE = "nvml"
-INIT_S = {
-    "fast": 6.0,
-    "default": 10.0,
-    "deep": 10.0,
-}  # without persistence mode a driver takes seconds to wake up
+# Without persistence mode a driver takes seconds to wake up.
+INIT_S = {"fast": 5.0, "default": 10.0, "deep": 10.0}
 WATCH_S = {"fast": 0.0, "default": 5.0, "deep": 60.0}
 MOST_S = 90.0
 ASKS = {
-    "nvml_s": "seconds that NVML has to answer at all (10, with --fast 6)",
+    "nvml_s": "seconds that NVML has to answer at all (10, with --fast 5)",
     "watch_s": "seconds for which counters and events of GPUs are watched (5, with --deep 60)",
 }
-CHECK = Check(needs=("gpu",), lane=LANE, limit_s=MOST_S + 30, asks=ASKS)
-OF_PAIRS = CHECK._replace(needs=("gpus",))
-ABSENT = {
-    "LIBRARY_NOT_FOUND",
-    "NO_PERMISSION",
-    "FUNCTION_NOT_FOUND",
-}  # nobody to ask: says nothing of the GPUs
+# Errors of nobody being there to ask: they say nothing of the GPUs.
+ABSENT = {"LIBRARY_NOT_FOUND", "NO_PERMISSION", "FUNCTION_NOT_FOUND"}
 SEE_A00 = "NVML did not answer, see A00"
-# Counters are read twice, with a wait between in which NVML tells of events: a process of their own.
-OVER_TIME = CHECK._replace(level="default", lane="nvml counters", limit_s=2 * MOST_S + 30)
 
 
 def seconds(target: Target, name: str, by_level: Mapping[str, float]) -> float:
@@ -46,8 +37,16 @@ def _answers(init_s: float) -> Asked:
     return ask(questions.SYSTEM_WIDE, questions.OF_GPU, init_s)
 
 
+CHECK = Check(needs=("gpu",), lane=LANE, limit_s=MOST_S + 30, asks=ASKS, shares=answers)
+OF_PAIRS = CHECK._replace(needs=("gpus",))
+# Counters are read twice, with a wait between in which NVML tells of events: a process of their own.
+OVER_TIME = CHECK._replace(level="default", lane="nvml counters", limit_s=2 * MOST_S + 30)
+
+
 def changes(target: Target) -> Asked:
     """What has changed meanwhile: as `answers`, for the questions of `counters`."""
+    if (asked := answers(target)).error:
+        return asked
     return _changes(seconds(target, "nvml_s", INIT_S), seconds(target, "watch_s", WATCH_S))
 
 

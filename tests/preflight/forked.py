@@ -1,6 +1,6 @@
 """Makes checks on one recorded machine after the other, each in a fork of this process: Python starts once.
 
-Reads lines of JSON, [environment, target, names, file]; answers each with an empty line once the file is written.
+Reads lines of JSON, [environment, target, names, file]; prints an empty line once that file is written.
 """
 
 import json

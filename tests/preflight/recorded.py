@@ -1,7 +1,8 @@
 """Recorded machines: the answers of `machines/*.toml`, said by a library that the real bindings load as NVML.
 
-A machine that is `like` another has its answers, with `change`s: for the GPUs named (all where none are), a function's
-answer; a text instead of values is an error's name, `hang` or `crash`; several lists are answers one after the other.
+A machine that is `like` another has its answers, with `change`s: of the GPUs named (all where none are), what
+a function says. A text instead of values is an error's name, `hang` or `crash`; several lists are answers one
+after the other.
 """
 
 import functools
@@ -31,7 +32,12 @@ def names() -> list[str]:
 @functools.cache
 def machine(name: str) -> dict[str, Any]:
     found = tomllib.loads((MACHINES / f"{name}.toml").read_text())
-    base = machine(found["like"]) if "like" in found else {"expect": {}}
+    kept = ("model", "num_gpus", "num_links", "say", "each", "gpu", "change", "torch")
+    base = (
+        {key: value for key, value in machine(found["like"]).items() if key in kept}
+        if "like" in found
+        else {}
+    )
     changes = [*base.get("change", []), *found.get("change", [])]
     return {**base, **found, "change": changes, "expect": found.get("expect", {})}
 
@@ -90,7 +96,7 @@ def build(folder: Path) -> Path:
 
 
 def torch(name: str) -> dict[str, Any]:
-    """What torch says on this machine: the same devices, every pair within reach, but for what the machine changes."""
+    """What torch says on this machine: the same devices, all within reach, but for its changes."""
     of = machine(name)
     devices = [
         {"name": of["each"]["nvmlDeviceGetName"][0], "uuid": f"u{num}"} for num in range(of["num_gpus"])

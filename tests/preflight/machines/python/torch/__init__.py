@@ -2,28 +2,36 @@
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
-_said = json.loads(Path(os.environ["FAKE_TORCH"]).read_text())
-__version__ = _said["version"]
-version = SimpleNamespace(cuda=_said["cuda"])
+
+@cache
+def said():
+    return json.loads(Path(os.environ["FAKE_TORCH"]).read_text())
 
 
-def _init():
-    if _said["error"]:
-        raise RuntimeError(_said["error"])
+def __getattr__(name):
+    if name not in {"__version__", "version"}:
+        raise AttributeError(name)
+    return said()["version"] if name == "__version__" else SimpleNamespace(cuda=said()["cuda"])
 
 
-def _properties(num):
-    major, minor = _said["capability"]
-    return SimpleNamespace(**_said["devices"][num], major=major, minor=minor, total_memory=1 << 36)
+def start():
+    if said()["error"]:
+        raise RuntimeError(said()["error"])
+
+
+def properties(num):
+    major, minor = said()["capability"]
+    return SimpleNamespace(**said()["devices"][num], major=major, minor=minor, total_memory=1 << 36)
 
 
 cuda = SimpleNamespace(
-    init=_init,
-    get_arch_list=lambda: _said["architectures"],
-    device_count=lambda: len(_said["devices"]),
-    get_device_properties=_properties,
-    can_device_access_peer=lambda one, other: [one, other] not in _said["no_access"],
+    init=start,
+    get_arch_list=lambda: said()["architectures"],
+    device_count=lambda: len(said()["devices"]),
+    get_device_properties=properties,
+    can_device_access_peer=lambda one, other: [one, other] not in said()["no_access"],
 )
