@@ -15,7 +15,7 @@ Cells = Mapping[tuple[int, int], tuple[str, bool]]  # (GPU, GPU) -> what is show
 
 
 def sections(report: Report, full: bool) -> list[Section]:
-    """What was asked for and seen; NVML's matrix, and torch's where something is odd in it, or all is shown."""
+    """What was asked for and seen; NVML's matrix, and torch's where one is odd in it, or all is shown."""
     checks = {check.name: check for check in report.checks}
     rows = list(seen(report, checks.get("gpu_model")))
     by_nvml = cells(checks.get("links"), "link")
@@ -40,7 +40,7 @@ def seen(report: Report, models: Result | None) -> Iterator[Row]:
 
 
 def cells(check: Result | None, key: str) -> dict[tuple[int, int], tuple[str, bool]]:
-    """Every pair that was measured. Odd: it crossed a threshold, or has another number of NVLinks than most."""
+    """Every pair that was measured. Odd: it crossed a threshold, or has not as many NVLinks as most."""
     pairs: dict[tuple[int, int], Subject] = {}
     for part in check.subjects if check else ():
         if found := PAIR.match(part.subject):

@@ -17,7 +17,7 @@ def measure(target: Target) -> list[Measurement]:
         return [skipped("host", WHERE, said["error"])]
     names = said["architectures"]
     found = nvml.silence(asked)
-    for gpu in range(asked.num_gpus):
+    for gpu in asked.gpus:
         capability = asked.of("capability", gpu)
         if capability is None:
             found.append(skipped(f"gpu {gpu}", WHERE, nvml.reason(asked, "capability", gpu)))

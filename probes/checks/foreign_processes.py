@@ -13,7 +13,7 @@ WHERE = "nvmlDeviceGetComputeRunningProcesses"
 def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
     found, ours = reading.silence(asked), family(os.getpid())
-    for gpu in range(asked.num_gpus):
+    for gpu in asked.gpus:
         told = asked.of("processes", gpu)
         if told is None:
             found.append(skipped(f"gpu {gpu}", WHERE, reading.reason(asked, "processes", gpu)))

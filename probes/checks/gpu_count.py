@@ -1,4 +1,4 @@
-"""How many GPUs there are: asked for, seen by NVML, and as device nodes."""
+"""How many GPUs there are: asked for, seen by NVML where the job may see them, and as device nodes."""
 
 from probes.checking import machine
 from probes.checking.check import Measurement, Target, measured
@@ -10,7 +10,7 @@ CHECK = reading.CHECK
 def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
     nodes = machine.see().num_gpus or None
-    seen = asked.num_gpus
+    seen = len(asked.gpus)
     return reading.silence(asked) or [
         measured(
             "host",
@@ -19,6 +19,6 @@ def measure(target: Target) -> list[Measurement]:
             num_seen=seen,
             num_nodes=nodes,
             num_missing=target.num_gpus - seen if target.num_gpus else None,
-            num_nodes_not_seen=nodes - seen if nodes else None,
+            num_nodes_not_seen=nodes - asked.num_gpus if nodes else None,
         )
     ]

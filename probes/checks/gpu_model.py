@@ -11,7 +11,7 @@ CHECK = reading.CHECK
 def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
     found = reading.silence(asked)
-    for gpu in range(asked.num_gpus):
+    for gpu in asked.gpus:
         name, memory = asked.of("name", gpu), asked.of("memory", gpu)
         where = "nvmlDeviceGetName, nvmlDeviceGetMemoryInfo"
         if name is None:

@@ -17,7 +17,8 @@ WHERE = "cuDevicePrimaryCtxRetain, cuMemAlloc, cuMemsetD8 in a child"
 def measure(target: Target) -> list[Measurement]:
     """All GPUs at once, each in a process of its own."""
     asked = reading.answers(target)
-    works = {gpu: lambda gpu=gpu: json.dumps(use(gpu)).encode() for gpu in range(asked.num_gpus)}
+    uuids = {gpu: asked.of("uuid", gpu) or str(gpu) for gpu in asked.gpus}
+    works = {gpu: lambda uuid=uuid: json.dumps(use(uuid)).encode() for gpu, uuid in uuids.items()}
     told = deadline.call_many(works, LIMIT_S)
     return reading.silence(asked) or [of(f"gpu {gpu}", answer) for gpu, answer in told.items()]
 

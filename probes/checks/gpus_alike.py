@@ -21,13 +21,13 @@ def measure(target: Target) -> list[Measurement]:
 
 def kinds(asked: Asked, subject: str, question: str, key: str) -> Measurement:
     """How many values there are, and which GPUs have not the most frequent one."""
-    answers = {gpu: asked.of(question, gpu) for gpu in range(asked.num_gpus)}
+    answers = {gpu: asked.of(question, gpu) for gpu in asked.gpus}
     values = {gpu: value[key] if key else value for gpu, value in answers.items() if value is not None}
     most = Counter(values.values()).most_common(1)
     odd = [f"gpu {gpu}: {value}" for gpu, value in values.items() if value != most[0][0]]
     return measured(
         subject,
-        f"NVML of {asked.num_gpus} GPUs",
+        f"NVML of {len(asked.gpus)} GPUs",
         num_kinds=len(set(values.values())) or None,
         most=str(most[0][0]) if most else None,
         odd=", ".join(odd),

@@ -13,13 +13,13 @@ WHERE = "nvmlDeviceGetP2PStatus, nvmlDeviceGetTopologyCommonAncestor"
 def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
     found = reading.silence(asked)
-    links = {gpu: asked.of("links", gpu) or {} for gpu in range(asked.num_gpus)}
+    links = {gpu: asked.of("links", gpu) or {} for gpu in asked.gpus}
     has_switches = any(told.get("num_switched") for told in links.values())
-    for gpu in range(asked.num_gpus - 1):
+    for gpu in asked.gpus[:-1]:
         pairs = asked.of("pairs", gpu)
         if pairs is None:
             found.append(skipped(f"gpu {gpu}", WHERE, reading.reason(asked, "pairs", gpu)))
-        for pair in pairs or []:
+        for pair in (one for one in pairs or [] if one["to"] in asked.gpus):
             found.append(
                 measured(
                     f"gpu {gpu} - gpu {pair['to']}",

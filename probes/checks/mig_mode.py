@@ -8,7 +8,7 @@ CHECK = reading.CHECK
 
 def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
-    several = (target.num_gpus or asked.num_gpus) > 1
+    several = (target.num_gpus or len(asked.gpus)) > 1
     found = reading.of_gpus(asked, "mig", "nvmlDeviceGetMigMode")
     return [
         one if one.skip else measured(one.subject, one.where, **one.values, has_several_gpus=several)

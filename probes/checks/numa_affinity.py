@@ -15,7 +15,7 @@ ONLINE = "/sys/devices/system/cpu/online"
 def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
     found, allowed, online = reading.silence(asked), os.sched_getaffinity(0), online_cpus()
-    for gpu in range(asked.num_gpus):
+    for gpu in asked.gpus:
         near = asked.of("cpus", gpu)
         here = set(near or ()) & online
         if near is None or not here:

@@ -10,7 +10,8 @@ NONE = {"NOT_SUPPORTED", "INVALID_ARGUMENT"}  # what a GPU without NVLinks says
 def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
     found, where = reading.silence(asked), "nvmlDeviceGetNvLinkState"
-    links = {gpu: asked.of("links", gpu) for gpu in range(asked.num_gpus)}
+    links = {gpu: asked.of("links", gpu) for gpu in asked.gpus}
+    has_switches = any(told["num_switched"] for told in links.values() if told)
     most = max((told["num_active"] for told in links.values() if told), default=0)
     for gpu, told in links.items():
         why = reading.reason(asked, "links", gpu)
@@ -19,10 +20,16 @@ def measure(target: Target) -> list[Measurement]:
             continue
         num = told["num_active"] if told else 0
         down = ", ".join(map(str, told["down"])) if told else ""
-        model = asked.of("name", gpu)
         found.append(
             measured(
-                f"gpu {gpu}", where, gpu_model=model, num_active_links=num, num_fewer=most - num, down=down
+                f"gpu {gpu}",
+                where,
+                gpu_model=asked.of("name", gpu),
+                num_active_links=num,
+                num_fewer=most - num,
+                down=down,
+                has_switches=has_switches,
+                has_several_gpus=len(links) > 1,
             )
         )
     return found

@@ -17,7 +17,7 @@ def measure(target: Target) -> list[Measurement]:
     asked, found = reading.answers(target), list[Measurement]()
     if silent := reading.silence(asked):
         return silent
-    for gpu in range(asked.num_gpus):
+    for gpu in asked.gpus:
         bus = (asked.of("pci", gpu) or {}).get("bus", "")
         where = os.path.join(machine.top() + SYS, bus[-12:])
         if not bus or not os.path.exists(where):

@@ -1,6 +1,6 @@
 """Whether each GPU's PCIe link is as wide and as fast as it can be."""
 
-from probes.checking.check import Measurement, Target, measured
+from probes.checking.check import Measurement, Target
 from probes.nvml import reading
 
 CHECK = reading.CHECK
@@ -8,12 +8,8 @@ CHECK = reading.CHECK
 
 def measure(target: Target) -> list[Measurement]:
     """A link may rest at a lower generation: that counts under load alone."""
-    asked = reading.answers(target)
-    found = reading.of_gpus(
-        asked, "pcie", "nvmlDeviceGetCurrPcieLinkWidth, nvmlDeviceGetCurrPcieLinkGeneration"
+    asked, where = (
+        reading.answers(target),
+        "nvmlDeviceGetCurrPcieLinkWidth, nvmlDeviceGetCurrPcieLinkGeneration",
     )
-    idle = [(asked.of("reasons", num) or {}).get("is_idle") for num in range(len(found))]
-    return [
-        one if one.skip else measured(one.subject, one.where, **one.values, is_idle=is_idle)
-        for one, is_idle in zip(found, idle, strict=True)
-    ]
+    return reading.with_idle(asked, reading.of_gpus(asked, "pcie", where))

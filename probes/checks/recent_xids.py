@@ -17,7 +17,7 @@ def measure(target: Target) -> list[Measurement]:
     for event in events or []:
         subject = "host" if event["gpu"] is None else f"gpu {event['gpu']}"
         found.append(measured(subject, EVENTS, xid=event["xid"], age_s=0.0))
-    buses = {asked.of("pci", gpu)["bus"]: gpu for gpu in range(asked.num_gpus) if asked.of("pci", gpu)}
+    buses = {asked.of("pci", gpu)["bus"]: gpu for gpu in asked.gpus if asked.of("pci", gpu)}
     lines, why = (
         kernel_log.xids(machine.top() + LOG) if machine.see().kernel == "linux" else ([], "gVisor's own")
     )

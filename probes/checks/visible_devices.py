@@ -1,15 +1,13 @@
 """Whether the variables that choose devices can be read, and name devices that exist, each once."""
 
-import re
-
 from probes.checking import machine
 from probes.checking.check import Measurement, Target, measured
 from probes.nvml import reading
+from probes.nvml.visible import CUDA, ENTRY, before_end, index
 
 CHECK = reading.CHECK._replace(needs=())
-CUDA, CONTAINER = "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"
+CONTAINER = "NVIDIA_VISIBLE_DEVICES"
 WORDS = {"all": None, "none": 0, "void": 0, "": 0}  # what the container runtime means by them: devices
-ENTRY = re.compile(r"-?\d{1,4}\Z|GPU-[0-9a-fA-F-]{1,36}\Z|MIG-[0-9A-Za-z/-]{1,90}\Z")
 
 
 def measure(target: Target) -> list[Measurement]:
@@ -43,22 +41,6 @@ def of(name: str, value: str | None, uuids: list[str] | None, num_asked: int) ->
         num_devices=len(there - {None}) if uuids else num_visible,
         num_missing=missing(num_asked, num_visible),
     )
-
-
-def before_end(entries: list[str]) -> list[str]:
-    """CUDA reads up to the first entry that means no device: -1 hides all that follow."""
-    ends = [num for num, part in enumerate(entries) if part.startswith("-")]
-    return entries[: ends[0]] if ends else entries
-
-
-def index(entry: str, uuids: list[str] | None) -> int | str | None:
-    """Which of the GPUs an entry means; a MIG instance is taken as it is."""
-    if entry.startswith("MIG-"):
-        return entry
-    if entry.isdigit():
-        return int(entry) if int(entry) < len(uuids or []) else None
-    found = [num for num, uuid in enumerate(uuids or []) if entry and uuid.startswith(entry)]
-    return found[0] if len(found) == 1 else None
 
 
 def missing(num_asked: int, num_visible: int | None) -> int | None:

@@ -13,7 +13,7 @@ def measure(target: Target) -> list[Measurement]:
     holders: set[int] | None = None
     if machine.see().num_gpus:
         asked = reading.answers(target)
-        lists = [asked.of("processes", gpu) for gpu in range(asked.num_gpus)]
+        lists = [asked.of("processes", gpu) for gpu in asked.gpus]
         if lists and None not in lists:
             holders = {one["pid"] for told in lists for one in told}
     who = ", ".join(f"{pid} {name}" for pid, name in sorted(dead.items())[:8])

@@ -1,18 +1,21 @@
 """Use one GPU through the CUDA driver alone, and say how far that went. Only for a process of its own."""
 
 import ctypes
+import os
 import time
 from typing import Any
 
 SHARE = 0.9  # of the free memory
 
 
-def use(index: int) -> dict[str, str | float]:
+def use(uuid: str) -> dict[str, str | float]:
     """`error` is empty where all went well; else the driver's name for it, and the call that said so."""
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return {"skip": "no libcuda.so.1"}
+    # Read by the driver when it starts: the device with this name is number 0, whatever else may be seen.
+    os.environ["CUDA_VISIBLE_DEVICES"] = uuid
     begun = time.monotonic()
     device, context = ctypes.c_int(), ctypes.c_void_p()
     free, total, at = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_void_p()
@@ -29,7 +32,7 @@ def use(index: int) -> dict[str, str | float]:
     size = 0
     first: tuple[tuple[str, tuple[Any, ...]], ...] = (
         ("cuInit", (0,)),
-        ("cuDeviceGet", (ctypes.byref(device), index)),
+        ("cuDeviceGet", (ctypes.byref(device), 0)),
         ("cuDevicePrimaryCtxRetain", (ctypes.byref(context), device)),
         ("cuCtxSetCurrent", (context,)),
         ("cuMemGetInfo_v2", (ctypes.byref(free), ctypes.byref(total))),

@@ -26,10 +26,16 @@ class Asked(NamedTuple):
     hung: bool = False
     said: Mapping[Key, Any] = {}
     errors: Mapping[Key, str] = {}  # NVML's name of the error, or that it hung
+    only: tuple[int, ...] | None = None  # the GPUs that the job may see, where it may not see all
 
     @property
     def num_gpus(self) -> int:
         return self.of("count") or 0
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """Those that the job may see."""
+        return tuple(range(self.num_gpus)) if self.only is None else self.only
 
     def of(self, question: str, gpu: int = SYSTEM) -> Any:
         """The answer; None where there is none."""

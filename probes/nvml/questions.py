@@ -175,7 +175,13 @@ def gsp(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 def fabric(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     """State of a GPU's part of the NVLink fabric. Of the mask, two bits each: 1 true, 2 false, 0 unknown."""
     info = n.c_nvmlGpuFabricInfo_v3_t()
-    n.nvmlDeviceGetGpuFabricInfoV(handle, n.byref(info))
+    try:
+        n.nvmlDeviceGetGpuFabricInfoV(handle, n.byref(info))
+    except n.NVMLError as error:
+        if error.value != n.NVML_ERROR_ARGUMENT_VERSION_MISMATCH:
+            raise
+        info = n.c_nvmlGpuFabricInfo_v2_t()  # a driver before 580 has no summary
+        n.nvmlDeviceGetGpuFabricInfoV(handle, n.byref(info))
     mask = info.healthMask
 
     def bad(shift: int) -> bool | None:
@@ -184,7 +190,7 @@ def fabric(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
     return {
         "state": word(STATES, info.state),
         "status": info.status,
-        "summary": word(SUMMARIES, info.healthSummary),
+        "summary": word(SUMMARIES, getattr(info, "healthSummary", 0)),
         "has_degraded_bandwidth": bad(0),
         "is_recovering_route": bad(2),
         "has_unhealthy_route": bad(4),

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from probes.checking.check import Check, Measurement, Target, Value, measured, skipped
-from probes.nvml import counters, questions
+from probes.nvml import counters, questions, visible
 from probes.nvml.answering import SYSTEM
 from probes.nvml.asking import Asked, ask
 
@@ -28,8 +28,13 @@ def seconds(target: Target, name: str, by_level: Mapping[str, float]) -> float:
 
 
 def answers(target: Target) -> Asked:
-    """All that is asked at once."""
-    return _answers(seconds(target, "nvml_s", INIT_S))
+    """All that is asked at once, of the GPUs that the job may see."""
+    return of_job(_answers(seconds(target, "nvml_s", INIT_S)), target)
+
+
+def of_job(asked: Asked, target: Target) -> Asked:
+    uuids = [asked.of("uuid", gpu) or "" for gpu in range(asked.num_gpus)]
+    return asked._replace(only=visible.indices(target.environ, uuids))
 
 
 @cache
@@ -47,7 +52,8 @@ def changes(target: Target) -> Asked:
     """What has changed meanwhile: as `answers`, for the questions of `counters`."""
     if (asked := answers(target)).error:
         return asked
-    return _changes(seconds(target, "nvml_s", INIT_S), seconds(target, "watch_s", WATCH_S))
+    told = _changes(seconds(target, "nvml_s", INIT_S), seconds(target, "watch_s", WATCH_S))
+    return told._replace(only=asked.only)
 
 
 @cache
@@ -77,13 +83,24 @@ def of_gpus(
 ) -> list[Measurement]:
     """One measurement of each GPU, with its model for what is to be expected of it."""
     found = silence(asked)
-    for gpu in range(asked.num_gpus):
+    for gpu in asked.gpus:
         value = asked.of(question, gpu)
         if value is None:
             found.append(skipped(f"gpu {gpu}", call, reason(asked, question, gpu)))
         else:
             found.append(measured(f"gpu {gpu}", call, **read(value)))
     return found
+
+
+def with_idle(asked: Asked, found: list[Measurement]) -> list[Measurement]:
+    """The same measurements of all GPUs, each with whether its GPU is at rest."""
+    if asked.error:
+        return found
+    idle = [(asked.of("reasons", gpu) or {}).get("is_idle") for gpu in asked.gpus]
+    return [
+        one if one.skip else measured(one.subject, one.where, **one.values, is_idle=is_idle)
+        for one, is_idle in zip(found, idle, strict=True)
+    ]
 
 
 def reason(asked: Asked, question: str, gpu: int) -> str:

@@ -7,6 +7,7 @@ after the other.
 
 import functools
 import json
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -91,7 +92,7 @@ def build(folder: Path) -> Path:
     made = folder / "libnvidia-ml.so.1"
     flags = ["-std=gnu17", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wno-unused-parameter"]
     subprocess.run(["gcc", *flags, "-o", made, MACHINES / "nvml.c"], check=True)
-    (folder / "libcuda.so.1").symlink_to(made)
+    shutil.copy(made, folder / "libcuda.so.1")
     return folder
 
 

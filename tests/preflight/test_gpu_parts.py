@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from probes.checks import numa_affinity, pci_redirect, visible_devices
+from probes.checks import numa_affinity, pci_redirect, under_load, visible_devices
+from probes.cuda.load import load
 from probes.nvml import kernel_log
 from probes.nvml.asking import Asked
 
@@ -104,3 +105,29 @@ def test_xids_of_the_kernels_log_are_told_once_with_their_age(tmp_path: Path) ->
     assert kernel_log.same_bus("0000:64:00.0", {"00000000:64:00.0": 1}) == 1
     assert kernel_log.same_bus("0000:65:00", {"00000000:64:00.0": 1}) is None
     assert kernel_log.xids(str(tmp_path / "none"))[1] == "No such file or directory"
+
+
+def test_what_load_does_is_told_only_where_there_was_load() -> None:
+    reasons = dict.fromkeys(("is_idle", *under_load.REASONS), False)
+    told = {"reasons": reasons, "clocks": {"sm_mhz": 990, "max_sm_mhz": 1980}, "pcie": None}
+    assert under_load.of("gpu 0", told).values["share_of_max"] == 0.5  # type: ignore[arg-type]
+    assert under_load.of("gpu 0", {**told, "reasons": {**reasons, "is_idle": True}}).skip  # type: ignore[dict-item]
+    assert under_load.of("gpu 0", {}).skip
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_device_that_computes_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    assert load("cpu", 0.2, 128)["num_wrong"] == 0
+    calls, right = [0], torch.Tensor.__matmul__
+
+    def wrong(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        calls[0] += 1
+        made = right(one, other)
+        made[0, 0] += calls[0] == 4  # one product of many, by one
+        return made
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", wrong)
+    assert load("cpu", 0.2, 128)["num_wrong"] == 1

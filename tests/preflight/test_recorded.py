@@ -49,7 +49,7 @@ def make(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
             names = OF_GPUS if of.get("in_full") else WATCHED
             target = {
                 "gpu": of["model"],
-                "num_gpus": 8,
+                "num_gpus": of.get("num_asked", 8),
                 "settings": {"watch_s": 0.05, **of.get("settings", {})},
             }
             print(

@@ -208,16 +208,15 @@ SAYS_OR(cuCtxSynchronize, ":", SUCCESS)
 SAYS_OR(cuMemFree_v2, "x:", SUCCESS)
 SAYS_OR(cuDevicePrimaryCtxRelease_v2, "x:", SUCCESS)
 
-static int ordinal;
-
 int cuDeviceGet(int *device, int number) {
-  *device = ordinal = number;
+  *device = number;
   return SUCCESS;
 }
 
+/* The device is the one that CUDA_VISIBLE_DEVICES names; its number is the last digit of its UUID. */
 static int of_device(const char *name) {
-  char key[64];
-  snprintf(key, sizeof key, "%s %d", name, ordinal);
+  char key[64], *uuid = getenv("CUDA_VISIBLE_DEVICES") ?: "0";
+  snprintf(key, sizeof key, "%s %s", name, uuid + strlen(uuid) - 1);
   char *rest = find(key);
   return rest ? code(&rest) : SUCCESS;
 }
