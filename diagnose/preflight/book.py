@@ -124,7 +124,8 @@ class Book(Record, frozen=True):
         for baseline in self.baselines.values():
             if any(re.search(pattern, model, re.IGNORECASE) for pattern in baseline.models):
                 values = baseline.expected.get(key, {})
-                return values.get(str(num_gpus)) or values.get("any")
+                if found := values.get(str(num_gpus)) or values.get("any"):
+                    return found
         return None
 
 

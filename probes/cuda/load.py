@@ -1,4 +1,4 @@
-"""Run by the job's interpreter: multiply matrices on one device for a while, and compare all bits of the results.
+"""Run by the job's interpreter: multiply matrices on a device for a while, and compare all bits of them.
 
 The entries are small whole numbers: every sum is exact, however the device adds up, and one wrong bit shows.
 """

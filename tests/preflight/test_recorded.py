@@ -22,7 +22,9 @@ from tests.preflight import recorded
 
 BOOK = book.load()
 WORKS = {work.name: work.check for work in chosen([])}
-OF_GPUS = [name for name, one in WORKS.items() if {"gpu", "gpus"} & {*one.needs} or one.lane == "nvml"]
+OF_GPUS = [
+    name for name, one in WORKS.items() if one.shares or name == "device_nodes"
+]  # that NVML is asked for
 WATCHED = [
     name for name in OF_GPUS if WORKS[name].lane in {"nvml", "nvml counters"} or WORKS[name].level == "fast"
 ]
