@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+import pynvml  # noqa: F401  # for all children at once
+
 from probes.checking import __main__ as checking
 
 

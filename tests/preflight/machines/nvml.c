@@ -14,8 +14,14 @@
 
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9, TIMEOUT = 10, MANY = 8192 };
 
-static struct line { char *key, *rest; int told; } lines[MANY];
+static struct line { char *key, *rest; unsigned hash; int told; } lines[MANY];
 static int num_lines;
+
+static unsigned hash(const char *text) {
+  unsigned sum = 0;
+  while (*text) sum = sum * 31 + (unsigned char)*text++;
+  return sum;
+}
 
 static void load(void) {
   char text[4096];
@@ -25,7 +31,7 @@ static void load(void) {
     if (!tab || *text == '#') continue;
     *tab = 0;
     tab[1 + strcspn(tab + 1, "\n")] = 0;
-    lines[num_lines++] = (struct line){strdup(text), strdup(tab + 1), 0};
+    lines[num_lines++] = (struct line){strdup(text), strdup(tab + 1), hash(text), 0};
   }
   if (file) fclose(file);
 }
@@ -33,9 +39,10 @@ static void load(void) {
 /* The rest of the line for a key, NULL where there is none: the first that was not told yet, else the last. */
 static char *find(const char *key) {
   struct line *last = NULL;
+  unsigned wanted = hash(key);
   if (!num_lines) load();
   for (int i = 0; i < num_lines; i++)
-    if (!strcmp(lines[i].key, key) && (last = &lines[i]) && !last->told) break;
+    if (lines[i].hash == wanted && !strcmp(lines[i].key, key) && (last = &lines[i]) && !last->told) break;
   if (!last) return NULL;
   last->told = 1;
   return strdup(last->rest);
