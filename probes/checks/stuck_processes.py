@@ -1,4 +1,7 @@
-"""Processes that the kernel does not let go, look after look: a driver or a disk that hangs."""
+"""Processes that the kernel does not let go, look after look: a driver or a disk that hangs.
+
+One that merely reads much is in the same state at every look, but runs in between: its switches are counted.
+"""
 
 import os
 import time
@@ -18,17 +21,17 @@ def measure(target: Target) -> list[Measurement]:
             break
         time.sleep(BETWEEN_S)
         stuck = {key: name for key, name in waiting().items() if key in stuck}
-    who = ", ".join(f"{pid} {name}" for (pid, _), name in sorted(stuck.items()))
+    who = ", ".join(f"{key[0]} {name}" for key, name in stuck.items())
     return [measured("host", f"/proc/*/stat, {NUM_LOOKS} looks", num_stuck=len(stuck), who=who)]
 
 
-def waiting() -> dict[tuple[int, int], str]:
+def waiting() -> dict[tuple[int, int, int | None], str]:
     """What is in state D now: the driver's own threads, and processes of this user."""
     found = {}
     for pid in procfs.pids():
         told = procfs.stat(pid)
         if told and told.state == "D" and (told.comm.lower().startswith(("nvidia", "nv_")) or is_ours(told)):
-            found[pid, told.start_ticks] = told.comm
+            found[pid, told.start_ticks, procfs.switches(pid)] = told.comm
     return found
 
 

@@ -220,7 +220,10 @@ def ecc_mode(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
 
 
 def memory(n: ModuleType, handle: Any, _: int) -> dict[str, Any]:
-    found = n.nvmlDeviceGetMemoryInfo(handle)
+    try:
+        found = n.nvmlDeviceGetMemoryInfo(handle, n.nvmlMemory_v2)
+    except n.NVMLError:  # an old driver counts what it keeps for itself as used
+        found = n.nvmlDeviceGetMemoryInfo(handle)
     used = found.used
     return {
         "total_bytes": found.total,

@@ -1,11 +1,13 @@
 """Parts of the GPU checks that no recorded machine shows."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from probes.checks import numa_affinity, pci_redirect, under_load, visible_devices
+from probes import procfs
+from probes.checks import gpu_count, numa_affinity, pci_redirect, stuck_processes, under_load, visible_devices
 from probes.cuda.load import load
 from probes.nvml import kernel_log
 from probes.nvml.asking import Asked
@@ -131,3 +133,35 @@ def test_a_device_that_computes_wrong_is_seen(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", wrong)
     assert load("cpu", 0.2, 128)["num_wrong"] == 1
+
+
+def test_device_nodes_of_others_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under Slurm, whose control groups let nobody open the GPUs of another job."""
+    (tmp_path / "dev").mkdir()
+    for num in range(3):
+        (tmp_path / "dev" / f"nvidia{num}").touch()
+    monkeypatch.setenv("DIAGNOSE_HOST_ROOT", str(tmp_path))
+    assert gpu_count.num_open() == 3
+    real = os.open
+
+    def refuse(path: str, flags: int) -> int:
+        if str(path).endswith(("nvidia1", "nvidia2")):
+            raise PermissionError(errno.EPERM, "no") if path.endswith("1") else OSError(errno.EIO, "lost")
+        return real(path, flags)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert gpu_count.num_open() == 2
+
+
+def test_a_process_that_reads_much_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = procfs.stat(os.getpid())
+    assert mine
+    count = iter(range(99))
+    monkeypatch.setattr(stuck_processes, "BETWEEN_S", 0.0)
+    monkeypatch.setattr(procfs, "pids", lambda: [7])
+    monkeypatch.setattr(stuck_processes, "is_ours", lambda told: True)
+    monkeypatch.setattr(procfs, "stat", lambda pid: mine._replace(pid=7, comm="reader", state="D"))
+    monkeypatch.setattr(procfs, "switches", lambda pid: next(count))
+    assert stuck_processes.measure(None)[0].values["num_stuck"] == 0  # type: ignore[arg-type]
+    monkeypatch.setattr(procfs, "switches", lambda pid: 5)
+    assert stuck_processes.measure(None)[0].values == {"num_stuck": 1, "who": "7 reader"}  # type: ignore[arg-type]

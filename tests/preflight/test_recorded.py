@@ -138,3 +138,14 @@ def test_the_codes_that_block_are_those_of_the_table() -> None:
     ignored = {"monitor", "ignore", "look-at-companion"}
     assert set(rest.one_of) == {code for code, does in action.items() if does in ignored}
     assert set(program.none_of) == {*block.one_of, *rest.one_of}
+
+
+def test_the_probe_alone_prints_what_nvml_says_and_what_it_refuses(library: Path, tmp_path: Path) -> None:
+    environ = {**os.environ, **recorded.environment("lost", library, tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "probes.nvml"], env=environ, capture_output=True, text=True, timeout=60
+    )
+    told = json.loads(done.stdout)
+    assert (told["event"], told["host"]["driver"], len(told["gpus"])) == ("nvml.asked", "580.105.08", 8)
+    assert (told["gpus"][3], told["refused"]["handle 3"]) == ({}, "GPU_IS_LOST")
+    assert told["gpus"][0]["links"]["num_active"] == 18 and "pages 0" in told["refused"]
