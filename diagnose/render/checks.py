@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from diagnose.model import Scalar
 from diagnose.preflight.report import Crossed, Difference, Report, Result, Subject
-from diagnose.render import timeline
+from diagnose.render import links, timeline
 from diagnose.render.page import Page, Row, Section, count, safe
 
 HEAD = {"fail": "DO NOT START", "warn": "WARNINGS", "unknown": "COULD NOT TELL", "pass": "PASSED"}
@@ -26,6 +26,7 @@ def page(report: Report, full: bool = False) -> Page:
         Section("TIMES", list(time_rows(report, full))),
         Section("ERROR", [row for check in found["error"] for row in error_rows(check)]),
         Section("SKIPPED", list(open_rows(report, full))),
+        *links.sections(report, full),
         Section("PASSED", [row for check in found["pass"] for row in pass_rows(check)] if full else []),
         Section("CHANGED", list(changed_rows(report))),
         Section(
