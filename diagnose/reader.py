@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from diagnose import bundle, follow, manifest, record
+from diagnose import bundle, event_lines, follow, manifest, record
 from diagnose.pipeline import Told, diagnose_bundle, silent
 from diagnose.playbook import Playbook
 from diagnose.values import string
@@ -47,7 +47,7 @@ def write(run: Path, verdict: Verdict) -> None:
     """Verdict first, record last: a record says that the verdict is final. Raises OSError."""
     atomic_write(run / "verdict.json", encode(verdict))
     if found := manifest.read(run):
-        record.save(run, record.build(found, record.lines(run)))
+        record.save(run, record.build(found, event_lines.lines(run)))
 
 
 def examine(run: Path, given: str, book: Playbook, told: Told = silent, explained: str = "") -> Verdict:

@@ -105,8 +105,11 @@ def test_two_ranks_of_torchrun_tell_all_that_the_contract_says(runner: Any, pyth
         *begins,
         *["group.created"] * 3,
         "step.first_completed",
+        "rank.described",
         "flight.dumped",
         "exception.raised",
+        "rank.described",
+        "steps.timed",
         "rank.exiting",
     ]
     told = runner.one(1, "flight.dumped")
