@@ -160,7 +160,7 @@ class Steps(msgspec.Struct, frozen=True):
     """Steps all ranks have done. Step 0 starts cold, so its time is none: `first_s` begins with step 1."""
 
     num: int | None = None
-    contaminated: list[int] = [0]
+    contaminated: list[int] = []
     first_s: list[float] = []
     median_s: float | None = None
     p10_s: float | None = None

@@ -179,6 +179,7 @@ def steps(mine: Ranks) -> Steps:
     first = told.get("first_s")
     return Steps(
         num=num,
+        contaminated=[0] if num else [],
         first_s=[s for one in first if (s := number(one)) is not None] if isinstance(first, list) else [],
         median_s=number(told.get("median_s")),
         p10_s=number(told.get("p10_s")),

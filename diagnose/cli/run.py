@@ -54,6 +54,7 @@ POLICIES = {"observe": ["observe"], "policy": ["observe", "policy"], "none": []}
     type=click.Choice(["fast", "default"]),
     help="Check the host first; where something fails, the command is not started (exit code 1).",
 )
+@click.option("--lane", default="", help="What kind of run it is: training, benchmark, validation.")
 @click.option("--run-dir", hidden=True, type=click.Path(path_type=Path))  # for surfaces: they name the run
 @click.option("--attempt", hidden=True, default="1")
 @click.option("-v", "--verbose", is_flag=True, help="Every change, all of the verdict.")
@@ -68,6 +69,7 @@ def command(
     mode: str,
     whose: str,
     gate: str | None,
+    lane: str,
     run_dir: Path | None,
     attempt: str,
     verbose: bool,
@@ -79,8 +81,11 @@ def command(
     signal N, 126/127 if it cannot be run; with --exit-code verdict 0 nothing wrong, 1 causes found, 3 could
     not tell.
     """
+    from diagnose import lanes
     from diagnose.surfaces.local import NotStarted, lookup
 
+    if lane and lane not in lanes.names():
+        raise click.BadParameter(f"{lane}: there are {', '.join(lanes.names())}", param_hint="--lane")
     if command_line[0].startswith("-") and command_line[0] != "--":
         raise click.UsageError(f"no such option: {command_line[0]}")
     words = command_line[1:] if command_line[0] == "--" else command_line
@@ -89,7 +94,9 @@ def command(
     try:
         lookup(words, os.environ)
         place, checked = (run_dir, attempt), check(ctx, gate, words, run_dir, root) if gate else None
-        ctx.exit(execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place, checked))
+        ctx.exit(
+            execute(words, name, root, stall_after, on_stall, mode, whose, verbose, place, checked, lane)
+        )
     except NotStarted as error:
         click.echo(f"diagnose: {error}", err=True)
         ctx.exit(error.code)
@@ -122,6 +129,7 @@ def execute(
     verbose: bool,
     place: tuple[Path | None, str] = (None, "1"),
     checked: "Report | None" = None,
+    lane: str = "",
 ) -> int:
     """The whole of a run; the code to exit with. `place`: the run directory to make, and the attempt."""
     from diagnose import playbook, runs
@@ -159,6 +167,7 @@ def execute(
                 stall_after or limits.stall_after_first_step_s,
                 on_stall,
                 attempt,
+                lane,
             ),
             screen,
             complain,
