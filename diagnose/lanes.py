@@ -1,4 +1,4 @@
-"""Lanes and stages as the playbook has them, and what a record lacks of its lane's contract. Pure but for `load`."""
+"""Lanes and stages as the playbook has them, and what a record lacks of its lane's contract."""
 
 import msgspec
 

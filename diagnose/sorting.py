@@ -1,4 +1,4 @@
-"""A run sorted before anyone reads its output: lane, stage, which artefact breaks the contract, cold start."""
+"""A run sorted before anyone reads its output: by lane, stage, artefacts, cold start."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
