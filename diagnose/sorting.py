@@ -22,7 +22,8 @@ def sort(run: Path, found: Manifest, done: RunRecord | None, verdict: Verdict) -
     layers = list(of_layers(run, found, done, missing))
     good = last_good(run, found, done)
     changed = differing(good, done) if good else []
-    stage = of_stage(found, done, layers, bool(missing), bool(changed))
+    has_drifted = not verdict.causes and any(path != "git.commit" for path in changed)
+    stage = of_stage(found, done, layers, bool(missing), has_drifted)
     chosen = told.stage[stage] if stage else None
     return Sorting(
         lane=done.lane,
@@ -62,7 +63,7 @@ def of_layers(run: Path, found: Manifest, done: RunRecord, missing: list[str]) -
     yield Layer("verdict", "holds" if is_there else "breaks", "" if is_there else "there is none")
 
 
-def of_stage(found: Manifest, done: RunRecord, layers: list[Layer], is_short: bool, has_changed: bool) -> str:
+def of_stage(found: Manifest, done: RunRecord, layers: list[Layer], is_short: bool, has_drifted: bool) -> str:
     """The stage to look at; empty where none breaks the contract, or the run still goes well."""
     has_begun = done.started is not None and bool(done.ranks or done.exit_code is not None)
     if found.state in ("launching", "detached"):
@@ -72,7 +73,7 @@ def of_stage(found: Manifest, done: RunRecord, layers: list[Layer], is_short: bo
     if found.state == "running":
         return "collector" if found.outcome else ""
     if found.state == "error":
-        if has_changed:
+        if has_drifted:
             return "drift"
         has_worked = bool(done.steps.num) or bool(done.distributed.backends) or bool(done.compile.bursts)
         return "execution" if has_worked else "image"
@@ -100,12 +101,9 @@ def differing(good: RunRecord, done: RunRecord) -> list[str]:
     for path in DRIFT:
         before, now = lanes.value(good, path), lanes.value(done, path)
         if isinstance(before, Mapping) and isinstance(now, Mapping):
-            keys = (
-                (before.keys() | now.keys()) - OURS
-                if path == "variables"
-                else (before.keys() & now.keys()) - OURS
-            )
-            found += [f"{path}.{key}" for key in sorted(keys) if before.get(key) != now.get(key)]
+            is_whole = path == "variables"  # what is not there is not set; elsewhere it is not known
+            keys = before.keys() | now.keys() if is_whole else before.keys() & now.keys()
+            found += [f"{path}.{key}" for key in sorted(keys - OURS) if before.get(key) != now.get(key)]
         elif lanes.is_told(before) and lanes.is_told(now) and before != now:
             found.append(path)
     return found
