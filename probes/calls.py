@@ -38,7 +38,8 @@ class _Phase:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end()
+        if self._leave is not None:
+            self.end()
 
     def end(self) -> None:
         """The phase is over; once."""

@@ -166,13 +166,15 @@ class Page:
     def num_steps(self) -> int:
         return self._u64[_STEPS]
 
-    def enter(self, phase: int) -> None:
-        """A phase begins (index into PHASES); 0 ends it."""
+    def enter(self, phase: int, now: float = 0.0) -> None:
+        """A phase begins (index into PHASES); 0 ends it. `now` is unix seconds, where they are at hand."""
         if phase in (2, 3):
             self._u32[_COMPILES] += 1
-        self._f64[_PHASE_SINCE] = time() if phase else 0.0
+        now = now or time()
+        self._f64[_PHASE_SINCE] = now if phase else 0.0
         self._u32[_PHASE] = phase
-        self.progress()
+        self._f64[_LAST_PROGRESS] = now
+        self._u64[_PROGRESS] += 1
 
     def add_compile(self, seconds: float) -> None:
         """A compile ended."""

@@ -28,9 +28,14 @@ def count() -> None:
     try:
         page = me.page
         if page is not None and page.step() == 1:
-            emit("step.first_completed", seconds=round(monotonic() - me.claimed_at, 3))
-            from . import describing
-
-            quiet("describing", describing.at_first_step)
+            first()
     except Exception:  # the program comes first
         pass
+
+
+def first() -> None:
+    """Say that the first step has ended, and what it ran with."""
+    emit("step.first_completed", seconds=round(monotonic() - me.claimed_at, 3))
+    from . import describing
+
+    quiet("describing", describing.at_first_step)
