@@ -63,10 +63,13 @@ def arguments(command: Sequence[str]) -> list[str]:
     return words
 
 
+MODULE = re.compile(r"Kernel Module(?: for \S{1,20})?\s{1,9}([0-9][0-9.]{1,20})")
+
+
 def driver(path: str = "/proc/driver/nvidia/version") -> str:
     """The kernel driver's version; empty where there is none."""
     try:
-        found = re.search(r"Kernel Module\D{0,40}([0-9][0-9.]{1,20})", Path(path).read_text(errors="replace"))
+        found = MODULE.search(Path(path).read_text(errors="replace"))
     except OSError:
         return ""
     return found[1] if found else ""

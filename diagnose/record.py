@@ -185,7 +185,11 @@ def caveats(kinds: Mapping[str, list[Line]], end: Line) -> list[str]:
     notes = [] if end else ["the end of the command was not seen"]
     notes += [f"{text(e.get('who'))} was started again" for e in kinds.get("helper.restarted", [])]
     notes += [f"{text(e.get('log'))} was cut" for e in kinds.get("log.truncated", [])]
-    notes += [] if kinds.get("rank.claimed") else ["no rank said anything of itself"]
+    notes += (
+        ["no rank said anything of itself"]
+        if kinds.get("rank.found") and not kinds.get("rank.claimed")
+        else []
+    )
     notes += ["in part of the hook an error occurred"] if kinds.get("hook.failed") else []
     return list(dict.fromkeys(notes))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from diagnose import lanes, record, runs
 from diagnose.contract import Manifest, Phase, RunRecord
 from diagnose.lanes import Stages
+from diagnose.model import named
 from diagnose.verdict import Layer, Part, Sorting, Verdict
 
 ENDED = ("ok", "error")
@@ -51,7 +52,7 @@ def of_layers(run: Path, found: Manifest, done: RunRecord, missing: list[str]) -
     yield Layer("manifest", "holds" if is_over else "breaks", "" if is_over else f"it says {found.state}")
     writers = {path.name.rpartition("-")[0] for path in run.glob("attempts/*/events/*.jsonl")}
     silent = [one.rank for one in done.ranks if f"rank-{one.rank:05d}" not in writers]
-    why = f"ranks {', '.join(map(str, silent[:8]))} left none" if silent else ""
+    why = f"{named(silent)} left none" if silent else ""
     why = why or ("there are none" if not writers else "no rank left any" if not done.ranks else "")
     yield Layer("events", "breaks" if why else "holds", why)
     has_logs = any(path.stat().st_size for path in run.glob("attempts/*/logs/*") if path.is_file())
