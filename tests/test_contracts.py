@@ -8,9 +8,11 @@ from pathlib import Path
 import jsonschema
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from diagnose import playbook
 from diagnose.cli.schema import command
+from diagnose.cli.show import command as show
 from diagnose.contract import EventLine, Manifest, RunRecord
 from diagnose.schemas import TYPES, encode, schema
 
@@ -56,6 +58,8 @@ def run(tmp_path_factory):
         "run",
         "--root",
         "runs",
+        "--lane",
+        "benchmark",
         "--",
         sys.executable,
         "job.py",
@@ -81,6 +85,34 @@ def test_every_event_line_of_a_run_is_valid_and_decodes_strictly(run):
             assert event.v == 1 and event.event.count(".") == 1
             assert event.run == run.name and event.attempt == path.parts[-3]
     assert {"run", "agent", "collector", "rank-00000"} <= writers
+
+
+def test_the_record_of_a_run_says_what_was_run_and_how_it_ended(run):
+    told = msgspec.json.decode((run / "record.json").read_bytes(), type=RunRecord)
+    assert (told.lane, told.exit_path, told.end_marker, told.exit_code) == ("benchmark", "exception", True, 1)
+    assert told.arguments == [sys.executable, "job.py"] and told.git.reason
+    assert {"torch", "python"} & told.versions.keys() and told.ranks[0].exit_code == 1
+    assert [phase.phase for phase in told.start] == ["schedule", "boot"]
+
+
+@pytest.mark.parametrize("has_record", [True, False])
+def test_show_sorts_a_run_first_and_a_record_that_is_lost_is_made_anew(run, has_record):
+    before = (run / "record.json").read_bytes()
+    if not has_record:
+        (run / "record.json").unlink()
+    done = CliRunner().invoke(show, [str(run), "--format", "json"])
+    verdict = msgspec.json.decode(done.stdout)
+    check("verdict", verdict)
+    told = verdict["sorting"]
+    assert (told["lane"], told["stage"], told["is_receipt"]) == ("benchmark", "image", False)
+    assert "0 steps of at least 3" in told["missing"] and "no end marker" not in told["missing"]
+    assert (run / "record.json").read_bytes() == before
+    lines = CliRunner().invoke(show, [str(run)]).stdout.splitlines()
+    places = [
+        next(i for i, text in enumerate(lines) if f"  {label} " in text)
+        for label in ("LANE", "STAGE", "CAUSE")
+    ]
+    assert places == sorted(places) and any("not a receipt: 0 steps" in text for text in lines)
 
 
 def test_the_verdict_on_a_run_names_its_exception(run):

@@ -259,7 +259,7 @@ def test_the_compiler_counts_the_same_with_and_without_the_hook(runner: Any, pyt
     regional = [event["regional"] for event in begun]
     assert regional[:2] == [True, False]  # a module inside of Net, then a function
     steps = [event["step"] for event in begun]
-    assert steps == sorted(steps) and steps[0] == 0 and steps[-1] >= 5
+    assert steps == sorted(steps) and steps[0] == 0 < steps[-1]
     told = [event for event in runner.events(0) if event["event"] == "rank.described"]
     assert [event["when"] for event in told] == ["first_step", "exit"]
     assert told[1]["compiler"]["graphs"] > 0 and told[1]["peak_rss"] > 1 << 20
