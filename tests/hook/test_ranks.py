@@ -58,6 +58,27 @@ dist.init_process_group("gloo", init_method="tcp://127.0.0.1:0?rank=0&world_size
 print(dist.get_rank(), dist.get_world_size())
 """
 
+SHARDED = """
+import inspect, os, torch, torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+store = "file://" + os.path.abspath("store" + str(os.getpid()))
+dist.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+print([inspect.signature(one) for one in (fully_shard, parallelize_module, FullyShardedDataParallel)])
+mesh = init_device_mesh("cpu", (1,), mesh_dim_names=("tp",))
+model = parallelize_module(torch.nn.Linear(2, 2), mesh, ColwiseParallel())
+fully_shard(torch.nn.Linear(2, 2), mesh=mesh)
+print(fully_shard.state(model), fully_shard.__module__)
+try:
+    fully_shard(3)
+except Exception as error:
+    print(type(error).__name__)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+"""
+
 REFUSED = """
 import inspect, torch.distributed as dist
 import torch.distributed.distributed_c10d as c10d
@@ -68,12 +89,10 @@ dist.init_process_group("gloo", init_method="tcp://127.0.0.1:0", rank=0)
 COMPILED = """
 import inspect, json, os, torch, torch.distributed as dist
 from torch._dynamo.utils import counters
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor.parallel import parallelize_module
 store = "file://" + os.path.abspath("store" + str(os.getpid()))
 dist.init_process_group("gloo", init_method=store, rank=0, world_size=1)
 Wrapped = torch.nn.parallel.DistributedDataParallel
-print(inspect.signature(Wrapped), inspect.signature(fully_shard), inspect.signature(parallelize_module))
+print(inspect.signature(Wrapped))
 class Inner(torch.nn.Linear):
     def forward(self, x):
         return super().forward(x)
@@ -84,7 +103,7 @@ class Net(torch.nn.Module):
         self.inner.compile(backend="eager")
     def forward(self, x):
         return self.inner(x)
-print(Wrapped(Net())(torch.ones(1, 2)).shape, type(fully_shard(torch.nn.Linear(2, 2))).__name__)
+print(Wrapped(Net())(torch.ones(1, 2)).shape)
 torch._dynamo.reset()
 counters.clear()
 layer = torch.nn.Linear(2, 2)
@@ -254,7 +273,7 @@ def test_the_compiler_counts_the_same_with_and_without_the_hook(runner: Any, pyt
     assert page is not None and page.num_compiles == len(started) and page.compile_s > 0
     assert page.num_steps >= 6 and runner.one(0, "step.first_completed")["seconds"] > 0
     wrapped = [event for event in runner.events(0) if event["event"] == "model.wrapped"]
-    assert [(e["wrapper"], e["model"]) for e in wrapped] == [("ddp", "Net"), ("fsdp2", "FSDPLinear")]
+    assert [(e["wrapper"], e["model"]) for e in wrapped] == [("ddp", "Net")]
     begun = [event for event in started if event["phase"] == "compile"]
     regional = [event["regional"] for event in begun]
     assert regional[:2] == [True, False]  # a module inside of Net, then a function
@@ -265,3 +284,12 @@ def test_the_compiler_counts_the_same_with_and_without_the_hook(runner: Any, pyt
     assert told[1]["compiler"]["graphs"] > 0 and told[1]["peak_rss"] > 1 << 20
     timed = runner.one(0, "steps.timed")
     assert timed["num_steps"] == page.num_steps and 0 < timed["p10_s"] <= timed["median_s"] <= timed["max_s"]
+
+
+@pytest.mark.slow
+def test_what_shards_a_model_is_told_and_works_as_without_us(runner: Any, python: Any) -> None:
+    bare, hooked = runner.both(python(runner.write("train.py", SHARDED)))
+    assert hooked.stdout == bare.stdout and bare.returncode == 0, bare.stderr
+    wrapped = [event["wrapper"] for event in runner.events(0) if event["event"] == "model.wrapped"]
+    assert wrapped == ["tensor_parallel", "fsdp2"]
+    assert not [event for event in runner.events(0) if event["event"] == "hook.failed"]
