@@ -68,7 +68,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.needs": set(),
     **dict.fromkeys(ours("certificate ground playbook scoring story"), ours("model")),
     "diagnose.coverage": ours("model resuming"),
-    "diagnose.verdict": ours("model certificate"),
+    "diagnose.verdict": ours("model certificate contract"),
     "diagnose.messages": set(),
     "diagnose.lines": {"diagnose.lines", *ours("messages")},
     **{name: {"diagnose.model", *LINES} for name in ours("rendezvous nccl")},

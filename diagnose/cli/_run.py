@@ -128,6 +128,7 @@ def prepared(
             wish.on_stall,
             wish.attempt,
             wish.sharing or "",
+            wish.lane,
         )
         return Local(job, screen, complain)
     except BaseException as error:

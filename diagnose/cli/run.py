@@ -41,7 +41,7 @@ from diagnose.cli import _options
     help="Check the host first; where something fails, the command is not started (exit code 1).",
 )
 @click.option("--cache-gate", is_flag=True, help="Do not start several ranks on a cold compile cache.")
-@click.option("--lane", default="", help="What kind of run it is (the cache gate learns by it).")
+@click.option("--lane", default="", help="What kind of run it is: training, benchmark, validation.")
 @click.option("--run-dir", hidden=True, type=click.Path(path_type=Path))  # for surfaces: they name the run
 @click.option("--attempt", hidden=True, default="1")
 @click.option("-v", "--verbose", is_flag=True, help="Every change, all of the verdict.")
@@ -54,9 +54,14 @@ def command(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) 
     signal N, 126/127 if it cannot be run; with --exit-code verdict 0 nothing wrong, 1 causes found, 3 could
     not tell.
     """
+    from diagnose import lanes
     from diagnose.cli import _run
     from diagnose.surfaces.local import NotStarted, lookup
 
+    if given["lane"] and given["lane"] not in lanes.names():
+        raise click.BadParameter(
+            f"{given['lane']}: there are {', '.join(lanes.names())}", param_hint="--lane"
+        )
     if command_line[0].startswith("-") and command_line[0] != "--":
         raise click.UsageError(f"no such option: {command_line[0]}")
     words = command_line[1:] if command_line[0] == "--" else command_line
