@@ -82,7 +82,7 @@ def compiled(mine: Ranks, kinds: Kinds, start: Line) -> Compile:
         told = line.get("compiler")
         for key, value in told.items() if isinstance(told, dict) else ():
             counters[str(key)] = max(counters.get(str(key), 0), integer(value) or 0)
-    seeds = [text(e.get("source_path")) or text(e.get("from")) for e in kinds.get("cache.seeded", [])]
+    seeds = [text(e.get("source_path")) for e in kinds.get("cache.seeded", [])]
     return Compile(
         posture=posture.get(frozenset(regional), "eager" if done and not begun else ""),
         cache_start=sizes[0] if sizes else None,
