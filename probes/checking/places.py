@@ -1,0 +1,44 @@
+"""Where the job reads and writes, as far as the user and its environment tell."""
+
+import os
+from collections.abc import Iterable
+
+from probes.checking.check import Target
+
+VARIABLES = (  # where what a job writes lies, by its environment
+    *("TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_EXTENSIONS_DIR", "CUDA_CACHE_PATH"),
+    *("HF_HOME", "XDG_CACHE_HOME", "TORCH_HOME"),
+)
+
+
+def folders(target: Target) -> list[str]:
+    named = [target.environ[name] for name in VARIABLES if target.environ.get(name)]
+    home = target.environ.get("HOME", "")
+    return [*target.folders, *named, "/tmp", *([f"{home}/.cache"] if home else []), os.getcwd()]
+
+
+def nearest(path: str) -> str:
+    """The path, or the folder in which it would be made."""
+    path = os.path.abspath(path)
+    while not os.path.exists(path) and path != "/":
+        path = os.path.dirname(path)
+    return path
+
+
+def apart(paths: Iterable[str]) -> dict[str, str]:
+    """{path: the folder there}, one for each file system; what cannot be looked at is left out."""
+    found: dict[int, tuple[str, str]] = {}
+    for path in paths:
+        there = nearest(path)
+        try:
+            found.setdefault(os.stat(there).st_dev, (path, there))
+        except OSError:
+            continue
+    return dict(found.values())
+
+
+def platform(environ: Iterable[str]) -> str:
+    """Who ends this container, and so with which signal and how patiently: by the variables it sets."""
+    known = {"MODAL_TASK_ID": "modal", "SLURM_JOB_ID": "slurm", "KUBERNETES_SERVICE_HOST": "kubernetes"}
+    named = next((name for variable, name in known.items() if variable in environ), "")
+    return named or ("docker" if os.path.exists("/.dockerenv") else "")
