@@ -75,7 +75,7 @@ def num_cpus(folder: str) -> float | None:
 
     >>> num_cpus("/no/such")
     """
-    quota, period = ((procfs.read(f"{folder}/cpu.max") or b"").split() + [b"", b""])[:2]
+    quota, period = [*(procfs.read(f"{folder}/cpu.max") or b"").split(), b"", b""][:2]
     quota = quota or (procfs.read(f"{folder}/cpu.cfs_quota_us") or b"").strip()
     period = period or (procfs.read(f"{folder}/cpu.cfs_period_us") or b"").strip()
     return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None

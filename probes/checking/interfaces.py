@@ -16,7 +16,7 @@ _UP = 1
 
 
 class Interface(NamedTuple):
-    """`families`: of its addresses, without those of the link alone (fe80::). `mbits_per_s`: None not known."""
+    """`families`: of its addresses, but for those of the link alone (fe80::); `mbits_per_s`: None not known."""
 
     name: str
     is_up: bool
@@ -91,7 +91,7 @@ def number(name: str, file: str) -> int | None:
 def chosen(setting: str, names: Iterable[str]) -> list[str]:
     """The interfaces that NCCL takes by NCCL_SOCKET_IFNAME: prefixes, `=` exact names, `^` all but these.
 
-    >>> chosen("eth", ["eth0", "lo"]), chosen("=eth", ["eth0"]), chosen("^lo,docker", ["eth0", "lo", "docker0"])
+    >>> chosen("eth", ["eth0", "lo"]), chosen("=eth", ["eth0"]), chosen("^lo,do", ["eth0", "lo", "docker0"])
     (['eth0'], [], ['eth0'])
     """
     is_not, exact = setting.startswith("^"), setting.lstrip("^").startswith("=")

@@ -27,7 +27,7 @@ def option(command: Sequence[str], *names: str) -> str:
 def entry(command: Sequence[str]) -> str:
     """The program that all ranks run: a script, or a module; empty where it cannot be told.
 
-    >>> entry(["torchrun", "--nproc-per-node", "8", "src/train.py", "--lr", "1"]), entry(["python", "-m", "a.b"])
+    >>> entry(["torchrun", "--nproc-per-node", "8", "src/train.py", "1"]), entry(["python", "-m", "a.b"])
     ('src/train.py', 'a.b')
     """
     given = list(command)

@@ -1,6 +1,5 @@
-"""How often the kernel has killed here for memory before this run: what is counted later starts from there."""
+"""How often the kernel has killed here for memory before this run: later counts start from there."""
 
-from probes import procfs
 from probes.checking import cgroups
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 

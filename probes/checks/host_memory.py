@@ -46,7 +46,7 @@ def measure(target: Target) -> list[Measurement]:
 
 
 def groups() -> list[tuple[str, int, int]]:
-    """The control groups with a limit, ours first: file, limit, what is free in it (page cache counts as free)."""
+    """The control groups with a limit, ours first: file, limit, what is free in it (with the page cache)."""
     found = []
     for path in cgroups.files("memory", "memory.limit_in_bytes", "memory.max"):
         limit, folder = number(path), os.path.dirname(path)

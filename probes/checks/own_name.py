@@ -25,7 +25,9 @@ def resolved(part: str, name: str, num_nodes: int) -> Measurement:
     took = round(time.monotonic() - begun, 3)
     where = f"getaddrinfo({name})"
     if told is None:
-        return measured(part, where, refusal=f"no answer within {LIMIT_S:g} s", took_s=took, num_nodes=num_nodes)
+        return measured(
+            part, where, refusal=f"no answer within {LIMIT_S:g} s", took_s=took, num_nodes=num_nodes
+        )
     refusal, found = json.loads(told)
     return measured(
         part,

@@ -1,4 +1,4 @@
-"""Whether a rank writes its own stack at a signal, as the rank hook has it do: what is left where nobody may attach."""
+"""Whether a rank writes its own stack at a signal: what is left where nobody may attach to it."""
 
 import os
 import signal

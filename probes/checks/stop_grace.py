@@ -1,10 +1,11 @@
-"""How long it takes to bring the last evidence to disk once the platform says stop, against the time it leaves."""
+"""How long the last evidence takes to disk after a stop signal, against the time the platform leaves."""
 
 import os
 import signal
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 
 from probes import deadline
 from probes.checking import places
@@ -28,7 +29,7 @@ def measure(target: Target) -> list[Measurement]:
     root = target.environ.get("DIAGNOSE_ROOT") or os.getcwd()
     found = []
     for path, there in list(places.apart([root, *target.folders]).items())[:MOST]:
-        told = stopped(signum, lambda folder=there: flush(folder))
+        told = stopped(signum, partial(flush, there))
         took, refusal = (float(told[0]), told[1]) if told else (LIMIT_S, f"not done after {LIMIT_S:g} s")
         found.append(
             measured(
