@@ -16,7 +16,7 @@ _UP = 1
 
 
 class Interface(NamedTuple):
-    """`families`: of its addresses, but for those of the link alone (fe80::); `mbits_per_s`: None not known."""
+    """`families`: of its addresses, but for those of the link (fe80::); `mbits_per_s`: None: not known."""
 
     name: str
     is_up: bool
