@@ -48,7 +48,7 @@ def parse_mounts(raw: bytes) -> list[Mount]:
 
 
 def is_remote(path: str) -> bool:
-    """Whether it lies on a file system of a network, by the longest mount above it; nothing is asked of it."""
+    """Whether it lies on a file system of a network, by the longest mount above it; it is not touched."""
     mounts = parse_mounts(procfs.read("/proc/self/mountinfo") or b"")
     whole = f"{os.path.abspath(path)}/"
     above = [one for one in mounts if whole.startswith(one.point.rstrip("/") + "/")]

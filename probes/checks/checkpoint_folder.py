@@ -1,9 +1,8 @@
 """Whether a checkpoint can be put where the job writes: written, renamed in one step, and read again."""
 
-import contextlib
+import errno
 import os
 import shutil
-import tempfile
 
 from probes import deadline
 from probes.checking import places
@@ -21,27 +20,36 @@ def measure(target: Target) -> list[Measurement]:
 
 def of(path: str, target: Target) -> Measurement:
     there, where = places.nearest(path), f"write, rename and read in {path}"
-    told = deadline.call(lambda: attempt(there).encode(), LIMIT_S)
+    own = os.path.join(there, f".diagnose-{os.getpid()}-{os.urandom(4).hex()}")
+    told = deadline.call(lambda: attempt(own).encode(), LIMIT_S)
+    if told is None:
+        deadline.call(lambda: remove(own), LIMIT_S)
     refusal = f"no answer within {LIMIT_S:g} s" if told is None else told.decode()
-    wanted, free = target.settings.get("checkpoint_bytes"), None
-    with contextlib.suppress(OSError):
-        now = os.statvfs(there) if told is not None else None
-        free = now.f_bavail * now.f_frsize if now else None
+    wanted = target.settings.get("checkpoint_bytes")
+    if refusal == os.strerror(errno.EROFS) and not wanted:
+        return skipped(
+            path, where, "it is mounted for reading only: nothing can be meant to be written there"
+        )
+    free = deadline.call(lambda: str(room(there)).encode(), LIMIT_S) if wanted else None
     return measured(
         path,
         where,
         refusal=refusal,
         is_there=there == os.path.abspath(path),
-        free_checkpoints=free / wanted if wanted and free is not None else None,
+        free_checkpoints=int(free) / wanted if wanted and free else None,
     )
 
 
-def attempt(folder: str) -> str:
-    """Why not; empty where all of it works. In a folder of its own, which goes again."""
-    data, name = os.urandom(NUM_BYTES), ""
+def room(folder: str) -> int:
+    now = os.statvfs(folder)
+    return now.f_bavail * now.f_frsize
+
+
+def attempt(own: str) -> str:
+    """Why not; empty where all of it works. In a folder of our own, which goes again."""
+    data, old, new = os.urandom(NUM_BYTES), os.path.join(own, "step"), os.path.join(own, "step.new")
     try:
-        name = tempfile.mkdtemp(prefix=".diagnose-", dir=folder)
-        old, new = os.path.join(name, "step"), os.path.join(name, "step.new")
+        os.mkdir(own, 0o700)
         for path, content in ((old, b"old"), (new, data)):
             with open(path, "wb") as file:
                 file.write(content)
@@ -50,9 +58,13 @@ def attempt(folder: str) -> str:
         os.replace(new, old)
         with open(old, "rb") as file:
             same = file.read() == data
-        return "" if same and os.listdir(name) == ["step"] else "what was renamed is not what is read"
+        return "" if same and os.listdir(own) == ["step"] else "what was renamed is not what is read"
     except OSError as error:
         return error.strerror or str(error)
     finally:
-        if name:
-            shutil.rmtree(name, ignore_errors=True)
+        remove(own)
+
+
+def remove(own: str) -> bytes:
+    shutil.rmtree(own, ignore_errors=True)
+    return b""
