@@ -24,7 +24,7 @@ class Port(NamedTuple):
         """A one-line file; empty where it cannot be read."""
         return (procfs.read(os.path.join(self.folder, name)) or b"").decode(errors="replace").strip()
 
-    def count(self, name: str) -> int | None:
+    def num(self, name: str) -> int | None:
         text = self.word(name)
         return int(text) if text.isdigit() else None
 

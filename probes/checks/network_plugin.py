@@ -1,4 +1,4 @@
-"""Whether the network plugin that NCCL will load is there, and loads: Amazon's cards are reached by it alone."""
+"""Whether NCCL's network plugin is there, and loads: Amazon's cards are reached by it alone."""
 
 import ctypes
 import glob

@@ -25,7 +25,7 @@ def measure(target: Target) -> list[Measurement]:
 
 
 def read(port: rdma.Port) -> dict[str, int | None]:
-    return {name: port.count(f"counters/{file}") for name, file in COUNTERS.items()}
+    return {name: port.num(f"counters/{file}") for name, file in COUNTERS.items()}
 
 
 def of(
