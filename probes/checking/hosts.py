@@ -1,7 +1,6 @@
 """The hosts of the job, as far as its platform says which they are."""
 
 import re
-from collections.abc import Mapping
 
 from probes import procfs
 from probes.checking import interpreter, launcher
@@ -19,7 +18,7 @@ print(json.dumps(list(getattr(told, "container_ipv4_ips", None) or told.containe
 
 
 def of(target: Target) -> tuple[list[str], str]:
-    """(names or addresses, who says so); none, and why, where nobody does. Asks Modal's client in its container."""
+    """(names or addresses, who says so); none, and why, where nobody does. On Modal its client is asked."""
     environ = target.environ
     if "MODAL_TASK_ID" in environ:
         try:

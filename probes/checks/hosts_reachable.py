@@ -31,7 +31,7 @@ def measure(target: Target) -> list[Measurement]:
 
 
 def reach(names: list[str], port: int) -> dict[str, tuple[bool, str, float]]:
-    """name -> (does it answer?, how, seconds). One that refuses the port answers: nobody listens there yet."""
+    """name -> (does it answer?, why not, seconds). One that refuses the port answers: it is there."""
     found: dict[str, tuple[bool, str, float]] = {}
     begun = time.monotonic()
     with selectors.DefaultSelector() as selector:
