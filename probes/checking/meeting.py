@@ -1,7 +1,7 @@
-"""Hosts of one job that make pre-flight at the same time meet where the ranks will, and measure the way there.
+"""Hosts of one job that make pre-flight at the same time meet where the ranks will, and measure the way.
 
-The first host listens. Each of the others is told which files the first has written, looks for them, then sends
-for a second, and hears what arrived.
+The first host listens. Each of the others is told which files the first has written, looks for them, sends for
+a second, and hears what arrived.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _IP_MTU, _IP_MTU_DISCOVER, _PROBE = 14, 10, 3
 class Way(NamedTuple):
     """The way to the first host, as one of the others saw it; the first host has those of all others.
 
-    `mtu`, `first_mtu`: what each end thinks; `largest`: bytes of the largest packet that came through unbroken.
+    `mtu`, `first_mtu`: what each end thinks; `largest`: bytes of the largest packet that came unbroken.
     `seen_after_s`: folder -> seconds until a file of the first host was seen there; None: never.
     """
 
@@ -59,7 +59,11 @@ def held(target: Target) -> list[Way]:
             raise NoMeeting("nobody says where the ranks meet (MASTER_ADDR, --rdzv-endpoint)")
         port = port or launcher.PORT
         is_first = is_own(host)
-        _held.append(serve(port, target.num_nodes - 1, target.folders) if is_first else [visit(host, port)])
+        _held.append(
+            serve(port, target.num_nodes - 1, target.folders)
+            if is_first
+            else [visit(host, port, target.folders)]
+        )
     return _held[0]
 
 
@@ -78,14 +82,16 @@ def serve(port: int, num_peers: int, folders: Sequence[str], wait_s: float = WAI
         datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         datagrams.bind(("", port))
         datagrams.setblocking(False)
-        listener = stack.enter_context(socket.create_server(("", port)))
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        listener = stack.enter_context(socket.create_server(("", port), family=family, dualstack_ipv6=both))
         files = stack.enter_context(written(folders))
         peers, end = list[tuple[socket.socket, str]](), time.monotonic() + wait_s
         while len(peers) < min(num_peers, MOST_PEERS) and (left := end - time.monotonic()) > 0:
             listener.settimeout(left)
             with suppress(TimeoutError):
                 peer, address = listener.accept()
-                peers.append((stack.enter_context(peer), address[0]))
+                peers.append((stack.enter_context(peer), address[0].removeprefix("::ffff:")))
         if not peers:
             raise NoMeeting(f"no other host made this check within {wait_s:g} s: start it on all at once")
         for peer, _ in peers:
@@ -113,7 +119,7 @@ def receive(peer: socket.socket, name: str, datagrams: socket.socket) -> Way | N
         return None
 
 
-def visit(host: str, port: int, wait_s: float = WAIT_S) -> Way:
+def visit(host: str, port: int, folders: Sequence[str], wait_s: float = WAIT_S) -> Way:
     """As one of the others. Raises NoMeeting, OSError."""
     end = time.monotonic() + wait_s
     while True:
@@ -129,7 +135,8 @@ def visit(host: str, port: int, wait_s: float = WAIT_S) -> Way:
     with peer:
         peer.settimeout(ANSWER_S + wait_s)
         lines = peer.makefile("rb")
-        seen = look(hear(lines).get("files", {}))
+        told = hear(lines).get("files", {})
+        seen = look({folder: told[folder] for folder in folders if folder in told})
         hear(lines)
         probe(peer.getpeername()[0], port, mtu(peer))
         block, end = os.urandom(BLOCK), time.monotonic() + STREAM_S
@@ -181,7 +188,8 @@ def look(files: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
     """Seconds until each was seen whole."""
     begun, found = time.monotonic(), dict[str, float | None]()
     while len(found) < len(files) and time.monotonic() - begun < FILES_S:
-        for folder, (path, digest) in files.items():
+        for folder, (name, digest) in files.items():
+            path = os.path.join(folder, os.path.basename(name))  # whatever was said: nowhere else
             with suppress(OSError), open(path, "rb") as file:
                 if hashlib.sha256(file.read(1 << 16)).hexdigest() == digest:
                     found.setdefault(folder, round(time.monotonic() - begun, 3))
