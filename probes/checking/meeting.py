@@ -1,7 +1,7 @@
 """Hosts of one job that make pre-flight at the same time meet where the ranks will, and measure the way.
 
-The first host listens. Each of the others is told which files the first has written, looks for them, sends for
-a second, and hears what arrived.
+The first host listens. Each of the others is told which files the first has written, looks for them, then
+sends for a second, and hears what arrived.
 """
 
 import hashlib

@@ -19,8 +19,8 @@ def measure(target: Target) -> list[Measurement]:
     told = deadline.call(lambda: json.dumps([address(name) for name in names]).encode(), LIMIT_S)
     if told is None:
         return [measured("job", where, num_hosts=len(names), refusal=f"no answer within {LIMIT_S:g} s")]
-    found = dict(zip(names, json.loads(told), strict=True))
-    known = [ipaddress.ip_address(one) for one in found.values() if one]
+    found = list(zip(names, json.loads(told), strict=True))
+    known = [ipaddress.ip_address(one) for _, one in found if one]
     return [
         measured(
             "job",
@@ -28,7 +28,7 @@ def measure(target: Target) -> list[Measurement]:
             refusal="",
             num_hosts=len(names),
             num_lacking=max(0, target.num_nodes - len(names)) if len(names) > 1 else None,
-            nameless=", ".join(name for name, one in found.items() if not one)[:200],
+            nameless=", ".join(name for name, one in found if not one)[:200],
             num_same=len(known) - len(set(known)),
             num_loopback=sum(one.is_loopback for one in known),
             num_public=sum(one.is_global for one in known),

@@ -10,6 +10,7 @@ from probes.checking.check import Check, Measurement, Target, measured
 
 CHECK = Check()
 LAUNCHED = ("RANK", "WORLD_SIZE")
+LAUNCHERS = ("python", "torchrun", "accelerate", "deepspeed", "mpirun", "srun", "ray")
 MOST = 4096  # processes looked at
 
 
@@ -52,9 +53,9 @@ def older(entry: str) -> list[Found]:
         environ = procfs.environ(pid)
         if all(environ.get(name, "").isdigit() for name in LAUNCHED):
             found[pid] = stat, bool(entry) and any(same(word, entry) for word in procfs.cmdline(pid))
-    now = time.monotonic()
+    now, is_init = time.monotonic(), not any(launches(word, entry) for word in procfs.cmdline(1))
     return [
-        Found(pid, stat.comm, now - procfs.started(stat.start_ticks), stat.ppid == 1, runs)
+        Found(pid, stat.comm, now - procfs.started(stat.start_ticks), is_init and stat.ppid == 1, runs)
         for pid, (stat, runs) in found.items()
         if stat.ppid not in found
     ]
@@ -66,6 +67,11 @@ def same(word: str, entry: str) -> bool:
     (True, False)
     """
     return word == entry or word.endswith(f"/{os.path.basename(entry)}")
+
+
+def launches(word: str, entry: str) -> bool:
+    """Whether process 1 of a container with this word in its command line may itself be the launcher."""
+    return os.path.basename(word).startswith(LAUNCHERS) or (bool(entry) and same(word, entry))
 
 
 def family() -> set[int]:
