@@ -47,14 +47,6 @@ def parse_mounts(raw: bytes) -> list[Mount]:
     return found
 
 
-def is_remote(path: str) -> bool:
-    """Whether it lies on a file system of a network, by the longest mount above it; it is not touched."""
-    mounts = parse_mounts(procfs.read("/proc/self/mountinfo") or b"")
-    whole = f"{os.path.abspath(path)}/"
-    above = [one for one in mounts if whole.startswith(one.point.rstrip("/") + "/")]
-    return bool(above) and max(above, key=lambda one: len(one.point)).is_remote
-
-
 def full(mounts: list[Mount]) -> list[Row]:
     """Those with next to no room: `point`, what is `spent` (blocks or inodes), bytes `free` and `size`."""
     found: dict[str, Row] = {}

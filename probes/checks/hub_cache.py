@@ -6,8 +6,8 @@ import os
 import time
 from typing import Any
 
-from probes import deadline, disks, procfs
-from probes.checking import machine
+from probes import deadline, procfs
+from probes.checking import caches, machine
 from probes.checking.check import Check, Measurement, Target, measured
 
 CHECK = Check(limit_s=15.0)
@@ -31,7 +31,7 @@ def measure(target: Target) -> list[Measurement]:
             is_answered=told is not None,
             is_used=is_used,
             is_offline=any(offline),
-            is_remote=disks.is_remote(folder),
+            is_remote=seen.get("is_remote"),
             num_models=seen.get("num_models"),
             num_unfinished=seen.get("num_unfinished"),
             num_held=seen.get("num_held"),
@@ -62,6 +62,7 @@ def look(folder: str) -> dict[str, Any]:
             break
     ages = [now - os.stat(path).st_mtime for path in locks if is_held(path)]
     return {
+        "is_remote": caches.is_remote(folder),
         "num_models": len(whole),
         "num_unfinished": sum(part.endswith(".incomplete") for part in parts),
         "num_held": len(ages),

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from probes import disks
 from probes.checks import checkpoint_folder, first_batch, hub_cache, read_speed
 from tests.preflight.making import crossed, in_child, make, needs_root, outcome, target
 
@@ -135,14 +134,3 @@ def test_a_real_loader_gives_its_first_batch():
     pytest.importorskip("torch")
     on = target(python=sys.executable, settings={"loader_workers": 2.0})
     assert outcome("first_batch", on) == "pass"
-
-
-def test_the_longest_mount_above_a_path_tells_whether_it_is_remote(monkeypatch):
-    raw = b"1 0 0:1 / / rw - ext4 a rw\n2 1 0:2 / /vol rw - nfs4 b rw\n3 2 0:3 / /vol/fast rw - xfs c rw\n"
-    monkeypatch.setattr(disks.procfs, "read", lambda path: raw)
-    assert [disks.is_remote(path) for path in ("/a", "/vol/a", "/vol/fast/a", "/volume")] == [
-        False,
-        True,
-        False,
-        False,
-    ]
