@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
-from probes.checking import hosts, launcher
+from probes.checking import hosts, launcher, places
 from probes.checking.check import Target
 
 WAIT_S = 8.0  # for the others to come
@@ -171,7 +171,7 @@ def written(folders: Sequence[str]) -> Iterator[dict[str, tuple[str, str]]]:
     found: dict[str, tuple[str, str]] = {}
     try:
         for folder in folders:
-            path, data = os.path.join(folder, f".diagnose-{secrets.token_hex(6)}"), secrets.token_bytes(4096)
+            path, data = places.shared_name(folder), secrets.token_bytes(4096)
             with suppress(OSError), open(path, "xb") as file:
                 found[folder] = path, hashlib.sha256(data).hexdigest()
                 file.write(data)

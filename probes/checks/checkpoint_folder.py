@@ -20,9 +20,10 @@ def measure(target: Target) -> list[Measurement]:
 
 def of(path: str, target: Target) -> Measurement:
     there, where = places.nearest(path), f"write, rename and read in {path}"
-    own = os.path.join(there, f".diagnose-{os.getpid()}-{os.urandom(4).hex()}")
-    told = deadline.call(lambda: attempt(own).encode(), LIMIT_S)
-    if told is None:
+    named = deadline.call(lambda: places.shared_name(there).encode(), LIMIT_S)
+    own = named.decode() if named else os.path.join(there, ".diagnose")
+    told = deadline.call(lambda: attempt(own).encode(), LIMIT_S) if named else None
+    if named and told is None:
         deadline.call(lambda: remove(own), LIMIT_S)
     refusal = f"no answer within {LIMIT_S:g} s" if told is None else told.decode()
     wanted = target.settings.get("checkpoint_bytes")

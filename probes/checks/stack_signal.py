@@ -7,7 +7,7 @@ import time
 
 import probes
 from probes import procfs
-from probes.checking import sleeper
+from probes.checking import places, sleeper
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 from probes.checking.interpreter import NoAnswer
 from probes.rank_hook.diagnose_rank import names
@@ -22,7 +22,7 @@ def measure(target: Target) -> list[Measurement]:
     where = f"{signum.name if signum else 'DIAGNOSE_SIGNAL'} to a child under the rank hook"
     if not isinstance(signum, signal.Signals):
         return [measured("host", where, refusal="DIAGNOSE_SIGNAL names no signal")]
-    with tempfile.TemporaryDirectory(prefix="diagnose-") as spool:
+    with tempfile.TemporaryDirectory(prefix=places.own(tempfile.gettempdir(), "diagnose-stack-")) as spool:
         try:
             with sleeper.asleep(target, environment(target, spool)) as pid:
                 begun = time.monotonic()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from probes import procfs, stacks
-from probes.checking import cgroups
+from probes.checking import cgroups, places
 from probes.checks import cpu_throttling, kernel_log, older_ranks, process_files
 from tests.preflight.making import crossed, in_child, make, needs_root, outcome, target
 
@@ -203,3 +203,46 @@ def test_a_port_that_somebody_holds_is_told_with_its_holder():
         result = make("older_ranks", target(command=command))
         assert result.outcome == "fail" and str(os.getpid()) in str(result.subjects[0].values["port_holder"])
     assert make("older_ranks", target(command=command)).subjects[0].values["port_holder"] == ""
+
+
+WORLD = {
+    "RANK": 1,
+    "WORLD_SIZE": 2,
+    "LOCAL_RANK": 1,
+    "LOCAL_WORLD_SIZE": 2,
+    "MASTER_ADDR": "n0",
+    "MASTER_PORT": 29500,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, "pass"),
+        ({"SLURM_NTASKS": 2}, "pass"),
+        ({"SLURM_NTASKS": 4}, "warn"),
+        ({"RANK": 2}, "fail"),
+        ({"LOCAL_RANK": 2}, "fail"),
+        ({"LOCAL_WORLD_SIZE": 8}, "fail"),
+        ({"MASTER_PORT": 99999}, "fail"),
+        ({"MASTER_PORT": "none"}, "fail"),
+        ({"MASTER_ADDR": ""}, "warn"),
+    ],
+)
+def test_what_a_launcher_has_set_fits_together(changed, expected):
+    assert outcome("launch_variables", target(**{**WORLD, **changed})) == expected
+    assert outcome("launch_variables") == "skip"
+
+
+def test_what_a_killed_check_left_goes_with_the_next(tmp_path):
+    node = os.uname().nodename
+    old, new, other = (
+        tmp_path / f".diagnose-{name}"
+        for name in (f"{node}-4194305-a", f"{node}-4194306-b", "elsewhere-4194307-c")
+    )
+    for path in (old, new, other):
+        path.mkdir()
+    os.utime(old, (0, time.time() - 600))
+    path = Path(places.shared_name(str(tmp_path)))
+    assert path.parent == tmp_path and f"-{os.getpid()}-" in path.name
+    assert sorted(tmp_path.iterdir()) == sorted([new, other])
