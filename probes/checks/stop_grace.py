@@ -14,7 +14,7 @@ from probes.checking.check import Check, Measurement, Target, measured
 CHECK = Check(
     limit_s=45.0,
     cost=("signals", "writes_disk"),
-    asks={"grace_s": "seconds between the platform's stop signal and its SIGKILL"},
+    asks={"platform_grace_s": "seconds between the platform's stop signal and its SIGKILL"},
 )
 LIMIT_S = 40.0
 NUM_BYTES = 8 << 20  # the last events and stacks of eight ranks
@@ -25,7 +25,7 @@ def measure(target: Target) -> list[Measurement]:
     """A child of ours is stopped as the platform would, and then writes."""
     platform = places.platform(target.environ)
     signum = signal.SIGINT if platform == "modal" else signal.SIGTERM
-    grace = target.settings.get("grace_s")
+    grace = target.settings.get("platform_grace_s")
     root = target.environ.get("DIAGNOSE_ROOT") or os.getcwd()
     found = []
     for path, there in list(places.apart([root, *target.folders]).items())[:MOST]:

@@ -140,8 +140,8 @@ def test_a_rank_writes_its_stack_unless_its_python_loads_no_site(tmp_path):
 
 def test_the_last_evidence_is_written_within_the_grace(tmp_path):
     root = str(tmp_path)
-    assert outcome("stop_grace", target(DIAGNOSE_ROOT=root, settings={"grace_s": 30.0})) == "pass"
-    assert outcome("stop_grace", target(DIAGNOSE_ROOT=root, settings={"grace_s": 1e-6})) == "warn"
+    assert outcome("stop_grace", target(DIAGNOSE_ROOT=root, settings={"platform_grace_s": 30.0})) == "pass"
+    assert outcome("stop_grace", target(DIAGNOSE_ROOT=root, settings={"platform_grace_s": 1e-6})) == "warn"
     assert outcome("stop_grace", target(DIAGNOSE_ROOT="/proc", MODAL_TASK_ID="ta-1")) == "warn"
     assert list(tmp_path.iterdir()) == []
 
