@@ -21,6 +21,7 @@ WAIT_S = 8.0  # for the others to come
 STREAM_S = 1.0
 FILES_S = 6.0  # for a file of the first host to be seen by the others
 ANSWER_S = 20.0
+HELLO, HELLO_S = b"diagnose preflight\n", 1.0
 BLOCK = 1 << 20
 MOST_PEERS = 16  # that are measured, one after the other
 HEAD = 28  # bytes of IPv4 and UDP before the data of a datagram
@@ -89,9 +90,11 @@ def serve(port: int, num_peers: int, folders: Sequence[str], wait_s: float = WAI
         peers, end = list[tuple[socket.socket, str]](), time.monotonic() + wait_s
         while len(peers) < min(num_peers, MOST_PEERS) and (left := end - time.monotonic()) > 0:
             listener.settimeout(left)
-            with suppress(TimeoutError):
+            with suppress(OSError):
                 peer, address = listener.accept()
-                peers.append((stack.enter_context(peer), address[0].removeprefix("::ffff:")))
+                stack.enter_context(peer).settimeout(HELLO_S)
+                if peer.recv(len(HELLO)) == HELLO:  # not whoever only tries whether somebody is here (C16)
+                    peers.append((peer, address[0].removeprefix("::ffff:")))
         if not peers:
             raise NoMeeting(f"no other host made this check within {wait_s:g} s: start it on all at once")
         for peer, _ in peers:
@@ -134,6 +137,7 @@ def visit(host: str, port: int, folders: Sequence[str], wait_s: float = WAIT_S) 
             time.sleep(0.2)
     with peer:
         peer.settimeout(ANSWER_S + wait_s)
+        peer.sendall(HELLO)
         lines = peer.makefile("rb")
         told = hear(lines).get("files", {})
         seen = look({folder: told[folder] for folder in folders if folder in told})

@@ -12,7 +12,7 @@ def measure(target: Target) -> list[Measurement]:
         ways = meeting.held(target)
     except (meeting.NoMeeting, OSError, ValueError) as error:
         return [skipped("job", WHERE, str(error))]
-    return [
+    found = [
         measured(
             way.peer,
             WHERE,
@@ -24,3 +24,4 @@ def measure(target: Target) -> list[Measurement]:
         )
         for way in ways
     ]
+    return found or [skipped("job", WHERE, "the other hosts broke off")]

@@ -12,6 +12,7 @@ from probes.checking.check import Check, Measurement, Target, measured, skipped
 CHECK = Check("deep", 240.0, needs=("rdma",), cost=("network",), alone=True)
 PROGRAM, SECONDS, LIMIT_S = "ib_write_bw", 3, 15.0
 PORT, MOST = 18515, 16
+START_S = 0.5  # until the server listens
 ROW = re.compile(r"^ *\d+ +\d+ +(\d+(?:\.\d+)?) +(\d+(?:\.\d+)?) +\d+(?:\.\d+)? *$", re.MULTILINE)
 
 
@@ -41,7 +42,7 @@ def pair(words: Sequence[str]) -> tuple[str, str]:
     with subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
-        time.sleep(0.5)
+        time.sleep(START_S)
         done = deadline.run([*words, "localhost"], LIMIT_S)
         server.kill()
     errors = done.stderr.decode(errors="replace").strip().splitlines()
