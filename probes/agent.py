@@ -80,9 +80,9 @@ class Agent:
 
     def run(self) -> int:
         """Watch until SIGTERM, or until the parent is gone; then end what it left and return."""
+        signal.set_wakeup_fd(self.woken)  # before the handler: a SIGTERM in between would be lost
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the job: the parent says when to end
-        signal.set_wakeup_fd(self.woken)
         self._started()
         due = 0.0
         while True:

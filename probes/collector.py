@@ -114,9 +114,9 @@ class Collector:
 
     def run(self) -> int:
         """Collect until SIGTERM, or until parent and agent are both gone."""
+        signal.set_wakeup_fd(self.woken)  # before the handler: a SIGTERM in between would be lost
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.set_wakeup_fd(self.woken)
         self.log.info("collector.started", pid=os.getpid(), parent=self.given.parent)
         wait, gone_since = POLL_S, 0.0
         while True:
