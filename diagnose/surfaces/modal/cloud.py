@@ -5,15 +5,15 @@ Raises Unreachable where it cannot be asked.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import modal
-from modal.exception import NotFoundError
+from modal.exception import ConnectionError, NotFoundError
 from modal.types import FileEntryType
 
 from diagnose.surfaces.modal.cloud_types import Line, Remote
-from diagnose.surfaces.modal.outcome import Outcome, Unreachable, of_error, one_line
+from diagnose.surfaces.modal.outcome import Outcome, Unreachable, of_error, one_line, words_of
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def outcome(call_id: str) -> Outcome:
             try:
                 found.append(of_error(error))
             except Unreachable as why:
-                found.append(why)
+                found.append(Outcome("user_exception", words_of(error)) if is_its_own(error, call_id) else why)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -50,6 +50,15 @@ def outcome(call_id: str) -> Outcome:
     if isinstance(found[0], Unreachable):
         raise found[0]
     return found[0]
+
+
+def is_its_own(error: BaseException, call_id: str) -> bool:
+    """Whether an error of the network was raised by the function, and not on the way to its result."""
+    if isinstance(error, ConnectionError):  # a minute has gone already
+        return False
+    with suppress(Unreachable):
+        return any(one["status"] == "FAILURE" for one in graph(call_id))
+    return False
 
 
 def graph(call_id: str) -> list[dict[str, object]]:

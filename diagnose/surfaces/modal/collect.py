@@ -25,13 +25,12 @@ from diagnose.contract import Manifest
 from diagnose.surfaces.modal import told
 from diagnose.surfaces.modal.outcome import Outcome, Unreachable
 from diagnose.surfaces.modal.push import DROPPED
-from diagnose.surfaces.modal.seen import WRITERS, Attempt, attempts, is_each_ended, story
+from diagnose.surfaces.modal.seen import STEP, WRITERS, Attempt, attempts, is_each_ended, story
 from diagnose.surfaces.modal.states import Step, following
 from diagnose.values import plain, string
 from probes.files import atomic_write
 
 SETTLED_S = 60.0  # after which a container that was ended can push no more
-STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 DEPTH, NUM_FETCHERS = 6, 16
 TAKEN_BACK = re.compile(r"flight/[0-9]{1,20}")
 RESULT_LIMIT = 256 << 10
@@ -194,7 +193,7 @@ def words(run: Path) -> Iterator[Mapping[str, object]]:
         if WRITERS.match(path.name):
             with suppress(OSError):
                 for text in path.read_bytes().splitlines():
-                    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                         line = msgspec.json.decode(text)
                         if isinstance(line, dict):
                             yield line
