@@ -54,6 +54,7 @@ class Manifest(msgspec.Struct, frozen=True):
     volume: str = ""  # where the evidence is brought to
     dashboard: str = ""
     outcome: str = ""  # how the function call ended, in one word
+    logs_read_at: float = 0.0  # the platform's
     is_whole: bool = False  # all evidence there is has been fetched
     schema: str = MANIFEST
 

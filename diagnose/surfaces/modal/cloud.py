@@ -42,7 +42,8 @@ def outcome(call_id: str) -> Outcome:
             try:
                 found.append(of_error(error))
             except Unreachable as why:
-                found.append(Outcome("user_exception", words_of(error)) if is_its_own(error, call_id) else why)
+                own = is_its_own(error, call_id)
+                found.append(Outcome("user_exception", words_of(error)) if own else why)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -91,10 +92,15 @@ def files(volume: str, run: str) -> list[Remote]:
     ]
 
 
-def read(volume: str, path: str) -> bytes:
-    """One file of a volume. Raises FileNotFoundError."""
+def read(volume: str, path: str, limit: int) -> bytes:
+    """One file of a volume. Raises FileNotFoundError, and Unreachable where it is larger than `limit`."""
+    data = bytearray()
     with asking():
-        return b"".join(modal.Volume.from_name(volume).read_file(path))
+        for part in modal.Volume.from_name(volume).read_file(path):
+            data += part
+            if len(data) > limit:
+                raise Unreachable(f"more than {limit} bytes are too many")
+    return bytes(data)
 
 
 def logs(call_id: str, since: datetime, until: datetime) -> Iterator[Line]:
