@@ -314,6 +314,14 @@ def test_what_is_too_large_stays_there_and_is_said(run):
     assert sum("bytes are too many" in text for text in told) == 5 and told[-1] == "not fetched: 2 more"
 
 
+def test_what_a_killed_collector_was_about_to_name_goes(run):
+    draft = run / "attempts/ta-1/logs/.rank-00000.log.7f3a.tmp"
+    draft.parent.mkdir(parents=True)
+    draft.write_bytes(b"RuntimeError: hal")
+    collect(run, Cloud(), NODE)
+    assert not draft.exists()
+
+
 @pytest.mark.slow
 def test_ten_thousand_files_come(run, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda _: None)

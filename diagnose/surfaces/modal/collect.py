@@ -29,6 +29,7 @@ from diagnose.surfaces.modal.push import DROPPED
 from diagnose.surfaces.modal.seen import STEP, WRITERS, Attempt, attempts, is_each_ended, story
 from diagnose.surfaces.modal.states import Step, following
 from diagnose.values import string
+from probes.collecting.wholes import remove_drafts
 from probes.files import atomic_write
 
 SETTLED_S = 60.0  # after which a container that was ended can push no more
@@ -130,6 +131,7 @@ def fetch(run: Path, found: Manifest, cloud: ModuleType) -> tuple[int, list[str]
     ours = (one for one in entries if not unwanted(one))
     wanted = [one for one in ours if not is_here(run / one.path, one.size, one.mtime)]
     one_big = threading.Lock()
+    remove_drafts(str(run / "attempts"))  # of a collector that was killed; it is our turn
 
     def bring(path: str, size: int, mtime: int) -> str:
         try:

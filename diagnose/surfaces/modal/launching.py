@@ -97,7 +97,7 @@ def plan(what: Asked) -> Iterator[str]:
     base = wanted.image or f"debian_slim{f' with Python {wanted.python}' if wanted.python else ''}"
     limits = "request {}, limit {}".format(*map(size, wanted.memory)) if wanted.memory else "not set"
     rows = [
-        ("app", f"diagnose-{spec['name']}"),
+        ("app", settings.app_name(str(spec["name"]))),
         ("command", redact_argv(spec["command"])),
         ("starts in", spec["workdir"] or "the image's own folder"),
         ("image", redact(", ".join([base, *wanted.pip]))),
