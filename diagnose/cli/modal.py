@@ -239,8 +239,11 @@ def logs(run: str | None, root: str | None) -> None:
     with client():
         from diagnose.surfaces.modal import looks
 
+        line = None
         for line in looks.logs(path):
             click.echo(line)
+    if line is None:
+        click.echo("diagnose: Modal has no line of it, yet or any more", err=True)
 
 
 def found(run: str | None, root: str | None) -> Path:

@@ -342,3 +342,19 @@ def test_following_waits_for_the_last_push_of_a_container_that_is_ended(run, mon
     later.join()
     assert (run / "attempts/ta-1/events/container-000002.jsonl").is_file()
     assert time.time() - manifest.read(run).transitions[-1].time < 30
+
+
+def test_a_run_that_is_here_is_not_asked_for_on_another_volume(run, monkeypatch):
+    monkeypatch.setattr(looks, "cloud", Cloud())
+    assert looks.adopt("r-1", str(run.parent), "diagnose") == run
+    with pytest.raises(Unreachable, match="on volume diagnose, not on other"):
+        looks.adopt("r-1", str(run.parent), "other")
+
+
+def test_what_is_printed_of_a_log_has_no_secrets_and_no_escapes(run, monkeypatch):
+    cloud = Cloud()
+    token = "hf_" + "abcdefghijklmnopqrst"
+    cloud.logs = lambda *_: iter([Line(5.0, "stdout", f"login {token}\x1b[2J\n"), Line(6.0, "system", token)])
+    monkeypatch.setattr(looks, "cloud", cloud)
+    told = "".join(looks.logs(run)) + (run / "platform/modal.log").read_text()
+    assert token not in told and "\x1b" not in told and told.count("<redacted>") == 3

@@ -35,7 +35,10 @@ def adopt(run: str, root: str | None, volume: str) -> Path:
     path = runs.root(root) / run
     if not RUN.fullmatch(run):
         raise Unreachable(f"{run}: no id of a run")
-    if manifest.read(path) is None:
+    here = manifest.read(path)
+    if here is not None and here.volume != volume:
+        raise Unreachable(f"{run} is here already, and on volume {here.volume or 'none'}, not on {volume}")
+    if here is None:
         if not any(seen.path.startswith("attempts/") for seen in cloud.files(volume, run)):
             raise Unreachable(f"volume {volume} has no run {run}")
         try:
