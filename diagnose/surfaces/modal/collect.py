@@ -29,8 +29,7 @@ from diagnose.surfaces.modal.push import DROPPED
 from diagnose.surfaces.modal.seen import STEP, WRITERS, Attempt, attempts, is_each_ended, story
 from diagnose.surfaces.modal.states import Step, following
 from diagnose.values import string
-from probes.collecting.wholes import remove_drafts
-from probes.files import atomic_write
+from probes.files import atomic_write, remove_drafts
 
 SETTLED_S = 60.0  # after which a container that was ended can push no more
 DEPTH, NUM_FETCHERS = 6, 16
