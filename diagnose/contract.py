@@ -55,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True):
     dashboard: str = ""
     outcome: str = ""  # how the function call ended, in one word
     lane: str = ""  # what kind of run it is, as its operator said
+    logs_read_at: float = 0.0  # the platform's
     is_whole: bool = False  # all evidence there is has been fetched
     schema: str = MANIFEST
 

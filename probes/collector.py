@@ -20,8 +20,9 @@ from probes.collecting.logs import Logs
 from probes.collecting.manifest import set_lost
 from probes.collecting.release import Release
 from probes.collecting.segments import Segments
-from probes.collecting.wholes import Wholes, remove_drafts
+from probes.collecting.wholes import Wholes
 from probes.emit import grumble, open_log
+from probes.files import remove_drafts
 from probes.here import first_rank
 from probes.watching import death, strays
 from probes.watching.tail import parse

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from diagnose.cli import _visit
+from diagnose.cli import _options, _visit
 
 NEEDED = "Modal's client is not installed: pip install 'gpu-diagnose[modal]'"
 ROOT = click.option("--root", help="Where run directories lie (default: $DIAGNOSE_ROOT, else ./runs).")
@@ -71,7 +71,7 @@ def client() -> Iterator[None]:
     help="A secret of Modal's by its name: its variables are there.",
 )
 @click.option("--memory", metavar="REQUEST:LIMIT", help="Host memory, such as 512GiB:640GiB.")
-@click.option("--cpu", type=click.FloatRange(min=0.125), metavar="N", help="Physical cores.")
+@click.option("--cpu", type=_options.Finite(min=0.125), metavar="N", help="Physical cores.")
 @click.option("--timeout", default="4h", show_default=True, metavar="T", help="When Modal ends it: 90m, 4h.")
 @click.option("--startup-timeout", metavar="T", help="When Modal gives up on its start.")
 @click.option("--region", default="", metavar="NAME", help="Where it runs, such as us-east (costs more).")
@@ -87,11 +87,11 @@ def client() -> Iterator[None]:
     "--push-every",
     default=5.0,
     show_default=True,
-    type=click.FloatRange(0.5, 600),
+    type=_options.Finite(0.5, 600),
     metavar="S",
     help="How often; news of a death or a stall at once.",
 )
-@click.option("--stall-after", type=click.FloatRange(min=1), metavar="S", help="As of `diagnose run`.")
+@click.option("--stall-after", type=_options.Finite(min=1), metavar="S", help="As of `diagnose run`.")
 @click.option("--on-stall", type=click.Choice(["keep", "stop"]), default="keep", help="As of `diagnose run`.")
 @click.option(
     "--env",
@@ -140,7 +140,7 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
 @click.option("--volume", metavar="NAME", help="Where RUN is, if it was not launched from here.")
 @click.option("--follow", is_flag=True, help="Go on until it has ended.")
 @click.option(
-    "--every", default=5.0, type=click.FloatRange(min=0.5), metavar="S", help="Between two looks (5)."
+    "--every", default=5.0, type=_options.Finite(min=0.5), metavar="S", help="Between two looks (5)."
 )
 @click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
 @click.option("-v", "--verbose", is_flag=True, help="Leave nothing out.")
@@ -239,8 +239,11 @@ def logs(run: str | None, root: str | None) -> None:
     with client():
         from diagnose.surfaces.modal import looks
 
+        line = None
         for line in looks.logs(path):
             click.echo(line)
+    if line is None:
+        click.echo("diagnose: Modal has no line of it, yet or any more", err=True)
 
 
 def found(run: str | None, root: str | None) -> Path:

@@ -14,7 +14,7 @@ from diagnose.cli import _options
 @click.option("--root", help="Where run directories lie (default: $DIAGNOSE_ROOT, else ./runs).")
 @click.option(
     "--stall-after",
-    type=click.FloatRange(min=1),
+    type=_options.Finite(min=1),
     metavar="S",
     help="Silence that counts as a stall (default: 120 s, 600 s before the first step).",
 )

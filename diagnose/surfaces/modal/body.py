@@ -26,6 +26,7 @@ from diagnose.surfaces.modal import cluster
 from diagnose.surfaces.modal.environ import variables
 from diagnose.surfaces.modal.push import Pusher, Volume
 from probes.here import node
+from probes.redact import redact
 
 NAP_S = 0.25
 # Of the 30 s that a preemption leaves: for the command, for all of its processes, and for the last push.
@@ -58,7 +59,7 @@ def job(spec: dict[str, Any]) -> dict[str, Any]:
     try:
         return Attempt(spec, uploader(str(spec["volume"]), str(spec["run"]))).run()
     except Exception as error:  # an exception may not be readable where the result is read
-        text = f"{type(error).__name__}: {error}"[:2000]
+        text = redact(f"{type(error).__name__}: {error}"[:2000])
         return {"status": "error", "kind": "body_failed", "text": text, "attempt": attempt_name()}
 
 
@@ -236,7 +237,7 @@ class Attempt:
             shutil.copytree(self.path / "attempts", target, dirs_exist_ok=True)
             modal.Volume.from_name(str(self.spec["volume"])).commit()
         except Exception as error:
-            return f"in part ({type(error).__name__}: {error})"[:300]
+            return redact(f"in part ({type(error).__name__}: {error})"[:300])
         return "by the mount"
 
 

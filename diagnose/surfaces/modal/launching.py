@@ -18,7 +18,7 @@ from diagnose.render.page import clock
 from diagnose.surfaces.modal import checks, settings, told
 from diagnose.surfaces.modal.outcome import Outcome
 from diagnose.surfaces.modal.settings import BadSetting, Mount, Offer, Settings
-from probes.redact import redact_argv
+from probes.redact import redact, redact_argv, redact_value
 
 
 class Asked(NamedTuple):
@@ -97,10 +97,10 @@ def plan(what: Asked) -> Iterator[str]:
     base = wanted.image or f"debian_slim{f' with Python {wanted.python}' if wanted.python else ''}"
     limits = "request {}, limit {}".format(*map(size, wanted.memory)) if wanted.memory else "not set"
     rows = [
-        ("app", f"diagnose-{spec['name']}"),
+        ("app", settings.app_name(str(spec["name"]))),
         ("command", redact_argv(spec["command"])),
         ("starts in", spec["workdir"] or "the image's own folder"),
-        ("image", ", ".join([base, *wanted.pip])),
+        ("image", redact(", ".join([base, *wanted.pip]))),
         ("gpu", wanted.gpu or "none"),
         *([("nodes", nodes(wanted))] if wanted.nodes > 1 else []),
         ("cpu", f"{wanted.cpu:g} cores" if wanted.cpu else "not set"),
@@ -161,7 +161,7 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
             boot=follow.boot_id(),
             pid=os.getpid(),
             start_ticks=follow.start_ticks(os.getpid()),
-            asked=msgspec.to_builtins(what.settings),
+            asked=redact_value(msgspec.to_builtins(what.settings)),
         )
     except OSError as error:
         raise BadSetting(f"cannot make a run directory in {top}: {error.strerror or error}") from None
