@@ -51,7 +51,8 @@ def headline(told: Comparison, num: int) -> str:
 def side_rows(side: Side) -> Iterator[Row]:
     lane = f", lane {safe(side.lane)}" if side.lane else ""
     yield Row(
-        f"{safe(side.run)}{lane}, {safe(side.ended)}", safe(side.where) if side.where != side.run else ""
+        f"{safe(side.run)}{lane}, {safe(side.ended)}",
+        safe(side.where) if not side.where.endswith(side.run) else "",
     )
     if side.lacks:
         yield Row(f"not a receipt: {'; '.join(map(safe, side.lacks))}")
