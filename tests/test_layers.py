@@ -58,7 +58,7 @@ READINGS = (
         "certifying",
     ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
-    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits"),
+    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
