@@ -5,14 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-<<<<<<< HEAD
-from diagnose import coldstart, shaping
-from diagnose.clusters import FIRST, Clusters
-from diagnose.contract import Attempt, Change, Git, Manifest, RankRecord, RunRecord, Volume
-=======
 from diagnose import coldstart, reduction, shaping
-from diagnose.contract import Attempt, Change, Git, Manifest, RankRecord, Reduced, RunRecord
->>>>>>> e2b19bfe (The reduced preset's pair, where a lane should run: facts, failures, surfaces, record)
+from diagnose.clusters import FIRST, Clusters
+from diagnose.contract import Attempt, Change, Git, Manifest, RankRecord, Reduced, RunRecord, Volume
 from diagnose.coverage import age
 from diagnose.event_lines import Line, by_kind, by_rank, first, integer, moment, number, strings, text
 from probes.files import atomic_write
