@@ -12,6 +12,7 @@ from diagnose.reduction import HUNG
 from diagnose.verdict import Verdict
 from probes.redact import redact_argv
 
+FACT = "reduced.answered"  # what facts make of it
 WRITER = "reduced"  # its one segment stands beside those of the run
 
 

@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 
 HUNG = {"hang", "will_not_start"}
+WORDS = {
+    "only_full": "the reduced preset ran through at the same place where the full job hung",
+    "both": "the reduced preset hung as the full job did",
+    "unclear": "the reduced preset was run, and settles nothing",
+}
 
 
 def answer(told: Mapping[str, object]) -> tuple[str, str]:
@@ -27,3 +32,8 @@ def answer(told: Mapping[str, object]) -> tuple[str, str]:
     if not isinstance(num, int) or not isinstance(of, int) or num < of:
         return "unclear", f"it ran on {num or 'an unknown number of'} ranks, the full job on {of or 'more'}"
     return "only_full", ""
+
+
+def words(told: Mapping[str, object]) -> str:
+    found, why = answer(told)
+    return f"{WORDS[found]}: {why}" if why else WORDS[found]

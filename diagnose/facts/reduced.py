@@ -10,11 +10,6 @@ KINDS = {
         "the reduced preset was run after a hang; data: answer (only_full, both, unclear), why, run", ("run",)
     )
 }
-WORDS = {
-    "only_full": "the reduced preset ran through at the same place where the full job hung",
-    "both": "the reduced preset hung as the full job did",
-    "unclear": "the reduced preset was run, and settles nothing",
-}
 
 
 def derive(evidence: Evidence) -> Iterable[Fact]:
@@ -24,7 +19,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     answer, why = reduction.answer(event.data)
     yield Fact(
         kind="reduced.answered",
-        text=f"{WORDS[answer]}{f': {why}' if why else ''} (run {event.data.get('reduced_run')})",
+        text=f"{reduction.words(event.data)} (run {event.data.get('reduced_run')})",
         data={"answer": answer, "why": why, "run": event.data.get("reduced_run")},
         since=event.time,
         events=[event],
