@@ -8,7 +8,7 @@ import msgspec
 from diagnose import flags, lanes, playbook
 from diagnose.comparison import Comparison, Difference, Side, Untold
 from diagnose.contract import RECORD, RunRecord
-from diagnose.differing import Field, Pair, apart, is_hidden, is_same, pairs
+from diagnose.differing import Field, Pair, apart, is_hidden, is_part, is_same, pairs
 from diagnose.lanes import Lane
 from diagnose.measuring import Metric, figures
 from diagnose.model import Record
@@ -112,8 +112,10 @@ def provenance(
         if was is None and now is None:
             not_told.append(pair.path)
         elif was is None or now is None:
-            missing, given = ("a", now) if was is None else ("b", was)
-            unknown.append((rank, Untold(pair.path, name(field, pair), field.why, missing, given, field.how)))
+            side = "a" if was is None else "b"
+            unknown.append((rank, untold(field, pair, side)))
+        elif field.grows and (side := early(pair, before, after)):
+            unknown.append((rank, untold(field, pair, side, is_early=True)))
         elif is_same(field, was, now):
             if is_hidden(was) or was in field.opaque:
                 unknown.append((rank, hides(field, pair)))
@@ -132,6 +134,18 @@ def provenance(
             found.append((rank, -pair.weight, difference))
     found.sort(key=lambda row: row[:2])
     return [row[2] for row in found], [row[1] for row in sorted(unknown, key=lambda row: row[0])], not_told
+
+
+def early(pair: Pair, before: RunRecord, after: RunRecord) -> str:
+    """Which side may only not have come so far; empty for none."""
+    if not before.steps.num and is_part(pair.before, pair.after):
+        return "a"
+    return "b" if not after.steps.num and is_part(pair.after, pair.before) else ""
+
+
+def untold(field: Field, pair: Pair, missing: str, is_early: bool = False) -> Untold:
+    told = pair.after if missing == "a" else pair.before
+    return Untold(pair.path, name(field, pair), field.why, missing, told, field.how, is_early)
 
 
 def told_pairs(before: RunRecord, after: RunRecord, book: Book) -> Iterator[tuple[int, Field, Pair]]:

@@ -25,9 +25,10 @@ class Untold(msgspec.Struct, frozen=True):
     path: str
     title: str
     why: str
-    missing: str  # a | b | both
+    missing: str  # a | b | both | hidden (the same in both, and may hide a difference)
     told: Any = None
     how: str = "text"
+    early: bool = False  # it ended before its first step, and may only not have come so far
 
 
 class Span(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from diagnose.model import Record
 from probes.redact import HIDDEN
 
 NOT_SET = "not set"
+UNKNOWN_YET = {"own", "eager"}  # what a record says of several ranks, and of steps, that show nothing else
 
 
 class Field(Record, frozen=True):
@@ -25,6 +26,7 @@ class Field(Record, frozen=True):
     share: float = 0.0  # numbers no further apart than this share of the larger are the same
     is_whole: bool = False  # a mapping that tells all: what it lacks is not set
     is_minor: bool = False  # told, and no difference between runs
+    grows: bool = False  # is whole only once a step is done: before, less than the other has says nothing
     bars_metrics: bool = False  # runs that differ in it are not measured against each other
     opaque: list[bool | str] = []  # values that may hide a difference where both have them
 
@@ -108,6 +110,19 @@ def is_same(field: Field, before: object, after: object) -> bool:
     if one is None or other is None or field.how == "version":
         return False
     return abs(one - other) <= field.share * max(abs(one), abs(other))
+
+
+def is_part(mine: object, other: object) -> bool:
+    """Whether a run that had not come to its first step may yet have got to what the other tells.
+
+    >>> is_part("own", "fsdp2"), is_part("ddp", "ddp+tensor_parallel"), is_part("ddp", "fsdp2"), is_part(3, 12)
+    (True, True, False, True)
+    """  # noqa: E501
+    one, whole = number(mine), number(other)
+    if one is not None and whole is not None:
+        return one < whole
+    parts, others = (set(re.split(r", |\+", str(value))) - UNKNOWN_YET for value in (mine, other))
+    return parts < others
 
 
 def number(value: object) -> float | None:

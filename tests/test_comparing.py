@@ -195,6 +195,20 @@ def test_what_is_no_receipt_is_not_measured_and_its_provenance_is_compared():
     assert same.exit_code() == 3
 
 
+def test_a_run_that_ended_before_its_first_step_may_only_not_have_come_so_far():
+    early = {"steps": Steps(), "compile__counters": {"graphs": 2}}
+    hung = with_in(**early, distributed=Distributed("own", [], ["gloo", "nccl"], [], 8, 8))
+    told = comparing.compare(GOOD, hung, BOOK, lanes.lane("training"))
+    assert [one.path for one in told.differences] == ["distributed.backends"]  # more than the other has
+    assert {one.path for one in told.unknown if one.missing == "b"} == {
+        *("distributed.mode", "distributed.wrappers", "compile.counters.graphs")
+    }
+    other = with_in(**early, distributed__mode="ddp")
+    assert comparing.compare(GOOD, other, BOOK).differences[0].path == "distributed.mode"
+    stepped = replace(hung, steps=GOOD.steps)
+    assert comparing.compare(GOOD, stepped, BOOK).differences[0].path == "distributed.mode"
+
+
 def test_figures_of_other_gpus_or_another_mode_are_not_compared():
     for planted in ({"gpus__seen": H200[:4]}, {"distributed__mode": "ddp"}):
         assert not comparing.compare(GOOD, with_in(**planted), BOOK).measurable

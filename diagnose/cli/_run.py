@@ -13,7 +13,7 @@ import click
 from diagnose import environment, playbook, runs
 from diagnose.contract import Change
 from diagnose.playbook import Limits
-from diagnose.session import Session
+from diagnose.session import ASKED, Session
 from diagnose.surfaces.local import Job, Local
 from diagnose.terminal import Screen, fill_standard
 
@@ -125,7 +125,7 @@ def watched(words: Sequence[str], wish: Wish, report: "Report | None" = None) ->
     if verdict is not None:
         keeper.learn(not verdict.causes, local.job.run.name)
         session.say_end(verdict, code, time.monotonic() - begun)
-    was_asked |= verdict is None or bool(session.received)
+    was_asked |= verdict is None or not ASKED.isdisjoint(session.received)
     return Ended(local.job.run, code, verdict, was_asked, session.kept == local.job.run)
 
 

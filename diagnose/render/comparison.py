@@ -118,12 +118,20 @@ def spread(span: Span | None, one: Figure) -> str:
 def unknown_rows(found: list[Untold], full: bool) -> Iterator[Row]:
     shown = found if full else [one for one in found if one.missing != "both"][:NUM_UNKNOWN]
     for one in shown:
-        side = {"a": "A does not tell it", "b": "B does not tell it"}.get(one.missing)
-        given = f", the other {value(one.told, one.how)}" if side and one.told is not None else ""
-        held = f"{value(one.told, one.how)} in both" if one.told is not None else safe(one.why)
-        yield Row(f"{safe(one.title)}: {side + given if side else held + ', which may hide a difference'}")
+        yield Row(f"{safe(one.title)}: {unknown(one)}")
     if len(found) > len(shown):
         yield Row(f"and {count(len(found) - len(shown), 'other')}: -v")
+
+
+def unknown(one: Untold) -> str:
+    if one.missing == "both":
+        return safe(one.why)
+    given = value(one.told, one.how)
+    if one.missing == "hidden":
+        return f"{given} in both, which may hide a difference"
+    side = one.missing.upper()
+    how = "ended before its first step, and may not have come so far" if one.early else "does not tell it"
+    return f"{side} {how}; the other: {given}"
 
 
 def encode(told: Comparison) -> str:
