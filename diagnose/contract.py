@@ -188,6 +188,18 @@ class Phase(msgspec.Struct, frozen=True):
     rank: int | None = None
 
 
+class Reduced(msgspec.Struct, frozen=True):
+    """The operator's reduced preset, run after a hang, and what the pair says."""
+
+    run: str
+    command: str = ""
+    symptom: str = ""
+    exit_code: int | None = None
+    num_ranks: int | None = None
+    answer: str = ""  # only_full: model or compile | both: infrastructure | unclear
+    why: str = ""  # it is unclear
+
+
 class RunRecord(msgspec.Struct, frozen=True):
     """`record.json`: a bounded claim about one run."""
 
@@ -222,4 +234,5 @@ class RunRecord(msgspec.Struct, frozen=True):
     num_stalls: int = 0
     end_marker: bool = False  # the parent saw the command's end and wrote it down
     caveats: list[str] = []
+    reduced: Reduced | None = None
     schema: str = RECORD

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from diagnose import coldstart, shaping
+from diagnose import coldstart, reduction, shaping
 from diagnose.clusters import FIRST, Clusters
-from diagnose.contract import Attempt, Change, Git, Manifest, RankRecord, RunRecord, Volume
+from diagnose.contract import Attempt, Change, Git, Manifest, RankRecord, Reduced, RunRecord, Volume
 from diagnose.coverage import age
 from diagnose.event_lines import Line, by_kind, by_rank, first, integer, moment, number, strings, text
 from probes.files import atomic_write
@@ -55,6 +55,7 @@ def build(found: Manifest, events: Iterable[Line]) -> RunRecord:
         num_stalls=len(kinds["job.stalled"]),
         end_marker=bool(end),
         caveats=caveats(kinds, end),
+        reduced=reduced(first(kinds["reduced.ended"])),
     )
 
 
@@ -155,6 +156,21 @@ def git(line: Line) -> Git:
         dirty=dirty if isinstance(dirty, bool) else None,
         num_changed=integer(line.get("num_changed")),
         reason=text(line.get("reason")),
+    )
+
+
+def reduced(line: Line) -> Reduced | None:
+    if not line:
+        return None
+    answer, why = reduction.answer(line)
+    return Reduced(
+        run=text(line.get("reduced_run")),
+        command=text(line.get("command")),
+        symptom=text(line.get("symptom")),
+        exit_code=integer(line.get("exit_code")),
+        num_ranks=integer(line.get("num_ranks")),
+        answer=answer,
+        why=why,
     )
 
 

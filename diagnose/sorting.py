@@ -1,18 +1,23 @@
 """A run sorted before anyone reads its output: by lane, stage, artefacts, cold start."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
-from diagnose import lanes, record, runs
+import msgspec
+
+from diagnose import lanes, placing, record, runs
 from diagnose.contract import Manifest, Phase, RunRecord
 from diagnose.lanes import Stages
 from diagnose.model import named
-from diagnose.verdict import Layer, Part, Sorting, Verdict
+from diagnose.placing import Seen
+from diagnose.verdict import Layer, Move, Part, Sorting, Verdict
 
 ENDED = ("ok", "error")
 # Most suspicious first; what an operator gives a run on purpose is not drift.
 DRIFT = ("image", "versions", "packages", "gpus.seen.name", "distributed.mode", "variables", "git.commit")
 OURS = {"diagnose", "diagnose_python"}
+PREEMPTED = {"platform_preempted", "platform_evicted"}
 
 
 def sort(run: Path, found: Manifest, done: RunRecord | None, verdict: Verdict) -> Sorting:
@@ -44,6 +49,7 @@ def sort(run: Path, found: Manifest, done: RunRecord | None, verdict: Verdict) -
         good_run=good.run if good else "",
         changed=changed,
         again=[burst for burst in done.compile.bursts if burst.step],
+        move=moved(run, found, done, verdict),
     )
 
 
@@ -94,6 +100,35 @@ def last_good(run: Path, found: Manifest, done: RunRecord) -> RunRecord | None:
         if kept and kept.end_marker and kept.lane == done.lane and path.name != run.name:
             return kept
     return None
+
+
+def moved(run: Path, found: Manifest, done: RunRecord, verdict: Verdict) -> Move | None:
+    """Whether the lane should run elsewhere, by its own newest runs."""
+    book = placing.load()
+    return placing.move(list(islice(of_lane(run, found, done, verdict), book.signs.num_runs)), book)
+
+
+def of_lane(run: Path, found: Manifest, done: RunRecord, verdict: Verdict) -> Iterator[Seen]:
+    """This run and those before it of its name, lane and surface, the newest first."""
+    yield Seen(done, is_preempted(verdict))
+    begun = runs.started(found) or 0.0
+    for path, other in runs.listed(run.resolve().parent):
+        is_like = other.name == found.name and other.surface == found.surface
+        kept = record.read(path) if is_like and (runs.started(other) or 0.0) < begun else None
+        if kept and kept.lane == done.lane and kept.run != done.run:
+            yield Seen(kept, is_preempted(told(path)))
+
+
+def told(run: Path) -> Verdict | None:
+    """The verdict as it lies there."""
+    try:
+        return msgspec.json.decode((run / "verdict.json").read_bytes(), type=Verdict)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def is_preempted(verdict: Verdict | None) -> bool:
+    return verdict is not None and any(cause.failure in PREEMPTED for cause in verdict.causes)
 
 
 def differing(good: RunRecord, done: RunRecord) -> list[str]:

@@ -169,6 +169,17 @@ class Part(msgspec.Struct, frozen=True):
     good_s: float | None = None
 
 
+class Move(msgspec.Struct, frozen=True):
+    """The lane should run elsewhere."""
+
+    to: str
+    away_from: str
+    why: list[str]
+    gains: str  # there: time to the first trustworthy result, and price
+    first: str = ""  # what to try before
+    runs: list[str] = []  # what shows it
+
+
 class Sorting(msgspec.Struct, frozen=True):
     """A run by lane and stage, and what may be claimed of it."""
 
@@ -189,6 +200,7 @@ class Sorting(msgspec.Struct, frozen=True):
     good_run: str = ""  # the last good run of its name and lane
     changed: list[str] = []  # fields of the record that differ from that one's
     again: list[Burst] = []  # compiles after the first step
+    move: Move | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
 import math
+import shlex
 from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 POLICIES = ("observe", "policy", "none")  # as diagnose.environment has them, which is slower to import
 MODES = ("single", "ddp", "tensor_parallel", "ddp+tensor_parallel", "fsdp2")
@@ -34,3 +36,17 @@ def policy(default: str) -> Callable[[Any], Any]:
         show_default=True,
         help="observe: recorders and logs; policy: the playbook's settings too; none: nothing.",
     )
+
+
+def reduced(ctx: click.Context, given: dict[str, Any]) -> list[str]:
+    """The words of `--reduced`, which ends a job that hangs: else nobody would come to know of it.
+
+    Raises BadParameter.
+    """
+    try:
+        words = shlex.split(given["reduced"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--reduced") from None
+    if words and ctx.get_parameter_source("on_stall") is ParameterSource.DEFAULT:
+        given["on_stall"] = "stop"
+    return words

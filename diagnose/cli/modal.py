@@ -104,6 +104,9 @@ def client() -> Iterator[None]:
 @click.option("--cache-volume", default="", metavar="NAME", help="A volume that keeps the compile cache.")
 @click.option("--cache-gate", is_flag=True, help="As of `diagnose run`.")
 @click.option("--lane", default="training", show_default=True, help="As of `diagnose run`.")
+@click.option(
+    "--reduced", default="", metavar="'COMMAND'", help="As of `diagnose run`, in the same container."
+)
 @click.option("--name", help="What the run is called (default: the program's name).")
 @ROOT
 @click.option("--dry-run", is_flag=True, help="Say what would be asked for and what it costs; ask nothing.")
@@ -128,6 +131,8 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
     words = list(command_line[1:] if command_line[0] == "--" else command_line)
     if not words or (command_line[0].startswith("-") and command_line[0] != "--"):
         raise click.UsageError(f"no such option: {command_line[0]}" if words else "no COMMAND")
+    if _options.reduced(ctx, given) and given["nodes"] > 1:
+        raise click.UsageError("--reduced needs one node: containers do not agree on when a job hangs")
     with client():
         asked = launching.asked(words, given)
         for line in launching.plan(asked) if given["dry_run"] else launching.start(asked, given["root"]):

@@ -42,6 +42,12 @@ from diagnose.cli import _options
 )
 @click.option("--cache-gate", is_flag=True, help="Do not start several ranks on a cold compile cache.")
 @click.option("--lane", default="", help="What kind of run it is: training, benchmark, validation.")
+@click.option(
+    "--reduced",
+    default="",
+    metavar="'COMMAND'",
+    help="Should the job hang: end it, run this reduced preset of it once, and judge the pair.",
+)
 @click.option("--run-dir", hidden=True, type=click.Path(path_type=Path))  # for surfaces: they name the run
 @click.option("--attempt", hidden=True, default="1")
 @click.option("-v", "--verbose", is_flag=True, help="Every change, all of the verdict.")
@@ -53,6 +59,9 @@ def command(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) 
     The command needs no change; its output passes through. Exit code: the command's own, 128+N if it died by
     signal N, 126/127 if it cannot be run; with --exit-code verdict 0 nothing wrong, 1 causes found, 3 could
     not tell.
+
+    With --reduced a hang answers: only the full job hangs, it is the model or its compile; both hang, it is
+    the infrastructure, and `diagnose bundle` packs the ticket. Give it as many ranks, and let it be short.
     """
     from diagnose import lanes
     from diagnose.cli import _run
@@ -67,9 +76,11 @@ def command(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) 
     words = command_line[1:] if command_line[0] == "--" else command_line
     if not words:
         raise click.UsageError("no COMMAND")
+    reduced = _options.reduced(ctx, given)
     wish = _run.Wish(**given)
     try:
-        lookup(words, os.environ)
+        for one in filter(None, (words, reduced)):
+            lookup(one, os.environ)
         ctx.exit(_run.execute(words, wish, _run.checked(ctx, words, wish)))
     except NotStarted as error:
         click.echo(f"diagnose: {error}", err=True)

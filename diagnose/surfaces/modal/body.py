@@ -68,7 +68,7 @@ def run(command: Sequence[str], volume: str, run: str, **more: Any) -> dict[str,
 
     `run` is the id to collect it by: `diagnose modal collect RUN --volume VOLUME`. `more`: name, workdir,
     env, mode, stall_after_s, on_stall, push_s, mounts ([[volume, path], ...]), cache (where a cache volume
-    is mounted), cache_gate, lane, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
+    is mounted), cache_gate, lane, reduced, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
     """
     return job({"name": run, **more, "command": list(command), "volume": volume, "run": run})
 
@@ -168,10 +168,11 @@ class Attempt:
             "--attempt": self.name,
             "--name": spec["name"],
             "--env": spec.get("env") or "policy",
-            "--on-stall": spec.get("on_stall") or "keep",
+            "--on-stall": spec.get("on_stall") or ("stop" if spec.get("reduced") else "keep"),
             **({"--stall-after": spec["stall_after_s"]} if spec.get("stall_after_s") else {}),
             **({"--mode": spec["mode"]} if spec.get("mode") else {}),
             **({"--lane": spec["lane"]} if spec.get("lane") else {}),
+            **({"--reduced": spec["reduced"]} if spec.get("reduced") else {}),
         }
         words = [str(part) for pair in options.items() for part in pair]
         words += ["--cache-gate"] * bool(spec.get("cache_gate"))

@@ -68,6 +68,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "cache": settings.CACHE if given["cache_volume"] else "",
         "cache_gate": given["cache_gate"],
         "lane": given["lane"],
+        "reduced": given["reduced"],
         "gpu": wanted.gpu,
         "memory_mib": wanted.memory[1] if wanted.memory else None,
         "timeout_s": wanted.timeout_s,
