@@ -78,7 +78,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def decide(checks: list[Result], is_whole: bool = True) -> tuple[str, int]:
-    """The whole outcome and its exit code: 1 over 3 over 4 over 0. One in which nothing passed did not pass."""
+    """The whole outcome and its exit code: 1 over 3 over 4 over 0. Where nothing passed, it did not pass."""
     outcomes = {part.outcome for check in checks for part in check.subjects} | {c.outcome for c in checks}
     unmade = {"skip", "error"}
     is_open = any(

@@ -36,7 +36,8 @@ def save_baseline(report: Report, top: Path) -> Path:
 
 
 def earlier(given: str, top: Path, book: Book) -> tuple[str, Report]:
-    """The report that is meant: `baseline`, `last` (the newest whole one in which nothing failed), or a run's.
+    """The report that is meant: `baseline`, `last` (the newest, not cut short, in which nothing failed), or a
+    run's.
 
     Raises runs.NoRun, OSError, ValueError.
     """
