@@ -37,9 +37,7 @@ def client() -> Iterator[None]:
 
 
 @command.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option(
-    "--gpu", default="", metavar="KIND[:N]", help="GPUs of a container, such as H200:8 (default: none)."
-)
+@_container.options
 @click.option(
     "--nodes",
     default=1,
@@ -48,41 +46,7 @@ def client() -> Iterator[None]:
     help="So many containers as one cluster, whole nodes of 8 GPUs (default: 1).",
 )
 @click.option("--rdma", is_flag=True, help="RDMA between the nodes of a cluster.")
-@click.option("--image", default="", metavar="REF", help="An image of a registry, best by its digest.")
-@click.option("--python", "version", default="", metavar="X.Y", help="Put this Python into the image.")
-@click.option(
-    "--pip", multiple=True, metavar="PACKAGE", help="Install a package into the image; may be repeated."
-)
-@click.option(
-    "--code",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="A local folder that goes along; the command starts in it.",
-)
-@click.option("--workdir", default="", metavar="DIR", help="Where in the container the command starts.")
-@click.option(
-    "--volume", "mounts", multiple=True, metavar="NAME:/PATH[:ro]", help="Mount a volume; ro: read-only."
-)
-@click.option(
-    "--secret",
-    "secrets",
-    multiple=True,
-    metavar="NAME",
-    help="A secret of Modal's by its name: its variables are there.",
-)
-@click.option("--memory", metavar="REQUEST:LIMIT", help="Host memory, such as 512GiB:640GiB.")
-@click.option("--cpu", type=click.FloatRange(min=0.125), metavar="N", help="Physical cores.")
 @click.option("--timeout", default="4h", show_default=True, metavar="T", help="When Modal ends it: 90m, 4h.")
-@click.option("--startup-timeout", metavar="T", help="When Modal gives up on its start.")
-@click.option("--region", default="", metavar="NAME", help="Where it runs, such as us-east (costs more).")
-@click.option("--cloud", default="", metavar="NAME", help="Whose machines it runs on: aws, gcp, oci.")
-@click.option(
-    "--diagnostics",
-    default="diagnose",
-    show_default=True,
-    metavar="VOLUME",
-    help="The volume that evidence is pushed to.",
-)
 @click.option(
     "--push-every",
     default=5.0,
@@ -93,15 +57,6 @@ def client() -> Iterator[None]:
 )
 @click.option("--stall-after", type=click.FloatRange(min=1), metavar="S", help="As of `diagnose run`.")
 @click.option("--on-stall", type=click.Choice(["keep", "stop"]), default="keep", help="As of `diagnose run`.")
-@click.option(
-    "--env",
-    "mode",
-    type=click.Choice(["observe", "policy", "none"]),
-    default="policy",
-    show_default=True,
-    help="As of `diagnose run`.",
-)
-@click.option("--cache-volume", default="", metavar="NAME", help="A volume that keeps the compile cache.")
 @click.option("--cache-gate", is_flag=True, help="As of `diagnose run`.")
 @click.option("--lane", default="training", show_default=True, help="As of `diagnose run`.")
 @click.option("--name", help="What the run is called (default: the program's name).")

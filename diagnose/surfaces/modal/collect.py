@@ -104,7 +104,7 @@ def note(
     if step and step.state not in ("running", found.state):
         fields["outcome"] = outcome.kind
         if outcome.kind == "returned":
-            fields["result"] = bounded(outcome.value)
+            fields["result"] = bounded(told_apart(run, outcome.value))
     is_over = (step.state if step else found.state) in manifest.FINAL
     since = found.transitions[-1].time if found.state in manifest.FINAL and found.transitions else now
     is_told = "returned" in (outcome.kind, found.outcome) and not may_come
@@ -112,6 +112,19 @@ def note(
     fields["is_whole"] = is_over and is_fetched and is_all
     if step is None or not manifest.advance(run, step.state, string(step.reason, 1000), **fields):
         manifest.update(run, **fields)
+
+
+def told_apart(run: Path, value: object) -> object:
+    """A call's result without a pre-flight's report, which goes where one by the volume would be."""
+    if not isinstance(value, dict) or "preflight" not in value:
+        return value
+    attempt, report = str(value.get("attempt")), value["preflight"]
+    path = run / "attempts" / attempt / "preflight.json"
+    names = {one.name for one in attempts(words(run)) if STEP.fullmatch(one.name)}
+    if report and attempt in names and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, msgspec.json.encode(plain(report)))
+    return {key: part for key, part in value.items() if key != "preflight"}
 
 
 def bounded(value: object) -> object:

@@ -1,0 +1,60 @@
+"""The report of a pre-flight on Modal: here, where the local command keeps its own, with what the platform knows.
+
+It comes by the volume, else in the call's result. A container that was killed leaves none, but the lines that
+its probe had said.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from diagnose.preflight import measured
+from diagnose.preflight.measured import Measured
+from diagnose.preflight.saving import LINES, NAME
+from diagnose.surfaces.modal.collect import STEP, words
+from diagnose.values import string
+
+
+def find(run: Path, wanted: Iterable[str] = ()) -> Measured | None:
+    """What the newest container that told something measured, with where it was; None where there is nothing.
+
+    `wanted`: the checks that were to be made.
+    """
+    for attempt, told in reversed(containers(run).items()):
+        folder = run / "attempts" / attempt
+        for path in (folder / NAME, folder / LINES):
+            with suppress(OSError, ValueError):
+                found = measured.read(path, wanted)
+                return msgspec.structs.replace(found, platform=platform(attempt, told, found))
+    return None
+
+
+def containers(run: Path) -> dict[str, Mapping[str, object]]:
+    """The containers that began, oldest first: task id -> its first word."""
+    first = [line for line in words(run) if line.get("event") == "container.started"]
+    first.sort(key=lambda line: time if isinstance(time := line.get("time"), float) else 0.0)
+    named = ((str(line.get("attempt")), line) for line in first)
+    return {name: line for name, line in named if STEP.fullmatch(name)}
+
+
+def platform(attempt: str, told: Mapping[str, object], found: Measured) -> dict[str, str]:
+    """What only the platform knows, and what it gave for what was asked."""
+    names = {"region": "region", "cloud": "cloud_provider", "image": "image_id", "gpu_asked": "gpu"}
+    known = {name: string(told.get(key) or "", 100) for name, key in names.items()}
+    known["cloud"] = known["cloud"].removeprefix("CLOUD_PROVIDER_").lower()
+    known["gpu_got"] = ", ".join(f"{num} x {name}" for name, num in gpus(found).items())
+    return {"name": "modal", "container": attempt} | {name: text for name, text in known.items() if text}
+
+
+def gpus(found: Measured) -> dict[str, int]:
+    """How many of which model were there, by what the driver calls them."""
+    seen = {
+        part.subject: string(part.values["gpu_model"], 100)
+        for made in found.checks
+        for part in made.measurements
+        if part.values.get("gpu_model")
+    }
+    return dict(Counter(seen.values()))
