@@ -13,7 +13,7 @@ step() {
 
 # What starts processes of its own mostly waits; with ranks it runs alone: beside others they would be late.
 TIMED=(tests/cli tests/drills tests/hook tests/modal/test_path.py tests/modal/test_readme.py tests/probes)
-TIMED+=(tests/modal/test_cluster.py tests/test_contracts.py tests/test_readme.py)
+TIMED+=(tests/modal/test_cluster.py tests/preflight/test_trial.py tests/test_contracts.py tests/test_readme.py)
 
 step "format"        ruff format --check --quiet .
 step "lint"          ruff check --quiet .

@@ -105,7 +105,9 @@ MAY: dict[str, set[str]] = {
     "diagnose.preflight.measured": ours("model"),
     "diagnose.preflight.report": ours("model preflight.measured"),
     "diagnose.preflight.judging": ours("model preflight.book preflight.measured preflight.report"),
-    "diagnose.render.checks": ours("model preflight.report render.page"),
+    "diagnose.render.links": ours("preflight.report render.page"),
+    "diagnose.render.timeline": ours("model render.page"),
+    "diagnose.render.checks": ours("model preflight.report render.links render.page render.timeline"),
     "diagnose.render.junit": ours("preflight.report render.checks render.page"),
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
@@ -116,7 +118,7 @@ MAY: dict[str, set[str]] = {
 def modules() -> Iterator[tuple[str, Path]]:
     for package in ("diagnose", "probes"):
         for path in sorted((TOP / package).rglob("*.py")):
-            if "drills" not in path.parts:
+            if not {"drills", "trial"} & {*path.parts}:
                 yield ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__"), path
 
 

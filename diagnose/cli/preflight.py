@@ -1,5 +1,6 @@
 """Check whether this host, its GPUs, software and storage will survive a long run, before it starts."""
 
+import os
 from pathlib import Path
 
 import click
@@ -51,6 +52,7 @@ def command(
     from diagnose.preflight.judging import judge
 
     known, top, interruption = book.load(), runs.root(root), _preflight.Interruption()
+    os.environ["DIAGNOSE_ROOT"] = str(top)  # checks look at where runs will be kept
     names = _preflight.chosen(known, only, skip)
     costs = _preflight.costs(without)
     wanted = _preflight.target(command_line, gpu, folders, settings, level or "default")

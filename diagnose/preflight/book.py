@@ -87,6 +87,7 @@ class Check(Record, frozen=True):
     date: str
     threshold: list[Threshold] = []
     unanswered: Severity | None = None  # no answer by the deadline is a finding of this severity
+    optional: bool = False  # not every GPU tells it: where one does not, nothing stays open
     by_run: bool = False  # `diagnose run` sees to it itself: its gate leaves this out
     untold: dict[str, str] = {}  # kernel -> why this says nothing there, whatever was read
 
@@ -104,7 +105,7 @@ class Baseline(Record, frozen=True):
     """Reference values of one GPU model, by key of a measurement and number of GPUs (`any`: whatever)."""
 
     title: str
-    models: list[str]  # words in NVML's name of the GPU
+    models: list[str]  # patterns for NVML's name of the GPU, or for what the user calls it
     expected: dict[str, dict[str, Expected]] = {}
 
 
@@ -121,9 +122,10 @@ class Book(Record, frozen=True):
     def expected(self, key: str, model: str, num_gpus: int) -> Expected | None:
         """The reference value for a key on so many GPUs of a model; None where there is none."""
         for baseline in self.baselines.values():
-            if any(word.lower() in model.lower() for word in baseline.models):
+            if any(re.search(pattern, model, re.IGNORECASE) for pattern in baseline.models):
                 values = baseline.expected.get(key, {})
-                return values.get(str(num_gpus)) or values.get("any")
+                if found := values.get(str(num_gpus)) or values.get("any"):
+                    return found
         return None
 
 

@@ -64,7 +64,7 @@ def result(made: Made, measured: Measured, book: Book) -> Result:
         outcome,
         reason,
         subjects,
-        is_demanded(made, measured) and not made.chosen and not untold,
+        is_demanded(made, measured) and not (made.chosen or untold or check.optional),
         made.made_at,
         made.needs,
         made.cost,

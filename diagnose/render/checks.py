@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from diagnose.model import Scalar
 from diagnose.preflight.report import Crossed, Difference, Report, Result, Subject
+from diagnose.render import links, timeline
 from diagnose.render.page import Page, Row, Section, count, safe
 
 HEAD = {"fail": "DO NOT START", "warn": "WARNINGS", "unknown": "COULD NOT TELL", "pass": "PASSED"}
@@ -22,8 +23,10 @@ def page(report: Report, full: bool = False) -> Page:
     sections = [
         *(Section("FAIL", list(finding_rows(check, full))) for check in found["fail"]),
         *(Section("WARN", list(finding_rows(check, full))) for check in found["warn"]),
+        Section("TIMES", list(time_rows(report, full))),
         Section("ERROR", [row for check in found["error"] for row in error_rows(check)]),
         Section("SKIPPED", list(open_rows(report, full))),
+        *links.sections(report, full),
         Section("PASSED", [row for check in found["pass"] for row in pass_rows(check)] if full else []),
         Section("CHANGED", list(changed_rows(report))),
         Section(
@@ -100,6 +103,14 @@ def shown(key: str, value: Scalar) -> str:
         return f"{value * 100:.3g} %"
     text = str(value) if isinstance(value, int) else f"{value:.4g}"
     return f"{text} s" if key.endswith("_s") else text
+
+
+def time_rows(report: Report, full: bool) -> Iterator[Row]:
+    """Who comes first, where a threshold of times is crossed."""
+    for check in report.checks:
+        for part in check.subjects:
+            if part.crossed or full:
+                yield from timeline.rows(f"{check.id}  {safe(part.subject)}", part.values)
 
 
 def error_rows(check: Result) -> Iterator[Row]:

@@ -44,8 +44,8 @@ def item(row: Row) -> Iterator[str]:
     if row.role == "code":
         yield f"  {escape(text)}"
         return
-    if row.role == "frame":
-        yield f"  - {code(text)}"
+    if row.role in {"frame", "matrix"}:
+        yield f"  - {code(row.text.rstrip() if row.role == 'matrix' else text)}"
         return
     right = f" ({code(row.right)})" if row.role == "place" and row.right else ""
     right = right or (f" ({escape(row.right)})" if row.right else "")

@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
     text: str
     right: str = ""
-    role: str = "line"  # head | line | code | frame | place (a line whose right side is a place to open)
+    role: str = "line"  # head | line | code | frame | matrix | place (its right side is a place to open)
 
 
 class Section(NamedTuple):

@@ -64,6 +64,9 @@ def body(row: Row, columns: int) -> Iterator[str]:
     if row.role == "code":
         yield from hang(text, columns)
         return
+    if row.role == "matrix":  # its columns stay; what ends in `!` is odd
+        yield re.sub(r"\S+!", lambda odd: click.style(odd[0], fg="red", bold=True), text)
+        return
     room = columns - len(right) - 2 if right else columns
     lines = hang(text, columns if room < 24 or row.role == "place" else room)
     if not right:

@@ -80,8 +80,10 @@ def report(log: Log, works: Sequence[Work], on: Target, budget_s: float, without
             log.info("check.made", check=work.name, **about(work), skip=why, took_s=0.0, chosen=is_chosen)
         else:
             wanted.append(work)
-    by_name = {work.name: work for work in wanted}
-    for said in lanes.run(wanted, on, budget_s):
+    by_name, begun = {work.name: work for work in wanted}, time.monotonic()
+    for share in {work.check.shares for work in wanted} - {None}:
+        share(on)  # type: ignore[misc]
+    for said in lanes.run(wanted, on, budget_s - (time.monotonic() - begun)):
         if "took_s" in said:
             log.info("check.made", **said, **about(by_name[said["check"]]))
         else:

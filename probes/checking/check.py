@@ -1,6 +1,6 @@
 """The nouns of pre-flight: what a check is, what it is made on, and what it has measured."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 LEVELS = ("fast", "default", "deep")
@@ -26,6 +26,9 @@ class Check(NamedTuple):
     lane: str = ""  # checks of one lane run one after the other in one process, and may share what they hold
     after: str = ""  # a check of the same lane without whose answer this one is skipped
     alone: bool = False  # nothing else runs meanwhile: it measures speed, or would disturb who does
+    shares: "Callable[[Target], object] | None" = (
+        None  # called once before all lanes, which then have its answer
+    )
     asks: Mapping[str, str] = {}  # settings of the user's that it reads (`--set`), and what they mean
 
 

@@ -17,5 +17,6 @@ step "every drill that hangs, attached to"                   python tests/drills
 step "200 kills of our own processes at random moments"      python tests/drills/kills.py
 step "Modal: a preemption, a stop, 20 kills of a container"      pytest -q -m slow tests/modal
 step "compile caches: seed and capture killed at 250 points"        pytest -q -m slow tests/caching
+step "pre-flight: a rehearsed hang, and one whose evidence is cut off" pytest -q -m slow tests/preflight
 step "a log of 10 GB"                                        python tests/drills/big_log.py
 exit $code

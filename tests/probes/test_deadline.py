@@ -44,6 +44,9 @@ def test_call_answers_what_the_function_returns_and_none_where_it_raises_or_hang
     assert deadline.call(lambda: b"", 5.0) == b""
     assert deadline.call(hang, 0.3) is None
     assert deadline.call(fail, 5.0) is None
+    begun = time.monotonic()
+    many = deadline.call_many({"a": hang, "b": lambda: b"b", "c": hang, "d": fail}, 0.3)
+    assert many == {"a": None, "b": b"b", "c": None, "d": None} and time.monotonic() - begun < 2.0
 
 
 NAMES = st.binary(max_size=40)

@@ -1,0 +1,6 @@
+"""Whether the clocks for applications are set below their default."""
+
+from probes.nvml import reading
+
+CHECK = reading.CHECK
+measure = reading.gpu_check("application_clocks", "nvmlDeviceGetApplicationsClock")

@@ -1,0 +1,16 @@
+"""Whether every rank can write where the job writes, to the disk."""
+
+from probes.checking import trial
+from probes.checking.check import Measurement, Target, measured, skipped
+
+CHECK = trial.follower()
+WHERE = "a file of each rank, fsync, in the trial"
+
+
+def measure(target: Target) -> list[Measurement]:
+    found = [
+        measured(f"rank {rank} {one['path']}", WHERE, refusal=one["refusal"], took_s=round(one["seconds"], 4))
+        for rank, mine in trial.held(target).everyone().items()
+        for one in mine["folders"]
+    ]
+    return found or [skipped("folders", WHERE, "nobody said where the job writes (--path)")]

@@ -1,0 +1,25 @@
+"""Whether CUDA lets each GPU reach the memory of each other one, as torch asks it."""
+
+from probes.checking.check import Measurement, Target, measured
+from probes.cuda import reading
+from probes.nvml import reading as nvml
+
+CHECK = reading.OF_PAIRS
+
+
+def measure(target: Target) -> list[Measurement]:
+    said, silent = reading.of(target)
+    asked = nvml.answers(target)
+    links = [asked.of("links", gpu) for gpu in asked.gpus]
+    has_switches = any(told["num_switched"] for told in links if told) if any(links) else None
+    access = {(one, other): can for one, other, can in said.get("peers", [])}
+    return silent or [
+        measured(
+            f"gpu {one} - gpu {other}",
+            "torch.cuda.can_device_access_peer",
+            can_access=can and access.get((other, one), can),
+            has_switches=has_switches,
+        )
+        for (one, other), can in access.items()
+        if one < other
+    ]

@@ -1,0 +1,1 @@
+"""What the job's own torch says of the GPUs: asked by its interpreter, in a process of its own."""
