@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from diagnose.cli import _visit
+from diagnose.cli import _container, _options, _visit
 
 NEEDED = "Modal's client is not installed: pip install 'gpu-diagnose[modal]'"
 ROOT = click.option("--root", help="Where run directories lie (default: $DIAGNOSE_ROOT, else ./runs).")
@@ -59,6 +59,7 @@ def client() -> Iterator[None]:
 @click.option("--on-stall", type=click.Choice(["keep", "stop"]), default="keep", help="As of `diagnose run`.")
 @click.option("--cache-gate", is_flag=True, help="As of `diagnose run`.")
 @click.option("--lane", default="training", show_default=True, help="As of `diagnose run`.")
+@click.option("--preflight", type=click.Choice(["fast", "default"]), help="As of `diagnose run`.")
 @click.option("--name", help="What the run is called (default: the program's name).")
 @ROOT
 @click.option("--dry-run", is_flag=True, help="Say what would be asked for and what it costs; ask nothing.")
@@ -87,6 +88,33 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
         asked = launching.asked(words, given)
         for line in launching.plan(asked) if given["dry_run"] else launching.start(asked, given["root"]):
             click.echo(line)
+
+
+@command.command(context_settings={"allow_interspersed_args": False})
+@_container.options
+@click.option(
+    "--timeout", metavar="T", help="When Modal ends it (default: what the checks may take, and 2m)."
+)
+@click.option("--wait", default="30m", show_default=True, metavar="T", help="For a container, at most.")
+@_options.checks
+@click.option("--compare", metavar="RUN", help="What differs from RUN, `last` (good one), or `baseline`.")
+@ROOT
+@click.option("--dry-run", is_flag=True, help="Say what would be asked for and what it costs; ask nothing.")
+@click.argument("command_line", nargs=-1, metavar="[-- COMMAND...]", type=click.UNPROCESSED)
+@click.pass_context
+def preflight(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -> None:
+    """Check a container as `launch` would ask for it, as `diagnose preflight` checks a host.
+
+    COMMAND is what will be launched: its interpreter and the environment that it would get there are looked
+    at, it is not started. The container is given back as soon as the checks are made; Ctrl-C ends them.
+
+    Exit codes: 0 all that mattered passed, 1 a blocking check failed, 4 only warnings, 3 nothing failed, but
+    something that --gpu needs could not be checked, or no container came to its end; 2 Modal cannot be asked.
+    """
+    with client():
+        from diagnose.cli import _modal_checks
+
+        ctx.exit(_modal_checks.execute(command_line, given))
 
 
 @command.command()
@@ -126,6 +154,10 @@ def collect(
         path = looks.adopt(run, root, volume) if run and volume else found(run, root)
         for text in looks.following(path, way["every"] if way["follow"] else None):
             click.echo(text, err=True)
+    if looks.is_preflight(path):
+        from diagnose.cli import _modal_checks
+
+        ctx.exit(_modal_checks.collected(path, form, verbose))
     book = playbook.load()
     verdict = _print.read(lambda: reader.examine(path, run or str(path), book))
     if form == "terminal" and not verdict.causes and looks.is_under_way(path) and not verbose:

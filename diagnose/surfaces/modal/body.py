@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from diagnose import children
-from diagnose.surfaces.modal import checking, cluster
+from diagnose.surfaces.modal import checking, cluster, results
 from diagnose.surfaces.modal.environ import variables
 from diagnose.surfaces.modal.push import Pusher, Volume
 from probes.here import node
@@ -134,7 +134,7 @@ class Attempt:
             "seconds": round(time.monotonic() - self.begun, 1),
             "pushed": "whole" if is_pushed else self.by_mount(),
             "push_failure": self.pusher.failure,
-            **self.found(),
+            **self.found(is_pushed),
         }
 
     def capture(self) -> None:
@@ -228,12 +228,12 @@ class Attempt:
         with suppress(OSError):
             segment(self.path, self.name, "container", self.num_events, event, {**frame, **data})
 
-    def found(self) -> dict[str, Any]:
+    def found(self, is_pushed: bool) -> dict[str, Any]:
         """What the verdict came to in here; of a pre-flight its report."""
         import msgspec
 
         if "checks" in self.spec:
-            return {"preflight": checking.report(self.own)}
+            return {"preflight": results.pack(checking.report(self.own), is_pushed)}
         try:
             told = msgspec.json.decode((self.path / "verdict.json").read_bytes())
             causes = [{key: cause[key] for key in ("failure", "ranks", "grade")} for cause in told["causes"]]

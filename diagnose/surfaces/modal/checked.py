@@ -1,10 +1,9 @@
-"""The report of a pre-flight on Modal: here, where the local command keeps its own, with what the platform knows.
+"""The report of a pre-flight on Modal, with what only the platform knows.
 
 It comes by the volume, else in the call's result. A container that was killed leaves none, but the lines that
 its probe had said.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ def find(run: Path, wanted: Iterable[str] = ()) -> Measured | None:
         for path in (folder / NAME, folder / LINES):
             with suppress(OSError, ValueError):
                 found = measured.read(path, wanted)
-                return msgspec.structs.replace(found, platform=platform(attempt, told, found))
+                return msgspec.structs.replace(found, platform=platform(attempt, told))
     return None
 
 
@@ -40,21 +39,13 @@ def containers(run: Path) -> dict[str, Mapping[str, object]]:
     return {name: line for name, line in named if STEP.fullmatch(name)}
 
 
-def platform(attempt: str, told: Mapping[str, object], found: Measured) -> dict[str, str]:
-    """What only the platform knows, and what it gave for what was asked."""
-    names = {"region": "region", "cloud": "cloud_provider", "image": "image_id", "gpu_asked": "gpu"}
+def platform(attempt: str, told: Mapping[str, object]) -> dict[str, str]:
+    """What only the platform knows.
+
+    >>> platform("ta-1", {"region": "us-east", "cloud_provider": "CLOUD_PROVIDER_AWS", "image_id": ""})
+    {'name': 'modal', 'container': 'ta-1', 'region': 'us-east', 'cloud': 'aws'}
+    """
+    names = {"region": "region", "cloud": "cloud_provider", "image": "image_id"}
     known = {name: string(told.get(key) or "", 100) for name, key in names.items()}
     known["cloud"] = known["cloud"].removeprefix("CLOUD_PROVIDER_").lower()
-    known["gpu_got"] = ", ".join(f"{num} x {name}" for name, num in gpus(found).items())
     return {"name": "modal", "container": attempt} | {name: text for name, text in known.items() if text}
-
-
-def gpus(found: Measured) -> dict[str, int]:
-    """How many of which model were there, by what the driver calls them."""
-    seen = {
-        part.subject: string(part.values["gpu_model"], 100)
-        for made in found.checks
-        for part in made.measurements
-        if part.values.get("gpu_model")
-    }
-    return dict(Counter(seen.values()))

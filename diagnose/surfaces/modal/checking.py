@@ -1,6 +1,5 @@
-"""The pre-flight in a container: `diagnose preflight` where the command would run, in the environment it would get."""
+"""The pre-flight in a container: `diagnose preflight` where a command would run, in its environment there."""
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +12,23 @@ from diagnose.interpreter import interpreter, torch_version
 from probes.layout import elastic_dir
 
 NAME = "preflight.json"  # as the command names its report
-MOST_FAILED, LIMIT = 20, 1 << 20
+MOST_FAILED = 20
+
+
+class _Check(msgspec.Struct):
+    id: str
+    title: str
+    outcome: str
+    reason: str
+
+
+class _Report(msgspec.Struct):
+    checks: list[_Check]
 
 
 def words(spec: Mapping[str, Any], folder: Path) -> list[str]:
     """What `diagnose` is called with; the report is to lie in `folder`."""
-    given = [*map(str, spec["checks"]), "--run-dir", str(folder)]
+    given = [*map(str, spec["checks"]), "--run-dir", str(folder), "--root", str(folder.parents[2])]
     return ["preflight", *given, "--", *map(str, spec["command"])]
 
 
@@ -35,25 +45,23 @@ def variables(spec: Mapping[str, Any], given: Mapping[str, str], attempt: str) -
     return environment.plan(command, given, policies, fill, torch).environ
 
 
-def report(folder: Path) -> Any:
-    """The report as plain data; None where there is none, or it is too large to be handed back."""
+def report(folder: Path) -> bytes:
+    """The report as it lies there; empty where there is none."""
     try:
-        data = (folder / NAME).read_bytes()
-        return msgspec.json.decode(data) if len(data) <= LIMIT else None
-    except (OSError, msgspec.DecodeError):
-        return None
+        return (folder / NAME).read_bytes()
+    except OSError:
+        return b""
 
 
 def failed(folder: Path) -> list[str]:
     """The checks that failed, each with why; none where there is no report, or nothing failed."""
-    found = report(folder)
-    checks = found.get("checks", []) if isinstance(found, dict) else []
-    return [
-        f"{one.get('id')} not so: {one.get('title')}: {one.get('reason')}"[:300]
-        for one in checks
-        if one.get("outcome") == "fail"
-    ][:MOST_FAILED]
+    try:
+        checks = msgspec.json.decode(report(folder), type=_Report).checks
+    except msgspec.DecodeError:
+        return []
+    bad = [one for one in checks if one.outcome == "fail"]
+    return [f"{one.id} not so: {one.title}: {one.reason}"[:300] for one in bad[:MOST_FAILED]]
 
 
 def is_made(folder: Path) -> bool:
-    return os.path.isfile(folder / NAME)
+    return (folder / NAME).is_file()

@@ -22,7 +22,7 @@ import msgspec
 
 from diagnose import follow, manifest
 from diagnose.contract import Manifest
-from diagnose.surfaces.modal import told
+from diagnose.surfaces.modal import results, told
 from diagnose.surfaces.modal.outcome import Outcome, Unreachable
 from diagnose.surfaces.modal.push import DROPPED
 from diagnose.surfaces.modal.seen import WRITERS, Attempt, attempts, is_each_ended, story
@@ -118,12 +118,12 @@ def told_apart(run: Path, value: object) -> object:
     """A call's result without a pre-flight's report, which goes where one by the volume would be."""
     if not isinstance(value, dict) or "preflight" not in value:
         return value
-    attempt, report = str(value.get("attempt")), value["preflight"]
+    attempt, report = str(value.get("attempt")), results.unpack(value["preflight"])
     path = run / "attempts" / attempt / "preflight.json"
     names = {one.name for one in attempts(words(run)) if STEP.fullmatch(one.name)}
     if report and attempt in names and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, msgspec.json.encode(plain(report)))
+        atomic_write(path, report)
     return {key: part for key, part in value.items() if key != "preflight"}
 
 

@@ -98,6 +98,11 @@ def asked_checks(
     return found._replace(spec=spec, doubts=doubts)
 
 
+def gpu(text: str) -> str:
+    """A GPU as Modal writes it. Raises BadSetting."""
+    return settings.gpu(text, playbook.read(playbook.root() / "modal.toml", Offer))
+
+
 def inside(folder: Path, code: str) -> str:
     """Where in the user's code a folder is, if it is in it."""
     here, top = folder.resolve(), Path(code).resolve()
@@ -221,4 +226,8 @@ def hand_over(run: Path, what: Asked, top: Path) -> Iterator[str]:
 
 def where(run: Path, top: Path) -> str:
     """How the run is named on a command line from here."""
-    return run.name if top == runs.root(None) else f"{run.name} --root {shlex.quote(str(top))}"
+    return (
+        run.name
+        if top.resolve() == runs.root(None).resolve()
+        else f"{run.name} --root {shlex.quote(str(top))}"
+    )
