@@ -134,6 +134,7 @@ class Attempt:
             "seconds": round(time.monotonic() - self.begun, 1),
             "pushed": "whole" if is_pushed else self.by_mount(),
             "push_failure": self.pusher.failure,
+            "failed_checks": checking.failed(self.own),
             **self.found(is_pushed),
         }
 

@@ -76,6 +76,8 @@ def doubts(
         )
     yield from of_command(words, int(settings.gpu.partition(":")[2] or 0))
     yield from of_container(settings, offer)
+    if settings.memory is None:
+        yield "no memory limit is asked for: where memory runs out, nobody can tell how near it was"
 
 
 def of_container(settings: Settings, offer: Offer) -> Iterator[str]:
@@ -83,8 +85,6 @@ def of_container(settings: Settings, offer: Offer) -> Iterator[str]:
     kind, _, count = settings.gpu.partition(":")
     if kind and (note := offer.gpu[kind].note):
         yield f"{kind}: {note}"
-    if settings.memory is None:
-        yield "no memory limit is asked for: where memory runs out, nobody can tell how near it was"
     if int(count or 0) > 2:
         yield "more than 2 GPUs at once are waited for longer"
 
