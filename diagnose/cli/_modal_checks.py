@@ -13,6 +13,7 @@ from diagnose.cli import _preflight
 from diagnose.preflight import book
 from diagnose.preflight.book import Book
 from diagnose.preflight.judging import judge
+from diagnose.preflight.measured import Measured
 from diagnose.preflight.report import Report
 from diagnose.render.page import safe
 from diagnose.surfaces.modal import awaiting, checked, launching, settings
@@ -103,7 +104,7 @@ def told(run: Path, known: Book, names: Sequence[str], then: Then, form: str, fu
         _preflight.show(report, form, full)
         if found.how == "ended":
             return report.exit_code
-    click.echo(f"diagnose: {ended(run, found is not None)}", err=True)
+    click.echo(f"diagnose: {ended(run, found)}", err=True)
     return 1 if found is not None and report.exit_code == 1 else UNKNOWN
 
 
@@ -117,10 +118,12 @@ def collected(run: Path, form: str, full: bool) -> int:
     return told(run, known, (), None, form, full)
 
 
-def ended(run: Path, is_part: bool) -> str:
+def ended(run: Path, found: Measured | None) -> str:
     """What became of a pre-flight that did not come to its end."""
     state = manifest.read(run)
     why = safe(state.transitions[-1].reason) if state and state.transitions else ""
-    what = "not all checks were made" if is_part else "no check was made that is known of"
+    begun = ", ".join(map(safe, checked.under_way(run, found)[:3])) if found else ""
+    what = "no check was made that is known of" if found is None else "not all checks were made"
+    what = f"it ended while {begun} was being made" if begun else what
     how = f": {why or state.state}" if state else ""
     return f"{what}{how}; what else is known: diagnose modal collect {launching.where(run, run.parent)}"

@@ -17,6 +17,10 @@ from diagnose.surfaces.modal.collect import STEP, words
 from diagnose.values import string
 
 
+class _Started(msgspec.Struct, tag_field="event", tag="check.started"):
+    check: str
+
+
 def find(run: Path, wanted: Iterable[str] = ()) -> Measured | None:
     """What the newest container that told something measured, with where it was; None where there is nothing.
 
@@ -29,6 +33,17 @@ def find(run: Path, wanted: Iterable[str] = ()) -> Measured | None:
                 found = measured.read(path, wanted)
                 return msgspec.structs.replace(found, platform=platform(attempt, told))
     return None
+
+
+def under_way(run: Path, found: Measured) -> list[str]:
+    """The checks that had begun when a container was killed, and were not made."""
+    path = run / "attempts" / found.platform.get("container", "") / LINES
+    made, begun = {one.check for one in found.checks}, dict[str, None]()
+    with suppress(OSError):
+        for text in path.read_bytes().splitlines():
+            with suppress(msgspec.DecodeError):
+                begun[msgspec.json.decode(text, type=_Started).check] = None
+    return [name for name in begun if name and name not in made]
 
 
 def containers(run: Path) -> dict[str, Mapping[str, object]]:
