@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from diagnose import bundle, follow, manifest, record
+from diagnose import bundle, event_lines, follow, manifest, record, sorting
 from diagnose.pipeline import Told, diagnose_bundle, silent
 from diagnose.playbook import Playbook
 from diagnose.values import string
@@ -47,7 +47,7 @@ def write(run: Path, verdict: Verdict) -> None:
     """Verdict first, record last: a record says that the verdict is final. Raises OSError."""
     atomic_write(run / "verdict.json", encode(verdict))
     if found := manifest.read(run):
-        record.save(run, record.build(found, record.lines(run)))
+        record.save(run, record.build(found, event_lines.lines(run)))
 
 
 def examine(run: Path, given: str, book: Playbook, told: Told = silent, explained: str = "") -> Verdict:
@@ -59,6 +59,15 @@ def examine(run: Path, given: str, book: Playbook, told: Told = silent, explaine
         with suppress(OSError):
             write(run, msgspec.structs.replace(verdict, explained=None))
     return verdict
+
+
+def sorted_(run: Path, verdict: Verdict) -> Verdict:
+    """The verdict with the run sorted by lane and stage, where it is a run of ours."""
+    found = manifest.read(run) if run.is_dir() else None
+    if found is None:
+        return verdict
+    told = record.read(run) or record.build(found, event_lines.lines(run))
+    return msgspec.structs.replace(verdict, sorting=sorting.sort(run, found, told, verdict))
 
 
 def recall(run: Path, given: str, book: Callable[[], Playbook]) -> Verdict:

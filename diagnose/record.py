@@ -1,66 +1,28 @@
 """The run record, from event lines alone: any reader can build it when the writer was killed."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from diagnose import coldstart, reduction, shaping
 from diagnose.clusters import FIRST, Clusters
-from diagnose.contract import Attempt, Change, Manifest, RankRecord, RunRecord, Volume
+from diagnose.contract import Attempt, Change, Git, Manifest, RankRecord, Reduced, RunRecord, Volume
 from diagnose.coverage import age
+from diagnose.event_lines import Line, by_kind, by_rank, first, integer, moment, number, strings, text
 from probes.files import atomic_write
-
-Line = dict[str, object]
-
-
-def lines(run: Path) -> Iterator[Line]:
-    """Every event line of a run directory, in the order of the files; what is torn is passed over."""
-    decode = msgspec.json.Decoder().decode
-    for path in sorted(run.glob("attempts/*/events/*.jsonl")):
-        try:
-            data = path.read_bytes()
-        except OSError:
-            continue
-        for text in data.splitlines():
-            try:
-                line = decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-            if isinstance(line, dict) and isinstance(line.get("event"), str):
-                yield line
-
-
-def integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def moment(line: Line, first: Line) -> float | None:
-    """When a line was written, by the clock of `first`: the wall clock may have been set in between."""
-    told, begun = number(line.get("time")), number(first.get("time"))
-    monos = number(line.get("mono")), number(first.get("mono"))
-    if told is None or begun is None or monos[0] is None or monos[1] is None:
-        return told
-    even = begun + monos[0] - monos[1]
-    return even if abs(even - told) > 1 else told
-
-
-def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def build(found: Manifest, events: Iterable[Line]) -> RunRecord:
     """What one run was and how it ended. Pure."""
-    kinds: dict[str, list[Line]] = defaultdict(list)
-    for line in events:
-        kinds[text(line["event"])].append(line)
-    start = next(iter(kinds["command.started"]), {})
-    end = next(iter(kinds["command.ended"]), {})
+    kinds = by_kind(events)
+    start, end = first(kinds["command.started"]), first(kinds["command.ended"])
+    described, asked = first(kinds["command.described"]), first(kinds["container.started"])
     attempts = by_attempt(kinds)
+    told = by_rank(kinds)
+    ranks = [of_rank(rank, kinds, told[rank]) for rank in sorted({r for rs in attempts.values() for r in rs})]
+    mine = {rank.rank: last_attempt(told[rank.rank]) for rank in ranks}
+    variables, notes = strings(described.get("variables")), noted(mine)
     return RunRecord(
         run=found.run,
         name=found.name,
@@ -71,13 +33,29 @@ def build(found: Manifest, events: Iterable[Line]) -> RunRecord:
         exit_code=integer(end.get("exit_code")),
         signal=integer(end.get("signal")),
         attempts=[Attempt(attempt=name, ranks=sorted(ranks)) for name, ranks in attempts.items()],
-        ranks=[of_rank(rank, kinds) for rank in sorted({r for ranks in attempts.values() for r in ranks})],
+        ranks=ranks,
+        lane=text(notes.get("lane")) or text(described.get("lane")) or found.lane,
+        surface=found.surface,
+        app_id=found.app_id,
+        function_call_id=found.function_call_id or text(asked.get("function_call_id")) or None,
+        arguments=[text(w) for w in words] if isinstance(words := described.get("words"), list) else [],
+        variables=variables,
+        packages=shaping.packages(mine),
+        image=text(asked.get("image_id")) or text(described.get("image")),
+        git=git(first(kinds["checkout.read"])),
+        gpus=shaping.gpus(mine, text(asked.get("gpu")), variables.get("CUDA_VISIBLE_DEVICES", "")),
+        distributed=shaping.distributed(mine),
+        compile=shaping.compiled(mine, kinds, start),
+        steps=shaping.steps(mine),
+        start=coldstart.phases(found, kinds, mine),
+        notes=notes,
         environment=[change(line) for line in kinds["environment.changed"]],
         versions=versions(start, kinds),
         volumes=volumes(kinds["volumes.read"]),
         num_stalls=len(kinds["job.stalled"]),
         end_marker=bool(end),
         caveats=caveats(kinds, end),
+        reduced=reduced(first(kinds["reduced.ended"])),
     )
 
 
@@ -117,30 +95,82 @@ def by_attempt(kinds: Mapping[str, list[Line]]) -> dict[str, set[int]]:
     return dict(sorted(ranks.items(), key=lambda pair: age(pair[0])))
 
 
-def of_rank(rank: int, kinds: Mapping[str, list[Line]]) -> RankRecord:
-    mine = {kind: [e for e in group if e.get("rank") == rank] for kind, group in kinds.items()}
+def last_attempt(mine: Mapping[str, list[Line]]) -> dict[str, list[Line]]:
+    """The lines of a rank's last attempt."""
     claims = mine.get("rank.claimed") or mine.get("rank.found") or [{}]
-    last = claims[-1]
+    name = claims[-1].get("attempt")
+    return {kind: [e for e in group if e.get("attempt") == name] for kind, group in mine.items()}
 
-    def of_last(kind: str) -> list[Line]:
-        return [e for e in mine.get(kind, []) if e.get("attempt") == last.get("attempt")]
 
-    compiles = [e for e in of_last("phase.ended") if "compile" in text(e.get("phase"))]
+def of_rank(rank: int, kinds: Mapping[str, list[Line]], mine: Mapping[str, list[Line]]) -> RankRecord:
+    last = (mine.get("rank.claimed") or mine.get("rank.found") or [{}])[-1]
+    of_last = last_attempt(mine)
+
+    def told(kind: str) -> list[Line]:
+        return of_last.get(kind, [])
+
+    compiles = [e for e in told("phase.ended") if "compile" in text(e.get("phase"))]
     starts = kinds.get("command.started", [])
     is_command = any(integer(e.get("pid")) == integer(last.get("pid")) is not None for e in starts)
-    died = (of_last("rank.died") or (is_command and kinds.get("command.ended")) or [{}])[-1]
-    told = [*of_last("rank.sampled"), *of_last("rank.died")]
-    steps = [n for e in told if (n := integer(e.get("num_steps"))) is not None]
+    died = (told("rank.died") or (is_command and kinds.get("command.ended")) or [{}])[-1]
+    counted = [*told("rank.sampled"), *told("rank.died"), *told("steps.timed")]
+    steps = [n for e in counted if (n := integer(e.get("num_steps"))) is not None]
+    forward_s, by = coldstart.first_forward(of_last)
+    left = (told("rank.described") or [{}])[-1]
     return RankRecord(
         rank=rank,
         pid=integer(last.get("pid")),
         node=text(last.get("node")),
-        first_step_s=next((number(e.get("seconds")) for e in of_last("step.first_completed")), None),
+        first_step_s=next((number(e.get("seconds")) for e in told("step.first_completed")), None),
+        first_forward_s=forward_s,
+        first_forward_by=by,
         num_steps=max(steps, default=None),
+        step_median_s=number((told("steps.timed") or [{}])[-1].get("median_s")),
+        peak_rss=integer(left.get("peak_rss")),
+        peak_allocated=integer(left.get("peak_allocated")),
+        peak_reserved=integer(left.get("peak_reserved")),
         compile_s=round(sum(number(e.get("seconds")) or 0.0 for e in compiles), 3) if compiles else None,
         num_compiles=len(compiles) or None,
         exit_code=integer(died.get("exit_code")),
         signal=integer(died.get("signal")),
+    )
+
+
+def noted(mine: Mapping[int, Mapping[str, list[Line]]]) -> dict[str, str | int | float | bool | None]:
+    """What the program said of itself: a later word counts, and the first rank's before the others'."""
+    notes: dict[str, str | int | float | bool | None] = {}
+    for rank in sorted(mine, reverse=True):
+        for line in mine[rank].get("run.noted", []):
+            given = line.get("notes")
+            for key, value in given.items() if isinstance(given, dict) else ():
+                if value is None or isinstance(value, str | int | float | bool):
+                    notes[str(key)] = value
+    return notes
+
+
+def git(line: Line) -> Git:
+    dirty = line.get("dirty")
+    return Git(
+        commit=text(line.get("commit")),
+        branch=text(line.get("branch")),
+        dirty=dirty if isinstance(dirty, bool) else None,
+        num_changed=integer(line.get("num_changed")),
+        reason=text(line.get("reason")),
+    )
+
+
+def reduced(line: Line) -> Reduced | None:
+    if not line:
+        return None
+    answer, why = reduction.answer(line)
+    return Reduced(
+        run=text(line.get("reduced_run")),
+        command=text(line.get("command")),
+        symptom=text(line.get("symptom")),
+        exit_code=integer(line.get("exit_code")),
+        num_ranks=integer(line.get("num_ranks")),
+        answer=answer,
+        why=why,
     )
 
 
@@ -174,9 +204,16 @@ def versions(start: Line, kinds: Mapping[str, list[Line]]) -> dict[str, str]:
     """What ran: ours from the parent, the job's from its ranks."""
     given = start.get("versions")
     ours = {str(k): str(v) for k, v in given.items()} if isinstance(given, dict) else {}
-    for kind, keys in (("rank.claimed", ("python",)), ("torch.imported", ("torch", "cuda"))):
+    told = (
+        ("command.described", ("driver",)),
+        ("rank.claimed", ("python",)),
+        ("torch.imported", ("torch", "cuda")),
+        ("rank.described", ("nccl",)),
+    )
+    for kind, keys in told:
         for line in kinds.get(kind, []):
             ours |= {key: text(line.get(key)) for key in keys if text(line.get(key))}
+            ours |= {k: v for k, v in strings(line.get("packages")).items() if k == "triton" and v}
     return ours
 
 
@@ -185,6 +222,11 @@ def caveats(kinds: Mapping[str, list[Line]], end: Line) -> list[str]:
     notes = [] if end else ["the end of the command was not seen"]
     notes += [f"{text(e.get('who'))} was started again" for e in kinds.get("helper.restarted", [])]
     notes += [f"{text(e.get('log'))} was cut" for e in kinds.get("log.truncated", [])]
+    notes += (
+        ["no rank said anything of itself"]
+        if kinds.get("rank.found") and not kinds.get("rank.claimed")
+        else []
+    )
     notes += ["in part of the hook an error occurred"] if kinds.get("hook.failed") else []
     return list(dict.fromkeys(notes))
 

@@ -6,6 +6,7 @@ Keys may be added to it: these types, unlike the playbook's, read past what they
 import msgspec
 
 from diagnose.certificate import Link
+from diagnose.contract import Burst
 from diagnose.model import Coverage
 
 SCHEMA = "diagnose/verdict/1"
@@ -149,6 +150,59 @@ class Explained(msgspec.Struct, frozen=True):
     clauses: list[Answer] = []
 
 
+class Layer(msgspec.Struct, frozen=True):
+    """One kind of artefact, and whether it holds what the run owes."""
+
+    layer: str  # manifest | events | logs | record | verdict
+    state: str  # holds | breaks
+    why: str = ""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One phase of the cold start: of the slowest rank, of the fastest, of the last good run."""
+
+    phase: str
+    title: str
+    seconds: float
+    least_s: float | None = None
+    rank: int | None = None
+    good_s: float | None = None
+
+
+class Move(msgspec.Struct, frozen=True):
+    """The lane should run elsewhere."""
+
+    to: str
+    away_from: str
+    why: list[str]
+    gains: str  # there: time to the first trustworthy result, and price
+    first: str = ""  # what to try before
+    runs: list[str] = []  # what shows it
+
+
+class Sorting(msgspec.Struct, frozen=True):
+    """A run by lane and stage, and what may be claimed of it."""
+
+    lane: str = ""
+    lane_title: str = ""
+    stage: str = ""  # empty: none breaks the contract
+    stage_title: str = ""
+    looks: str = ""
+    open: str = ""
+    fix: str = ""
+    cut: str = ""
+    layers: list[Layer] = []
+    is_receipt: bool | None = None  # None while it runs
+    missing: list[str] = []  # why it is none
+    thin: list[str] = []  # fields its lane wants, and the record has not
+    contaminated: list[int] = []  # steps that count for nothing
+    start: list[Part] = []
+    good_run: str = ""  # the last good run of its name and lane
+    changed: list[str] = []  # fields of the record that differ from that one's
+    again: list[Burst] = []  # compiles after the first step
+    move: Move | None = None
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """One diagnosis: causes first, root first among them."""
 
@@ -169,6 +223,7 @@ class Verdict(msgspec.Struct, frozen=True):
     recognised_in: list[Found] = []  # what was found in each file
     unrecognised_lines: UnknownLines = UnknownLines()
     explained: Explained | None = None  # where it was asked for
+    sorting: Sorting | None = None  # by `show`, of a run of ours
     schema: str = SCHEMA
 
     def exit_code(self) -> int:

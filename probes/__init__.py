@@ -1,1 +1,5 @@
-"""What runs beside the ranks: it looks and records, it never judges."""
+"""What runs beside the ranks: it looks, it never judges. For programs: `step`, `phase`, `note`."""
+
+from probes.calls import note, phase, step
+
+__all__ = ["note", "phase", "step"]

@@ -16,6 +16,7 @@ from typing import Any
 from probes import layout, procfs, stacks
 from probes.emit import Log, open_log
 from probes.files import atomic_write
+from probes.rank_hook.diagnose_rank import state as pages
 from probes.watching import death, strays
 from probes.watching.followed import Followed
 from probes.watching.held import Held
@@ -79,9 +80,9 @@ class Agent:
 
     def run(self) -> int:
         """Watch until SIGTERM, or until the parent is gone; then end what it left and return."""
+        signal.set_wakeup_fd(self.woken)  # before the handler: a SIGTERM in between would be lost
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the job: the parent says when to end
-        signal.set_wakeup_fd(self.woken)
         self._started()
         due = 0.0
         while True:
@@ -188,6 +189,14 @@ class Agent:
             self._say_of(one, "rank.sampled", **data)
             self.host.read(one)
 
+    def _time(self, one: Rank) -> None:
+        """How long its steps took, of a rank that does not say so itself on its way out."""
+        page = one.page(self.spool)
+        if page is not None and not page.is_exiting:
+            path = layout.state_path(self.spool, one.attempt, one.rank)
+            if (told := pages.timings(path)) is not None:
+                self._say_of(one, "steps.timed", **told)
+
     def _bury(self, ready: set[int]) -> None:
         for one in list(self.followed.ranks.values()):
             is_gone = one.pidfd in ready if one.pidfd >= 0 else not procfs.is_alive(one.pid, one.start_ticks)
@@ -197,6 +206,7 @@ class Agent:
             if told.signal in CRASHES and not by_us:  # a look under way may come too late for it
                 self.schedule.at_crash(self.followed.current(), self._say_newest)
             self.sampler.update(one)  # its page outlives it
+            self._time(one)
             data = {**told._asdict(), "after_signal_by_us": by_us, "num_steps": one.num_steps}
             self._say_of(one, "rank.died", pid=one.pid, **data)
             self.left.note(one)
@@ -221,6 +231,7 @@ class Agent:
         for one in list(self.followed.ranks.values()):
             self._update(one)
             self._sample(one)
+            self._time(one)
         self._bury({one.pidfd for one in self.followed.ranks.values()})
         self.host.listen(self.stalls.attempt)
         for one in self.followed.ranks.values():

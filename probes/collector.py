@@ -20,8 +20,9 @@ from probes.collecting.logs import Logs
 from probes.collecting.manifest import set_lost
 from probes.collecting.release import Release
 from probes.collecting.segments import Segments
-from probes.collecting.wholes import Wholes, remove_drafts
+from probes.collecting.wholes import Wholes
 from probes.emit import grumble, open_log
+from probes.files import remove_drafts
 from probes.here import first_rank
 from probes.watching import death, strays
 from probes.watching.tail import parse
@@ -114,9 +115,9 @@ class Collector:
 
     def run(self) -> int:
         """Collect until SIGTERM, or until parent and agent are both gone."""
+        signal.set_wakeup_fd(self.woken)  # before the handler: a SIGTERM in between would be lost
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.set_wakeup_fd(self.woken)
         self.log.info("collector.started", pid=os.getpid(), parent=self.given.parent)
         wait, gone_since = POLL_S, 0.0
         while True:

@@ -199,3 +199,10 @@ def call_many(functions: Mapping[K, Callable[[], bytes]], limit_s: float) -> dic
     for child in children.values():
         end(child)
     return {key: bytes(told[1:]) if told and key not in left else None for key, told in data.items()}
+
+
+def hear(child: Child, limit_s: float) -> bytes:
+    """What a child writes next; empty at its end, or where it says nothing within the limit."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.fd, selectors.EVENT_READ)
+        return os.read(child.fd, 65536) if selector.select(limit_s) else b""

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -43,3 +44,12 @@ def finished(folder: str) -> Iterator[str]:
         for name in names:
             if not name.startswith(".") and not name.endswith(".tmp"):
                 yield os.path.relpath(os.path.join(base, name), folder)
+
+
+def remove_drafts(folder: str) -> None:
+    """What a killed collector was about to name."""
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and name.endswith(".tmp"):
+                with suppress(OSError):
+                    os.unlink(os.path.join(base, name))

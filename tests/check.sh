@@ -12,16 +12,25 @@ step() {
 }
 
 # What starts processes of its own mostly waits; with ranks it runs alone: beside others they would be late.
-TIMED=(tests/cli tests/drills tests/hook tests/modal/test_path.py tests/modal/test_readme.py tests/probes)
-TIMED+=(tests/modal/test_cluster.py tests/preflight/test_trial.py tests/test_contracts.py tests/test_readme.py)
+TIMED=(tests/cli tests/drills tests/hook tests/modal tests/preflight tests/probes tests/test_contracts.py tests/test_readme.py)
 
-step "format"        ruff format --check --quiet .
-step "lint"          ruff check --quiet .
-step "types"         mypy
-step "layers"        pytest -q tests/test_layers.py
-step "wheel"         pytest -q tests/test_wheel.py
-step "tests"         pytest -q -m "not slow" -n 2 --durations=5 --ignore=tests/test_layers.py --ignore=tests/test_wheel.py "${TIMED[@]/#/--ignore=}"
+read_over() {
+  step "format"      ruff format --check --quiet .
+  step "lint"        ruff check --quiet .
+  step "types"       mypy
+  step "layers"      pytest -q tests/test_layers.py
+  step "wheel"       pytest -q tests/test_wheel.py
+}
+
+# Beside what mostly waits; the output comes in one piece.
+told=$(mktemp)
+trap 'kill "$reading" 2>/dev/null; rm -f "$told"' EXIT
+read_over >"$told" 2>&1 &
+reading=$!
 step "waits"         pytest -q -m "not slow and not ranks" -n 3 --durations=5 "${TIMED[@]}"
-step "jobs"          pytest -q -m "not slow and ranks" --durations=15 "${TIMED[@]}"
+wait "$reading" || { cat "$told"; exit 1; }
+cat "$told"
+step "tests"         pytest -q -m "not slow" -n 2 --durations=15 --ignore=tests/test_layers.py --ignore=tests/test_wheel.py "${TIMED[@]/#/--ignore=}"
+step "jobs"          pytest -q -m "not slow and ranks" --durations=25 "${TIMED[@]}"
 
 printf '\nall checks passed in %s s\n' "$SECONDS"

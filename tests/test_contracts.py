@@ -8,22 +8,15 @@ from pathlib import Path
 import jsonschema
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from diagnose import playbook
+from diagnose.cli.schema import command
+from diagnose.cli.show import command as show
 from diagnose.contract import EventLine, Manifest, RunRecord
-from diagnose.playbook import Failure
-from diagnose.preflight.report import Report
-from diagnose.verdict import Verdict
+from diagnose.schemas import TYPES, encode, schema
 
 HERE = Path(__file__).parent
-TYPES = {
-    "event": EventLine,
-    "verdict": Verdict,
-    "manifest": Manifest,
-    "record": RunRecord,
-    "failure": Failure,
-    "preflight": Report,
-}
 
 
 def stored(name):
@@ -36,14 +29,14 @@ def check(name, value):
 
 @pytest.mark.parametrize("name", TYPES)
 def test_the_stored_schema_is_that_of_the_type(name):
-    made = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **msgspec.json.schema(TYPES[name]),
-    }
     path = HERE / "schemas" / f"{name}.json"
     if os.environ.get("REWRITE_GOLDENS"):
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(made, order="sorted"), indent=1) + b"\n")
-    assert stored(name) == made
+        path.write_bytes(encode(name))
+    assert path.read_bytes() == encode(name) and stored(name) == schema(name)
+
+
+def test_the_command_knows_every_schema():
+    assert set(command.params[0].type.choices) == set(TYPES)
 
 
 def test_every_failure_of_the_playbook_is_valid():
@@ -65,6 +58,8 @@ def run(tmp_path_factory):
         "run",
         "--root",
         "runs",
+        "--lane",
+        "benchmark",
         "--",
         sys.executable,
         "job.py",
@@ -90,6 +85,34 @@ def test_every_event_line_of_a_run_is_valid_and_decodes_strictly(run):
             assert event.v == 1 and event.event.count(".") == 1
             assert event.run == run.name and event.attempt == path.parts[-3]
     assert {"run", "agent", "collector", "rank-00000"} <= writers
+
+
+def test_the_record_of_a_run_says_what_was_run_and_how_it_ended(run):
+    told = msgspec.json.decode((run / "record.json").read_bytes(), type=RunRecord)
+    assert (told.lane, told.exit_path, told.end_marker, told.exit_code) == ("benchmark", "exception", True, 1)
+    assert told.arguments == [sys.executable, "job.py"] and told.git.reason
+    assert {"torch", "python"} & told.versions.keys() and told.ranks[0].exit_code == 1
+    assert [phase.phase for phase in told.start] == ["schedule", "boot"]
+
+
+@pytest.mark.parametrize("has_record", [True, False])
+def test_show_sorts_a_run_first_and_a_record_that_is_lost_is_made_anew(run, has_record):
+    before = (run / "record.json").read_bytes()
+    if not has_record:
+        (run / "record.json").unlink()
+    done = CliRunner().invoke(show, [str(run), "--format", "json"])
+    verdict = msgspec.json.decode(done.stdout)
+    check("verdict", verdict)
+    told = verdict["sorting"]
+    assert (told["lane"], told["stage"], told["is_receipt"]) == ("benchmark", "image", False)
+    assert "0 steps of at least 3" in told["missing"] and "no end marker" not in told["missing"]
+    assert (run / "record.json").read_bytes() == before
+    lines = CliRunner().invoke(show, [str(run)]).stdout.splitlines()
+    places = [
+        next(i for i, text in enumerate(lines) if f"  {label} " in text)
+        for label in ("LANE", "STAGE", "CAUSE")
+    ]
+    assert places == sorted(places) and any("not a receipt: 0 steps" in text for text in lines)
 
 
 def test_the_verdict_on_a_run_names_its_exception(run):

@@ -58,7 +58,7 @@ READINGS = (
         "certifying",
     ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
-    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits"),
+    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -68,7 +68,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.needs": set(),
     **dict.fromkeys(ours("certificate ground playbook scoring story"), ours("model")),
     "diagnose.coverage": ours("model resuming"),
-    "diagnose.verdict": ours("model certificate"),
+    "diagnose.verdict": ours("model certificate contract"),
     "diagnose.messages": set(),
     "diagnose.lines": {"diagnose.lines", *ours("messages")},
     **{name: {"diagnose.model", *LINES} for name in ours("rendezvous nccl")},
@@ -109,6 +109,11 @@ MAY: dict[str, set[str]] = {
     "diagnose.render.timeline": ours("model render.page"),
     "diagnose.render.checks": ours("model preflight.report render.links render.page render.timeline"),
     "diagnose.render.junit": ours("preflight.report render.checks render.page"),
+    "diagnose.comparison": set(),
+    "diagnose.differing": {*ours("flags model"), "probes.redact"},
+    "diagnose.flags": set(),
+    "diagnose.measuring": ours("comparison differing model"),
+    "diagnose.render.comparison": ours("comparison differing playbook render.page"),
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
     "probes.rank_hook": {f"{HOOK}.*", "diagnose_rank.*", "sitecustomize"},  # the one it hides

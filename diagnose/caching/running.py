@@ -74,6 +74,8 @@ class Gatekeeper:
         measured = places.measure(self.cache)
         found = gate.ask(measured, least, self.environ, self.python)
         self.tell(measured, "start")
+        if seed := notes.seed(self.cache):
+            self.say("cache.seeded", source_path=seed.source)
         is_alone = is_one_rank(self.command, self.environ)
         data = msgspec.to_builtins(found) | {"lane": self.lane, "is_alone": is_alone}
         self.say("cache.gated", "info" if found.is_open else "warning", **data)

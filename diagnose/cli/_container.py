@@ -35,7 +35,7 @@ OPTIONS = (
         help="A secret of Modal's by its name: its variables are there.",
     ),
     click.option("--memory", metavar="REQUEST:LIMIT", help="Host memory, such as 512GiB:640GiB."),
-    click.option("--cpu", type=click.FloatRange(min=0.125), metavar="N", help="Physical cores."),
+    click.option("--cpu", type=_options.Finite(min=0.125), metavar="N", help="Physical cores."),
     click.option("--startup-timeout", metavar="T", help="When Modal gives up on its start."),
     click.option("--region", default="", metavar="NAME", help="Where it runs, such as us-east (costs more)."),
     click.option("--cloud", default="", metavar="NAME", help="Whose machines it runs on: aws, gcp, oci."),

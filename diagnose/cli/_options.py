@@ -1,10 +1,13 @@
 """Options that several commands share."""
 
+import math
+import shlex
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 POLICIES = ("observe", "policy", "none")  # as diagnose.environment has them, which is slower to import
 MODES = ("single", "ddp", "tensor_parallel", "ddp+tensor_parallel", "fsdp2")
@@ -12,6 +15,16 @@ MODES = ("single", "ddp", "tensor_parallel", "ddp+tensor_parallel", "fsdp2")
 mode = click.option(
     "--mode", "sharing", type=click.Choice(MODES), help="How the ranks share the model: some settings ask."
 )
+
+
+class Finite(click.FloatRange):
+    """A range of numbers, of which "not a number" is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return found
 
 
 def policy(default: str) -> Callable[[Any], Any]:
@@ -58,3 +71,17 @@ CHECKS = (
 def checks(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which checks of the pre-flight, how thorough, and how they are shown."""
     return reduce(lambda made, option: option(made), reversed(CHECKS), command)
+
+
+def reduced(ctx: click.Context, given: dict[str, Any]) -> list[str]:
+    """The words of `--reduced`, which ends a job that hangs: else nobody would come to know of it.
+
+    Raises BadParameter.
+    """
+    try:
+        words = shlex.split(given["reduced"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--reduced") from None
+    if words and ctx.get_parameter_source("on_stall") is ParameterSource.DEFAULT:
+        given["on_stall"] = "stop"
+    return words

@@ -13,13 +13,14 @@ import click
 from diagnose import environment, playbook, runs
 from diagnose.contract import Change
 from diagnose.playbook import Limits
-from diagnose.session import Session
+from diagnose.session import ASKED, Session
 from diagnose.surfaces.local import Job, Local
 from diagnose.terminal import Screen, fill_standard
 
 if TYPE_CHECKING:
     from diagnose.caching.running import Gatekeeper
     from diagnose.preflight.report import Report
+    from diagnose.verdict import Verdict
 
 LANE = "training"  # by which a gate learns, where nobody said
 
@@ -37,6 +38,7 @@ class Wish(NamedTuple):
     preflight: str | None
     cache_gate: bool
     lane: str
+    reduced: str  # the command to run once more in its stead, should it hang
     run_dir: Path | None  # the run directory to make, where a surface names it
     attempt: str
     verbose: bool
@@ -67,8 +69,34 @@ def checked(ctx: click.Context, words: Sequence[str], wish: Wish) -> "Report | N
     return report
 
 
+class Ended(NamedTuple):
+    """One command that was watched to its end."""
+
+    run: Path
+    code: int  # negative: a signal
+    verdict: "Verdict | None"
+    was_asked: bool  # somebody asked it to end
+    is_whole: bool = True  # its evidence is all in the run directory
+
+    def shown(self, whose: str) -> int:
+        """The code to exit with."""
+        if whose == "command":
+            return self.code if self.code >= 0 else 128 - self.code
+        return self.verdict.exit_code() if self.verdict else 3
+
+
 def execute(words: Sequence[str], wish: Wish, report: "Report | None" = None) -> int:
-    """Start the command, watch it, judge it; the code to exit with. Raises NotStarted."""
+    """The command, and its reduced preset where it hung; the code to exit with. Raises NotStarted."""
+    done = watched(words, wish, report)
+    if wish.reduced:
+        from diagnose.cli import _reduced
+
+        done = _reduced.answered(done, wish, watched)
+    return done.shown(wish.whose)
+
+
+def watched(words: Sequence[str], wish: Wish, report: "Report | None" = None) -> Ended:
+    """Start the command, watch it, judge it. Raises NotStarted."""
     fill_standard()
     begun, screen = time.monotonic(), Screen()
 
@@ -90,8 +118,8 @@ def execute(words: Sequence[str], wish: Wish, report: "Report | None" = None) ->
     told = changes_line(local.changes, wish.verbose)
     complain(f"run {local.job.run.name} in {wish.top}" + (f"; {told}" if told else ""))
     code = session.run()
+    was_asked = session.asked > session.is_stopping
     keeper.ended(code)
-    shown = code if code >= 0 else 128 - code
     try:
         verdict = session.finish(code)
     except Exception as error:  # whatever is wrong with us, the command's code is the answer
@@ -99,11 +127,11 @@ def execute(words: Sequence[str], wish: Wish, report: "Report | None" = None) ->
             raise
         complain(f"no verdict: {type(error).__name__}: {error}")
         verdict = None
-    if verdict is None:
-        return shown if wish.whose == "command" else 3
-    keeper.learn(not verdict.causes, local.job.run.name)
-    session.say_end(verdict, code, time.monotonic() - begun)
-    return shown if wish.whose == "command" else verdict.exit_code()
+    if verdict is not None:
+        keeper.learn(not verdict.causes, local.job.run.name)
+        session.say_end(verdict, code, time.monotonic() - begun)
+    was_asked |= verdict is None or not ASKED.isdisjoint(session.received)
+    return Ended(local.job.run, code, verdict, was_asked, session.kept == local.job.run)
 
 
 def prepared(
@@ -133,6 +161,7 @@ def prepared(
             wish.on_stall,
             wish.attempt,
             wish.sharing or "",
+            wish.lane,
         )
         return Local(job, screen, complain)
     except BaseException as error:

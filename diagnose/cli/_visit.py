@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from diagnose.cli import _options
+
 if TYPE_CHECKING:
     from diagnose.attaching import Choice, Job, Options
 
@@ -33,7 +35,7 @@ OPTIONS = (
     click.option("--native", is_flag=True, help="C++ frames, too; pauses each rank for about a second."),
     click.option(
         "--stall-after",
-        type=click.FloatRange(min=1),
+        type=_options.Finite(min=1),
         metavar="S",
         help="Silence after which a rank that is at work is to blame, too (default: 120 s).",
     ),

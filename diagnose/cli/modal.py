@@ -51,15 +51,18 @@ def client() -> Iterator[None]:
     "--push-every",
     default=5.0,
     show_default=True,
-    type=click.FloatRange(0.5, 600),
+    type=_options.Finite(0.5, 600),
     metavar="S",
     help="How often; news of a death or a stall at once.",
 )
-@click.option("--stall-after", type=click.FloatRange(min=1), metavar="S", help="As of `diagnose run`.")
+@click.option("--stall-after", type=_options.Finite(min=1), metavar="S", help="As of `diagnose run`.")
 @click.option("--on-stall", type=click.Choice(["keep", "stop"]), default="keep", help="As of `diagnose run`.")
 @click.option("--cache-gate", is_flag=True, help="As of `diagnose run`.")
 @click.option("--lane", default="training", show_default=True, help="As of `diagnose run`.")
 @click.option("--preflight", type=click.Choice(["fast", "default"]), help="As of `diagnose run`.")
+@click.option(
+    "--reduced", default="", metavar="'COMMAND'", help="As of `diagnose run`, in the same container."
+)
 @click.option("--name", help="What the run is called (default: the program's name).")
 @ROOT
 @click.option("--dry-run", is_flag=True, help="Say what would be asked for and what it costs; ask nothing.")
@@ -84,6 +87,8 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
     words = list(command_line[1:] if command_line[0] == "--" else command_line)
     if not words or (command_line[0].startswith("-") and command_line[0] != "--"):
         raise click.UsageError(f"no such option: {command_line[0]}" if words else "no COMMAND")
+    if _options.reduced(ctx, given) and given["nodes"] > 1:
+        raise click.UsageError("--reduced needs one node: containers do not agree on when a job hangs")
     with client():
         asked = launching.asked(words, given)
         for line in launching.plan(asked) if given["dry_run"] else launching.start(asked, given["root"]):
@@ -123,7 +128,7 @@ def preflight(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any
 @click.option("--volume", metavar="NAME", help="Where RUN is, if it was not launched from here.")
 @click.option("--follow", is_flag=True, help="Go on until it has ended.")
 @click.option(
-    "--every", default=5.0, type=click.FloatRange(min=0.5), metavar="S", help="Between two looks (5)."
+    "--every", default=5.0, type=_options.Finite(min=0.5), metavar="S", help="Between two looks (5)."
 )
 @click.option("--format", "form", type=click.Choice(["terminal", "json", "markdown"]), default="terminal")
 @click.option("-v", "--verbose", is_flag=True, help="Leave nothing out.")
@@ -226,8 +231,11 @@ def logs(run: str | None, root: str | None) -> None:
     with client():
         from diagnose.surfaces.modal import looks
 
+        line = None
         for line in looks.logs(path):
             click.echo(line)
+    if line is None:
+        click.echo("diagnose: Modal has no line of it, yet or any more", err=True)
 
 
 def found(run: str | None, root: str | None) -> Path:

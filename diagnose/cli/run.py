@@ -14,7 +14,7 @@ from diagnose.cli import _options
 @click.option("--root", help="Where run directories lie (default: $DIAGNOSE_ROOT, else ./runs).")
 @click.option(
     "--stall-after",
-    type=click.FloatRange(min=1),
+    type=_options.Finite(min=1),
     metavar="S",
     help="Silence that counts as a stall (default: 120 s, 600 s before the first step).",
 )
@@ -41,7 +41,13 @@ from diagnose.cli import _options
     help="Check the host first; where something fails, the command is not started (exit code 1).",
 )
 @click.option("--cache-gate", is_flag=True, help="Do not start several ranks on a cold compile cache.")
-@click.option("--lane", default="", help="What kind of run it is (the cache gate learns by it).")
+@click.option("--lane", default="", help="What kind of run it is: training, benchmark, validation.")
+@click.option(
+    "--reduced",
+    default="",
+    metavar="'COMMAND'",
+    help="Should the job hang: end it, run this reduced preset of it once, and judge the pair.",
+)
 @click.option("--run-dir", hidden=True, type=click.Path(path_type=Path))  # for surfaces: they name the run
 @click.option("--attempt", hidden=True, default="1")
 @click.option("-v", "--verbose", is_flag=True, help="Every change, all of the verdict.")
@@ -53,18 +59,28 @@ def command(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) 
     The command needs no change; its output passes through. Exit code: the command's own, 128+N if it died by
     signal N, 126/127 if it cannot be run; with --exit-code verdict 0 nothing wrong, 1 causes found, 3 could
     not tell.
+
+    With --reduced a hang answers: only the full job hangs, it is the model or its compile; both hang, it is
+    the infrastructure, and `diagnose bundle` packs the ticket. Give it as many ranks, and let it be short.
     """
+    from diagnose import lanes
     from diagnose.cli import _run
     from diagnose.surfaces.local import NotStarted, lookup
 
+    if given["lane"] and given["lane"] not in lanes.names():
+        raise click.BadParameter(
+            f"{given['lane']}: there are {', '.join(lanes.names())}", param_hint="--lane"
+        )
     if command_line[0].startswith("-") and command_line[0] != "--":
         raise click.UsageError(f"no such option: {command_line[0]}")
     words = command_line[1:] if command_line[0] == "--" else command_line
     if not words:
         raise click.UsageError("no COMMAND")
+    reduced = _options.reduced(ctx, given)
     wish = _run.Wish(**given)
     try:
-        lookup(words, os.environ)
+        for one in filter(None, (words, reduced)):
+            lookup(one, os.environ)
         ctx.exit(_run.execute(words, wish, _run.checked(ctx, words, wish)))
     except NotStarted as error:
         click.echo(f"diagnose: {error}", err=True)

@@ -10,7 +10,9 @@ import click
 @click.option("-v", "--verbose", is_flag=True, help="Leave nothing out.")
 @click.pass_context
 def command(ctx: click.Context, run: str | None, root: str | None, form: str, verbose: bool) -> None:
-    """The verdict on RUN, as it was written; made now where its writer was killed.
+    """RUN by lane and stage, whether it is a receipt, its cold start; then the verdict on it.
+
+    The verdict is shown as it was written; it is made now where its writer was killed.
 
     Exit codes: 0 nothing wrong found, 1 causes found, 3 could not tell.
     """
@@ -22,7 +24,7 @@ def command(ctx: click.Context, run: str | None, root: str | None, form: str, ve
     except runs.NoRun as error:
         raise click.ClickException(str(error)) from None
     book = playbook.load()
-    verdict = _print.read(lambda: reader.recall(path, run or str(path), lambda: book))
+    verdict = _print.read(lambda: reader.sorted_(path, reader.recall(path, run or str(path), lambda: book)))
     code = _print.verdict(verdict, book, form, verbose)
     done = record.read(path) if verbose and form == "terminal" else None
     if done and done.volumes:

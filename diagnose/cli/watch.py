@@ -2,6 +2,8 @@
 
 import click
 
+from diagnose.cli import _options
+
 
 @click.command()
 @click.argument("run", required=False)
@@ -9,7 +11,7 @@ import click
 @click.option("--once", is_flag=True, help="Print the table once.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.2),
+    type=_options.Finite(min=0.2),
     default=2.0,
     show_default=True,
     metavar="S",

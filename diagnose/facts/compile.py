@@ -25,7 +25,10 @@ KINDS = {
         "(timeout or graph), resolved",
         (*NEEDS, "rank_log", "launcher_log"),
     ),
-    "compile.everywhere": FactKind("every rank compiles, none waits for another", NEEDS),
+    "compile.everywhere": FactKind(
+        "every rank compiles, none waits for another; data: resolved, moving, step (how many were done)",
+        NEEDS,
+    ),
     "compile.cache_behind": FactKind("a compiling rank has fewer cache entries than the others", ("agent",)),
     "compile.child_running": FactKind("a compiler child of the rank is alive and uses CPU", ("agent",)),
 }
@@ -41,7 +44,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         waiting = {rank for w in waits for rank in ranks(w.waiting)}
         compiling = compilers(look, evidence, phases, waiting)
         if compiling and not waiting and set(compiling) >= set(evidence.ranks):
-            yield everywhere(compiling, look, evidence)
+            yield everywhere(compiling, look, phases, evidence)
         for wait in waits:
             late = [rank for rank in ranks(wait.awaited) if rank in compiling]
             if late:
@@ -92,17 +95,26 @@ def parted(evidence: Evidence) -> Iterable[Fact]:
         )
 
 
-def everywhere(compiling: dict[int, Event], look: Look, evidence: Evidence) -> Fact:
+def everywhere(compiling: dict[int, Event], look: Look, phases: list[Span], evidence: Evidence) -> Fact:
+    step = done(burst(phases, list(compiling), look.time))
+    again = f" once more after {step} step{'s' * (step > 1)}" if step else ""
     return Fact(
         kind="compile.everywhere",
-        text=f"{named(sorted(compiling))} compile at the same time, and none waits for another",
+        text=f"{named(sorted(compiling))} compile{again} at the same time, and none waits for another",
         data={
+            "step": step,
             "resolved": look.resolved_after_s is not None,
             "moving": any(moves(rank, look, evidence) for rank in compiling),
         },
         since=None,
         events=list(compiling.values()),
     )
+
+
+def done(phases: list[Span]) -> int | None:
+    """How many steps were done when these compiles began, where the hook says so."""
+    told = [span.event.data.get("step") for span in phases]
+    return min((step for step in told if isinstance(step, int)), default=None)
 
 
 def alone(

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from diagnose.playbook import Playbook
-from diagnose.render.page import Page, Row, page
+from diagnose.render.page import Page, Row
+from diagnose.render.sorting import whole
 from diagnose.verdict import Verdict
 
 
@@ -25,7 +26,7 @@ def code(text: str) -> str:
 
 def render(verdict: Verdict, book: Playbook, full: bool = False) -> str:
     """The verdict as Markdown, ending in a newline."""
-    return lay(page(verdict, book, full))
+    return lay(whole(verdict, book, full))
 
 
 def lay(laid: Page) -> str:

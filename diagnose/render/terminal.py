@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import click
 
 from diagnose.playbook import Playbook
-from diagnose.render.page import Page, Row, page
+from diagnose.render.page import Page, Row
+from diagnose.render.sorting import whole
 from diagnose.verdict import Verdict
 
 INDENT = 11  # two spaces, a label of up to eight, a space
@@ -31,7 +32,7 @@ def width(is_terminal: bool) -> int:
 
 def render(verdict: Verdict, book: Playbook, columns: int = 80, full: bool = False) -> str:
     """The verdict as styled text; `show` prints it without styles where they are not wanted."""
-    return lay(page(verdict, book, full), columns)
+    return lay(whole(verdict, book, full), columns)
 
 
 def lay(laid: Page, columns: int = 80) -> str:

@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from diagnose import __version__, follow, manifest
+from diagnose import __version__, follow, manifest, provenance
 from diagnose.children import HOOK, Helper, end_marked, is_held, marked, send
 from diagnose.contract import Change
 from diagnose.environment import plan, shown
@@ -42,6 +43,7 @@ class Job(NamedTuple):
     on_stall: str
     attempt: str = "1"  # of the launcher's first start
     mode: str = ""  # how the ranks share the model, one of environment.MODES
+    lane: str = ""
 
 
 class NotStarted(Exception):
@@ -103,6 +105,7 @@ class Local:
             start_ticks=follow.start_ticks(os.getpid()),
             spool=str(self.spool),
             root=str(job.run.parent),
+            lane=job.lane,
         )
         self.journal = Journal(self.spool, job.run.name, job.attempt, self.complain)
         self.log = os.open(
@@ -115,6 +118,7 @@ class Local:
         self.collector = Helper("collector", self._collector_arguments(), errors)
         self.agent = Helper("agent", [], errors)
         self.shares_terminal = os.isatty(0)
+        self.reading = threading.Thread(target=self._read_checkout, daemon=True)
 
     def _collector_arguments(self) -> list[str]:
         where = ["--spool", str(self.spool), "--run-dir", str(self.job.run)]
@@ -188,9 +192,23 @@ class Local:
         versions = {"diagnose": __version__, "diagnose_python": sys.version.split()[0]}
         argv = redact_argv(list(self.job.command))
         self.journal.say("command.started", pid=self.process.pid, argv=argv, versions=versions, **cluster())
+        self.journal.say(
+            "command.described",
+            words=provenance.arguments(self.job.command),
+            lane=self.job.lane,
+            variables=provenance.variables(environ, str(self.spool)),
+            image=provenance.image(environ),
+            driver=provenance.driver(),
+        )
         self.agent.argv += self._agent_arguments(self.process.pid)
         self._help(self.agent)
         self.move("running")
+        with suppress(RuntimeError):  # a user may have no thread left
+            self.reading.start()
+
+    def _read_checkout(self) -> None:
+        told: dict[str, Any] = provenance.checkout(self.job.command)
+        self.journal.say("checkout.read", **told)
 
     def _help(self, helper: Helper) -> None:
         try:
@@ -252,6 +270,8 @@ class Local:
         with suppress(OSError):
             os.close(self.log)
         self.agent.end(15.0)
+        if self.reading.ident is not None:
+            self.reading.join(1.0)
         self._await(self.collector, 0)
         return self.collector.end(60.0) or self.collect_again()
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import probes
 from probes import checks
-from probes.checking import lanes, machine
+from probes.checking import lanes, machine, origin
 from probes.checking.check import LEVELS, Check, Target
 from probes.checking.lanes import Work
 from probes.emit import Log, open_log
@@ -38,8 +38,8 @@ def chosen(given: Sequence[str]) -> list[Work]:
 
 def target(given: dict[str, object]) -> Target:
     """What is to be looked at, from plain JSON; the environment is that of our caller. Raises Refused."""
-    environ = job_environment(os.environ)
     command = tuple(map(str, given.pop("command", None) or ()))  # type: ignore[call-overload]
+    environ = {**job_environment(os.environ), **origin.prefix(command)}
     unknown = set(given) - set(Target._fields)
     if unknown:
         raise Refused(f"no such option: {', '.join(sorted(unknown))}")

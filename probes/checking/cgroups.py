@@ -62,3 +62,20 @@ def is_root(controller: str) -> bool:
         is_seen = os.path.exists(os.path.join(mount.point, "cgroup.procs"))
         return is_seen and (mount.root, name(own, controller, mount.is_v1)) == ("/", "/")
     return False
+
+
+def counts(path: str) -> dict[str, int]:
+    """The numbers of a file of `name number` lines, such as `cpu.stat`; empty where it cannot be read."""
+    pairs = (line.split() for line in (procfs.read(path) or b"").decode(errors="replace").splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def num_cpus(folder: str) -> float | None:
+    """How many CPUs' time a group may use; None: as many as there are.
+
+    >>> num_cpus("/no/such")
+    """
+    quota, period = [*(procfs.read(f"{folder}/cpu.max") or b"").split(), b"", b""][:2]
+    quota = quota or (procfs.read(f"{folder}/cpu.cfs_quota_us") or b"").strip()
+    period = period or (procfs.read(f"{folder}/cpu.cfs_period_us") or b"").strip()
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None

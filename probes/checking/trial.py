@@ -18,6 +18,7 @@ from typing import NamedTuple
 from probes import deadline, procfs
 from probes.checking import machine
 from probes.checking.check import Check, Target
+from probes.checking.places import own
 from probes.checking.trial_files import Said, cause, left, lines, text
 
 MIB = 1 << 20
@@ -141,15 +142,6 @@ def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:
             else:
                 return rehearsed(wanted, environ, out, root)
         return heard(wanted, out, start(wanted, environ, out, []))._replace(rehearsal=refused)
-
-
-def own(folder: str, prefix: str) -> str:
-    """The beginning of a name that is ours alone; folders of processes that were killed are removed."""
-    for name in machine.listed(folder):
-        pid = name.removeprefix(prefix).partition("-")[0]
-        if name.startswith(prefix) and pid.isdigit() and not procfs.is_alive(int(pid), 0):
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-    return f"{prefix}{os.getpid()}-"
 
 
 def rehearsed(wanted: Wish, environ: Mapping[str, str], out: str, root: str) -> Trial:

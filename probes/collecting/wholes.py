@@ -2,21 +2,11 @@
 
 import os
 import shutil
-from contextlib import suppress
 
 from probes import layout
 from probes.files import atomic_write, finished
 
 KINDS = ("stacks", "flight", "errors", "host")
-
-
-def remove_drafts(folder: str) -> None:
-    """What a killed collector was about to name."""
-    for base, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(".") and name.endswith(".tmp"):
-                with suppress(OSError):
-                    os.unlink(os.path.join(base, name))
 
 
 class Wholes:

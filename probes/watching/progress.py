@@ -33,6 +33,7 @@ class Silence:
         self.stalled: dict[int, float] = {}  # rank: its last progress when the stall was called
         self.rearmed = 0.0
         self.next_look_s = 0.0
+        self.is_long = False  # every rank is in a phase that may take as long as a first step
 
     def add(self, rank: int, now: float) -> None:
         """A rank has come up, or come up again."""
@@ -53,8 +54,11 @@ class Silence:
 
     @property
     def threshold_s(self) -> float:
-        """The first step may take longer than any later one."""
-        return self.after_s if {"step", "collective"} & set(self.signals) else self.first_s
+        """The first step may take longer than any later one, and so may a compile of all ranks after it."""
+        has_begun = {"step", "collective"} & set(self.signals)
+        if has_begun and self.is_long:
+            return max(self.after_s, self.first_s)
+        return self.after_s if has_begun else self.first_s
 
     def silent_s(self, rank: int, now: float) -> float:
         """Seconds since this rank's last progress."""

@@ -14,6 +14,8 @@ from probes.watching.rank import Rank
 
 _QUERY_S, _LONGEST_PAUSE_S, _SHORTEST_PAUSE_S = 1.0, 15.0, 2.0
 _EXPIRING = 0.7  # of a timeout
+# Phases of all ranks at once that have the first step's patience; one rank's alone hold the others up.
+_LONG = {"compile", "backward_compile", "cudagraph", "eval", "checkpoint", "load"}
 _SURE_S = 1.0  # by then a rank whose collective failed has said so
 
 Say = Callable[..., None]  # say(attempt, rank, kind, **data)
@@ -62,6 +64,7 @@ class Stalls:
         `now` is monotonic.
         """
         self._believe(ranks, now)
+        self.silence.is_long = bool(ranks) and all(one.phase in _LONG for one in ranks)
         longest, silence = self.silence.longest_s(now), self.silence
         is_near = bool(silence.signals) and not silence.stalled and longest >= silence.threshold_s
         is_near = is_near or bool(self._expire(ranks, now))

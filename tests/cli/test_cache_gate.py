@@ -6,7 +6,7 @@ from diagnose.caching import notes
 from diagnose.caching.places import Cache
 from tests.caching.conftest import lay
 
-START = ("run", "--cache-gate", "--lane", "bench", "--")
+START = ("run", "--cache-gate", "--lane", "benchmark", "--")
 
 
 def test_a_cold_cache_starts_nothing_and_a_warm_one_is_remembered(place):
@@ -22,6 +22,6 @@ def test_a_cold_cache_starts_nothing_and_a_warm_one_is_remembered(place):
     done = place.run(*START, "touch", "started")
     assert done.returncode == 0 and (place.path / "started").exists(), done.stderr
     assert b"5 entries, 5 are needed (nothing learnt" in done.stderr
-    good = notes.goods(Cache(inductor=folder, triton=None))["bench"]
+    good = notes.goods(Cache(inductor=folder, triton=None))["benchmark"]
     assert good.num_entries == 5 and good.provenance.python
     assert place.processes() == []

@@ -18,5 +18,6 @@ step "200 kills of our own processes at random moments"      python tests/drills
 step "Modal: a preemption, a stop, 20 kills of a container"      pytest -q -m slow tests/modal
 step "compile caches: seed and capture killed at 250 points"        pytest -q -m slow tests/caching
 step "pre-flight: a rehearsed hang, and one whose evidence is cut off" pytest -q -m slow tests/preflight
+step "real runs that differ in one planted thing, and reduced presets"  pytest -q -m slow tests/cli
 step "a log of 10 GB"                                        python tests/drills/big_log.py
 exit $code

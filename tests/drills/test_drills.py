@@ -27,9 +27,7 @@ WAITING = [  # the longest first
     "rank_frozen",
     "healthy_rank0_prepares",
     "rank_killed",
-    "rank_exception",
     "host_oom_kill",
-    "uneven_batches",
 ]
 TIMED = ["healthy_plain"]  # what else runs beside it would show
 

@@ -136,6 +136,18 @@ def test_everybody_compiling_is_no_cause():
     assert found.symptom == "slow" and found.exit_code() == 0
 
 
+def test_a_second_burst_of_everybody_is_told_as_such():
+    """The backward pass that is compiled lazily, near step 100, is no first step."""
+    events = [
+        msgspec.structs.replace(e, data={**e.data, "step": 100}) if e.kind == "phase.started" else e
+        for e in look({0, 1, 2, 3})
+        if e.kind != "phase.ended"
+    ]
+    work = [event("rank.sampled", r, 20.0, busy_s=0.9, interval_s=1.0) for r in range(4)]
+    [told] = [c for c in verdict(*events, *work).context if c.failure == "compiles_everywhere"]
+    assert "ranks 0-3 compile once more after 100 steps at the same time" in told.evidence[0].text
+
+
 @pytest.mark.parametrize("calls", [{202}, {98}])
 def test_a_lock_in_user_code_is_named_when_nothing_moves(calls):
     frames = ["load (train.py:31)", "main (train.py:60)"]

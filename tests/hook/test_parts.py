@@ -39,6 +39,25 @@ def test_a_page_reads_as_it_was_written(tmp_path: Path) -> None:
     page.keep()
 
 
+def test_the_page_keeps_how_long_the_first_steps_took_and_the_newest(tmp_path: Path) -> None:
+    path = str(tmp_path / "rank.bin")
+    page = state.Page(path, 4242, 1 << 40)
+    assert state.step_times(path) == (0, [], []) and state.timings(path) is None
+    now, times = 1000.0, [0.5, *[0.25] * 600, 8.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "time", lambda: now)
+        page.step()
+        for seconds in times:
+            now += seconds
+            page.step()
+    num, first, newest = state.step_times(path)
+    assert (num, first, len(newest)) == (603, [0.5, *[0.25] * 13], 496) and max(newest) == 8.0
+    told = state.timings(path)
+    assert told is not None and told["first_s"] == [0.5, *[0.25] * 7]
+    assert (told["num_steps"], told["median_s"], told["p90_s"], told["max_s"]) == (603, 0.25, 0.25, 8.0)
+    page.keep()
+
+
 @pytest.mark.parametrize("raw", [b"", b"DGSTATE1", b"DGSTATE9" + bytes(100), bytes(4096)])
 def test_what_is_no_page_reads_as_none(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "rank.bin"

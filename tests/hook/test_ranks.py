@@ -58,6 +58,27 @@ dist.init_process_group("gloo", init_method="tcp://127.0.0.1:0?rank=0&world_size
 print(dist.get_rank(), dist.get_world_size())
 """
 
+SHARDED = """
+import inspect, os, torch, torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+store = "file://" + os.path.abspath("store" + str(os.getpid()))
+dist.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+print([inspect.signature(one) for one in (fully_shard, parallelize_module, FullyShardedDataParallel)])
+mesh = init_device_mesh("cpu", (1,), mesh_dim_names=("tp",))
+model = parallelize_module(torch.nn.Linear(2, 2), mesh, ColwiseParallel())
+fully_shard(torch.nn.Linear(2, 2), mesh=mesh)
+print(fully_shard.state(model), fully_shard.__module__)
+try:
+    fully_shard(3)
+except Exception as error:
+    print(type(error).__name__)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+"""
+
 REFUSED = """
 import inspect, torch.distributed as dist
 import torch.distributed.distributed_c10d as c10d
@@ -66,8 +87,25 @@ dist.init_process_group("gloo", init_method="tcp://127.0.0.1:0", rank=0)
 """
 
 COMPILED = """
-import json, torch
+import inspect, json, os, torch, torch.distributed as dist
 from torch._dynamo.utils import counters
+store = "file://" + os.path.abspath("store" + str(os.getpid()))
+dist.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+Wrapped = torch.nn.parallel.DistributedDataParallel
+print(inspect.signature(Wrapped))
+class Inner(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x)
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Inner(2, 2)
+        self.inner.compile(backend="eager")
+    def forward(self, x):
+        return self.inner(x)
+print(Wrapped(Net())(torch.ones(1, 2)).shape)
+torch._dynamo.reset()
+counters.clear()
 layer = torch.nn.Linear(2, 2)
 optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
 def forward(x):
@@ -105,8 +143,11 @@ def test_two_ranks_of_torchrun_tell_all_that_the_contract_says(runner: Any, pyth
         *begins,
         *["group.created"] * 3,
         "step.first_completed",
+        "rank.described",
         "flight.dumped",
         "exception.raised",
+        "rank.described",
+        "steps.timed",
         "rank.exiting",
     ]
     told = runner.one(1, "flight.dumped")
@@ -223,9 +264,32 @@ def test_the_compiler_counts_the_same_with_and_without_the_hook(runner: Any, pyt
     assert hooked.stdout == bare.stdout and bare.returncode == 0
     started = [event for event in runner.events(0) if event["event"] == "phase.started"]
     ended = [event for event in runner.events(0) if event["event"] == "phase.ended"]
+    started = [event for event in started if event["phase"] != "init_process_group"]
+    ended = [event for event in ended if event["phase"] != "init_process_group"]
     assert {event["phase"] for event in started} == {"compile"} and len(started) == len(ended)
     resets = [event["num"] for event in started]
     assert resets == list(range(1, len(resets) + 1)) and len(resets) >= 8  # they come back after a reset
     page = state.read(f"{runner.spool}/attempts/1/state/rank-00000.bin")
     assert page is not None and page.num_compiles == len(started) and page.compile_s > 0
     assert page.num_steps >= 6 and runner.one(0, "step.first_completed")["seconds"] > 0
+    wrapped = [event for event in runner.events(0) if event["event"] == "model.wrapped"]
+    assert [(e["wrapper"], e["model"]) for e in wrapped] == [("ddp", "Net")]
+    begun = [event for event in started if event["phase"] == "compile"]
+    regional = [event["regional"] for event in begun]
+    assert regional[:2] == [True, False]  # a module inside of Net, then a function
+    steps = [event["step"] for event in begun]
+    assert steps == sorted(steps) and steps[0] == 0 < steps[-1]
+    told = [event for event in runner.events(0) if event["event"] == "rank.described"]
+    assert [event["when"] for event in told] == ["first_step", "exit"]
+    assert told[1]["compiler"]["graphs"] > 0 and told[1]["peak_rss"] > 1 << 20
+    timed = runner.one(0, "steps.timed")
+    assert timed["num_steps"] == page.num_steps and 0 < timed["p10_s"] <= timed["median_s"] <= timed["max_s"]
+
+
+@pytest.mark.slow
+def test_what_shards_a_model_is_told_and_works_as_without_us(runner: Any, python: Any) -> None:
+    bare, hooked = runner.both(python(runner.write("train.py", SHARDED)))
+    assert hooked.stdout == bare.stdout and bare.returncode == 0, bare.stderr
+    wrapped = [event["wrapper"] for event in runner.events(0) if event["event"] == "model.wrapped"]
+    assert wrapped == ["tensor_parallel", "fsdp2"]
+    assert not [event for event in runner.events(0) if event["event"] == "hook.failed"]

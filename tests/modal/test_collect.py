@@ -38,7 +38,7 @@ class Cloud(SimpleNamespace):
     def files(self, volume, run):
         return [Remote(path, len(data), 100) for path, data in self.kept.items()]
 
-    def read(self, volume, path):
+    def read(self, volume, path, limit):
         name = path.split("/", 2)[2]
         self.reads.append(name)
         if name in self.wrong:
@@ -206,7 +206,9 @@ def test_an_end_that_no_container_told_says_what_was_not_seen(run):
 def test_a_new_end_takes_back_what_was_concluded_before(run):
     (run / "verdict.json").write_text("{}")
     (run / "record.json").write_text("{}")
-    collect(run, Cloud(), NODE)
+    silent = Cloud()
+    silent.logs = lambda *_: iter(())
+    collect(run, silent, NODE)
     assert (run / "record.json").exists()
     collect(run, Cloud("returned", GOOD), NODE)
     assert not (run / "record.json").exists() and not (run / "verdict.json").exists()
@@ -238,3 +240,121 @@ def test_what_the_platform_says_of_a_gpu_is_a_cause(run):
     )
     verdict = reader.examine(run, "r-1", playbook.load())
     assert [cause.failure for cause in verdict.causes] == ["gpu_off_bus"]
+
+
+def log_of(run):
+    return (run / "platform/modal.log").read_text().splitlines()
+
+
+def test_a_log_that_lags_is_read_again_and_what_it_forgot_is_kept(run):
+    cloud = Cloud("oom")
+    cloud.logs = lambda *_: iter([Line(5.0, "system", "first")])
+    collect(run, cloud, NODE)
+    (run / "verdict.json").write_text("{}")
+    cloud.logs = lambda *_: iter([Line(6.0, "system", "Container ran out of memory\nodd\x1b[2J\ud800")])
+    collect(run, cloud, NODE)
+    assert [row.split(" ", 1)[1] for row in log_of(run)][:2] == ["first", "Container ran out of memory"]
+    assert not (run / "verdict.json").exists(), "it was concluded without this"
+    (run / "verdict.json").write_text("{}")
+    collect(run, cloud, NODE)
+    assert (run / "verdict.json").exists() and len(log_of(run)) == 3
+
+
+def test_of_a_flood_the_first_and_the_last_are_kept_whatever_else_is_said(run):
+    cloud = Cloud("internal_failure")
+    flood = [Line(10.0 + second, "system", "[gpu-health] [WARN] GPU-1: Xid 13") for second in range(30_000)]
+    cloud.logs = lambda *_: iter([Line(5.0, "system", "begin"), *flood, Line(1e6, "system", "end")])
+    collect(run, cloud, NODE)
+    assert [row.split(" ", 1)[1][:5] for row in log_of(run)] == ["begin", *["[gpu-"] * 21, "end"]
+
+
+def test_a_run_of_others_is_asked_for_from_its_containers_begin(run):
+    asked = []
+    cloud = Cloud("oom")
+    cloud.logs = lambda call, since, until: iter(asked.append(since.timestamp()) or [])
+    hour = time.time() - 3600
+    cloud.say(1, STARTED | {"time": hour})
+    collect(run, cloud, NODE)
+    assert asked[-1] == pytest.approx(hour - 60, abs=1)
+    cloud.say(2, STARTED | {"time": 5.0})  # its clock is wrong by decades
+    collect(run, cloud, NODE)
+    assert time.time() - asked[-1] < 31 * 86400
+
+
+def test_a_run_that_nobody_began_says_what_the_call_graph_does(run):
+    cloud = Cloud()
+    cloud.graph = lambda _: [{"status": "PENDING", "task_id": ""}]
+    assert collect(run, cloud, NODE).notes == [
+        "no container has spoken; Modal's call graph, a hint: PENDING in no container"
+    ]
+    cloud.say(1, STARTED)
+    assert collect(run, cloud, NODE).notes == []
+
+
+def test_files_of_others_do_no_harm(run):
+    cloud = Cloud("returned", GOOD)
+    cloud.say(1, {"event": "container.started", "attempt": "../../..", "time": 5.0}, STARTED)
+    cloud.kept["attempts/ta-1/dropped.txt/x"] = b"x"
+    cloud.kept["attempts/ta-1/events/container-000002.jsonl"] = b"[" * 100_000 + b"\n1" + b"0" * 400 + b"\n{"
+    cloud.kept["attempts/ta-1/events/container-000003.jsonl/x"] = b"x"
+    cloud.kept["attempts/ta-1/logs"] = b"no folder"
+    cloud.kept["attempts/ta-1/logs/rank-00000.log"] = b"a\n"
+    look = collect(run, cloud, NODE)
+    assert look.manifest.state == "ok" and [one.name for one in look.attempts] == ["ta-1"]
+    assert looks.lines(run, look)
+
+
+def test_what_is_too_large_stays_there_and_is_said(run):
+    cloud = Cloud()
+    files = [Remote(f"attempts/ta-1/logs/rank-{rank:05d}.log", 1 << 40, 100) for rank in range(7)]
+    cloud.files = lambda *_: files
+    look = collect(run, cloud, NODE)
+    assert cloud.reads == [] and len(look.failed) == 7
+    told = looks.lines(run, look)
+    assert sum("bytes are too many" in text for text in told) == 5 and told[-1] == "not fetched: 2 more"
+
+
+def test_what_a_killed_collector_was_about_to_name_goes(run):
+    draft = run / "attempts/ta-1/logs/.rank-00000.log.7f3a.tmp"
+    draft.parent.mkdir(parents=True)
+    draft.write_bytes(b"RuntimeError: hal")
+    collect(run, Cloud(), NODE)
+    assert not draft.exists()
+
+
+@pytest.mark.slow
+def test_ten_thousand_files_come(run, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    cloud = Cloud()
+    for number in range(10_000):
+        cloud.kept[f"attempts/ta-1/flight/{number}/rank-00000.json"] = b"{}"
+    assert collect(run, cloud, NODE).num_fetched == 10_000
+    assert collect(run, cloud, NODE).num_fetched == 0
+
+
+def test_following_waits_for_the_last_push_of_a_container_that_is_ended(run, monkeypatch):
+    cloud = Cloud("terminated")
+    cloud.say(1, STARTED)
+    monkeypatch.setattr(looks, "cloud", cloud)
+    later = threading.Timer(0.3, lambda: cloud.say(2, STARTED, ENDED))
+    later.start()
+    assert list(looks.following(run, 0.01))
+    later.join()
+    assert (run / "attempts/ta-1/events/container-000002.jsonl").is_file()
+    assert time.time() - manifest.read(run).transitions[-1].time < 30
+
+
+def test_a_run_that_is_here_is_not_asked_for_on_another_volume(run, monkeypatch):
+    monkeypatch.setattr(looks, "cloud", Cloud())
+    assert looks.adopt("r-1", str(run.parent), "diagnose") == run
+    with pytest.raises(Unreachable, match="on volume diagnose, not on other"):
+        looks.adopt("r-1", str(run.parent), "other")
+
+
+def test_what_is_printed_of_a_log_has_no_secrets_and_no_escapes(run, monkeypatch):
+    cloud = Cloud()
+    token = "hf_" + "abcdefghijklmnopqrst"
+    cloud.logs = lambda *_: iter([Line(5.0, "stdout", f"login {token}\x1b[2J\n"), Line(6.0, "system", token)])
+    monkeypatch.setattr(looks, "cloud", cloud)
+    told = "".join(looks.logs(run)) + (run / "platform/modal.log").read_text()
+    assert token not in told and "\x1b" not in told and told.count("<redacted>") == 3

@@ -105,6 +105,9 @@ def test_a_dry_run_says_what_would_be_asked_and_what_it_costs(tmp_path, alone):
         (("--gpu", "H200:4", "--nodes", "2"), "write --gpu H200:8"),
         (("--gpu", "H200:8", "--nodes", "33"), "at most 32"),
         (("--rdma",), "ask for --nodes 2"),
+        (("--memory", "9999T"), "no machine has that"),
+        (("--cpu", "9e9"), "no machine has that"),
+        (("--region", "us east"), "no name of a region"),
         ((*TWO, "--", "torchrun", "--standalone"), "--standalone is of one node"),
         ((*TWO, "--", "torchrun", "--nnodes", "4"), "write --nodes 4"),
         (("--", "torchrun", "--nnodes=1:3"), "write --nodes 3"),
@@ -129,6 +132,19 @@ def test_what_modal_would_not_take_is_refused_here(dry, words, told):
 def test_what_is_hardly_meant_is_said(dry, words, told):
     code, page, _ = dry(*words)
     assert code == 0 and told in page.replace("\n", " ")
+
+
+@pytest.mark.parametrize("option", ["--cpu", "--push-every", "--stall-after"])
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_no_number_is_no_setting(dry, option, number):
+    code, _, error = dry(option, number)
+    assert code == 2 and ("finite" in error or "range" in error)
+
+
+def test_a_secret_in_what_goes_into_the_image_or_the_command_is_not_shown(dry):
+    token = "ghp_" + "abcdefghijklmnopqrstuvwx"
+    code, page, _ = dry("--pip", f"git+https://me:{token}@github.com/x/y", "--", "env", f"X={token}", "true")
+    assert code == 0 and token not in page and page.count("<redacted>") == 2
 
 
 def test_a_timeout_that_outlasts_the_watchdogs_needs_no_word(dry):

@@ -75,6 +75,32 @@ def test_an_exception_of_the_function_is_its_own_and_ends_nobody(plane, call):
     assert kind == "user_exception" and "deserialize" in text
 
 
+def test_a_functions_own_network_error_is_no_trouble_of_the_collectors(plane, call):
+    raised = "import aiohttp, pickle; print(pickle.dumps(aiohttp.ClientError('no hub')).hex())"
+    plane.ask("finish", call=call, status=2, data=plane.python(raised).stdout.strip())
+    assert asked(plane, call) == ["user_exception", "ClientError: no hub"]
+
+
+def test_an_exception_that_cannot_be_shown_is_one_all_the_same(plane, call):
+    odd = """
+import cloudpickle
+class Odd(Exception):
+    def __str__(self): raise ValueError
+print(cloudpickle.dumps(Odd()).hex())
+"""
+    odd = odd.replace("import cloudpickle", "from modal._vendor import cloudpickle")
+    plane.ask("finish", call=call, status=2, data=plane.python(odd).stdout.strip())
+    assert asked(plane, call) == ["user_exception", "Odd"]
+
+
+def asked(plane, call):
+    """The outcome as the collector asks for it."""
+    program = "import json, sys\nfrom diagnose.surfaces.modal import cloud\n"
+    done = plane.python(program + "print(json.dumps(cloud.outcome(sys.argv[1])[:2]))", call)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def test_a_result_that_is_gone_is_no_end(plane, call):
     plane.ask("expire", call=call)
     assert read(plane, call) == [("expired", "")]

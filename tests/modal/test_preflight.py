@@ -1,4 +1,4 @@
-"""`modal preflight`, and the gate of `modal launch`: what is asked, and what comes back, whatever happened."""
+"""`modal preflight` and the gate of `modal launch`: what is asked, and what comes back, whatever happens."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from diagnose.preflight import book, saving
 from diagnose.preflight.judging import judge
 from diagnose.preflight.measured import Made, Measured, Measurement
 from diagnose.preflight.report import encode
-from diagnose.surfaces.modal import body, checked, collect, results
+from diagnose.surfaces.modal import body, checked, reporting
 from tests.modal.test_body import here, spec
 
 __all__ = ["here"]
@@ -90,7 +90,7 @@ def test_the_report_goes_out_both_ways(here, monkeypatch):
     assert (told["status"], told["exit_code"], told["pushed"]) == ("ok", 1, "whole"), told
     assert told["failed_checks"][0].startswith("B01 not so: ")
     report = here["attempts/ta-7/preflight.json"]
-    assert results.unpack(told["preflight"]) == report and json.loads(report)["outcome"] == "fail"
+    assert reporting.unpack(told["preflight"]) == report and json.loads(report)["outcome"] == "fail"
     [line] = [line for data in here.values() for line in data.splitlines() if b'"preflight.failed"' in line]
     assert json.loads(line)["failed"] == told["failed_checks"]
 
@@ -104,9 +104,9 @@ def test_a_check_that_fails_stops_a_launch_in_its_container(here, monkeypatch, t
 
 def test_a_large_report_is_left_to_the_volume_if_that_took_it():
     large = os.urandom(9000)
-    assert results.pack(large, is_pushed=True) is None
-    assert results.unpack(results.pack(large, is_pushed=False)) == large
-    assert all(results.unpack(wrong) == b"" for wrong in (None, 7, "", "%%%", "AAAA", ["x"]))
+    assert reporting.pack(large, is_pushed=True) is None
+    assert reporting.unpack(reporting.pack(large, is_pushed=False)) == large
+    assert all(reporting.unpack(wrong) == b"" for wrong in (None, 7, "", "%%%", "AAAA", ["x"]))
 
 
 # Here
@@ -140,13 +140,13 @@ def test_the_newest_container_that_told_something_counts_with_where_it_was(tmp_p
 
 def test_a_result_brings_the_report_that_the_volume_lacks(tmp_path):
     run = begun(tmp_path, "ta-1")
-    packed = results.pack(encode(report(GOOD)), is_pushed=True)
+    packed = reporting.pack(encode(report(GOOD)), is_pushed=True)
     value = {"status": "ok", "exit_code": 0, "attempt": "ta-1", "preflight": packed}
-    assert "preflight" not in collect.told_apart(run, value)
+    assert "preflight" not in reporting.apart(run, value, {"ta-1"})
     assert checked.find(run).checks[0].measurements == [GOOD]
     before = sorted(tmp_path.rglob("*"))
     for wrong in ("ta-9", "../../x", "..", ""):
-        collect.told_apart(run, {**value, "attempt": wrong})
+        reporting.apart(run, {**value, "attempt": wrong}, {"ta-1", wrong} - {"ta-9"})
     assert sorted(tmp_path.rglob("*")) == before, "nothing is written for a container that did not begin"
 
 

@@ -62,7 +62,7 @@ def test_containers_are_told_apart_by_their_own_words():
         line("command.ended", "ta-9", 80.0, exit_code=0),  # of no container that began
         {"event": "container.started", "attempt": None, "time": "odd"},
     ]
-    found = [one for one in attempts(lines) if one.name != "None"]
+    found = attempts(lines)
     assert [(one.name, one.exit_code, one.is_interrupted) for one in found] == [
         ("ta-1", None, False),
         ("ta-2", None, True),
@@ -70,6 +70,17 @@ def test_containers_are_told_apart_by_their_own_words():
     ]
     first, second = story(found)
     assert "ta-1 left no end" in first and "ta-2 was interrupted" in second
+
+
+@pytest.mark.parametrize("time", [1e18, -5, 10**400, "soon", None, True, [1]])
+def test_a_container_with_an_odd_clock_is_one_all_the_same(time):
+    [one] = attempts([line("container.started", "ta-1", time), line("container.ended", "ta-1", time)])
+    assert (one.began, one.has_ended) == (None, True)
+
+
+@pytest.mark.parametrize("name", ["../../..", "", "/etc", "a/b", "a" * 201, 7])
+def test_what_is_no_name_of_a_folder_is_no_container(name):
+    assert attempts([line("container.started", name, 5.0)]) == []
 
 
 def node(attempt, index, time, cluster="cu-1"):

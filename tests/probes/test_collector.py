@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from diagnose.children import has, told
 from probes.collecting.elastic import Output, Places
 
 from .conftest import Job, wait_for
@@ -45,7 +46,7 @@ def test_a_collector_killed_again_and_again_still_brings_every_byte_once(job: Jo
         one.wait()
         kills += 1
     last = job.collector()
-    time.sleep(0.6)
+    wait_for(lambda: has(told(last.pid).get("SigCgt", "0"), signal.SIGTERM))
     last.terminate()
     assert last.wait(5) == 0 and kills >= 12
     assert joined(job.run_dir, "rank-00003") == events.read_bytes()

@@ -26,6 +26,18 @@ def test_before_the_first_step_the_longer_threshold_holds() -> None:
     assert isinstance(told, Stall) and told.ranks == [0, 1] and told.threshold_s == 10.0
 
 
+def test_a_second_compile_burst_has_the_patience_of_the_first_step() -> None:
+    one = silence()
+    one.moved(0, 1000.5, "step")
+    one.is_long = True
+    assert one.check(1050.0) is None
+    assert isinstance(one.check(1101.0), Stall)
+    one.is_long = False
+    one.moved(0, 1102.0, "step")
+    one.check(1102.5)
+    assert isinstance(one.check(1113.0), Stall)
+
+
 def test_one_silent_rank_among_moving_ones_is_a_stall_of_that_rank() -> None:
     one = silence(ranks=4)
     for rank in (0, 1, 3):

@@ -27,7 +27,7 @@ def wait(run: Path, queue_s: float, limit_s: float, told: Callable[[str], None])
                 raise
             told("Modal cannot be asked now")
         else:
-            if seen.manifest.state in {*manifest.FINAL, "lost"} and not seen.num_fetched:
+            if seen.manifest.state in {*manifest.FINAL, "lost"} and not looks.may_come(seen):
                 return ""
             name = seen.attempts[-1].name if seen.attempts else ""
             if name != newest:

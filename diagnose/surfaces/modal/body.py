@@ -22,10 +22,11 @@ from types import FrameType
 from typing import Any
 
 from diagnose import children
-from diagnose.surfaces.modal import checking, cluster, results
+from diagnose.surfaces.modal import checking, cluster, reporting
 from diagnose.surfaces.modal.environ import variables
 from diagnose.surfaces.modal.push import Pusher, Volume
 from probes.here import node
+from probes.redact import redact
 
 PROGRAM = [sys.executable, "-P", "-m", "diagnose"]
 NAP_S = 0.25
@@ -59,7 +60,7 @@ def job(spec: dict[str, Any]) -> dict[str, Any]:
     try:
         return Attempt(spec, uploader(str(spec["volume"]), str(spec["run"]))).run()
     except Exception as error:  # an exception may not be readable where the result is read
-        text = f"{type(error).__name__}: {error}"[:2000]
+        text = redact(f"{type(error).__name__}: {error}"[:2000])
         return {"status": "error", "kind": "body_failed", "text": text, "attempt": attempt_name()}
 
 
@@ -68,7 +69,7 @@ def run(command: Sequence[str], volume: str, run: str, **more: Any) -> dict[str,
 
     `run` is the id to collect it by: `diagnose modal collect RUN --volume VOLUME`. `more`: name, workdir,
     env, mode, stall_after_s, on_stall, push_s, mounts ([[volume, path], ...]), cache (where a cache volume
-    is mounted), cache_gate, lane, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
+    is mounted), cache_gate, lane, reduced, and to be recorded gpu, memory_mib, timeout_s. Answers like `job`.
     """
     return job({"name": run, **more, "command": list(command), "volume": volume, "run": run})
 
@@ -182,11 +183,12 @@ class Attempt:
             "--attempt": self.name,
             "--name": spec["name"],
             "--env": spec.get("env") or "policy",
-            "--on-stall": spec.get("on_stall") or "keep",
+            "--on-stall": spec.get("on_stall") or ("stop" if spec.get("reduced") else "keep"),
             **({"--stall-after": spec["stall_after_s"]} if spec.get("stall_after_s") else {}),
             **({"--mode": spec["mode"]} if spec.get("mode") else {}),
             **({"--preflight": spec["preflight"]} if spec.get("preflight") else {}),
             **({"--lane": spec["lane"]} if spec.get("lane") else {}),
+            **({"--reduced": spec["reduced"]} if spec.get("reduced") else {}),
         }
         words = [str(part) for pair in options.items() for part in pair]
         words += ["--cache-gate"] * bool(spec.get("cache_gate"))
@@ -234,7 +236,7 @@ class Attempt:
         import msgspec
 
         if "checks" in self.spec:
-            return {"preflight": results.pack(checking.report(self.own), is_pushed)}
+            return {"preflight": reporting.pack(checking.report(self.own), is_pushed)}
         try:
             told = msgspec.json.decode((self.path / "verdict.json").read_bytes())
             causes = [{key: cause[key] for key in ("failure", "ranks", "grade")} for cause in told["causes"]]
@@ -254,7 +256,7 @@ class Attempt:
             shutil.copytree(self.path / "attempts", target, dirs_exist_ok=True)
             modal.Volume.from_name(str(self.spec["volume"])).commit()
         except Exception as error:
-            return f"in part ({type(error).__name__}: {error})"[:300]
+            return redact(f"in part ({type(error).__name__}: {error})"[:300])
         return "by the mount"
 
 

@@ -13,7 +13,8 @@ import msgspec
 from diagnose.preflight import measured
 from diagnose.preflight.measured import Measured
 from diagnose.preflight.saving import LINES, NAME
-from diagnose.surfaces.modal.collect import STEP, words
+from diagnose.surfaces.modal.collect import words
+from diagnose.surfaces.modal.seen import STEP
 from diagnose.values import string
 
 

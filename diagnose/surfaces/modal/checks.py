@@ -8,28 +8,41 @@ from diagnose.playbook import Limits
 from diagnose.surfaces.modal.settings import NAME, BadSetting, Offer, Settings
 
 PYTHON = re.compile(r"3\.1[1-9](?:\.[0-9]{1,2})?")
-LEAST_MIB = 128
+PLACE = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+LEAST_MIB, MOST_MIB, MOST_CORES = 128, 4 << 20, 1024  # loose: what is beyond was typed wrong
 
 
 def check(settings: Settings, offer: Offer, words: Sequence[str]) -> None:
     """Raises BadSetting."""
     check_container(settings, offer)
+    check_machine(settings)
     check_nodes(settings, offer, launcher_flags(words) or {})
     check_volumes(settings)
 
 
 def check_container(settings: Settings, offer: Offer) -> None:
-    """Times, memory, and what goes into the image. Raises BadSetting."""
+    """Times, and what goes into the image. Raises BadSetting."""
     for name, given in (("timeout", settings.timeout_s), ("startup timeout", settings.startup_timeout_s)):
         if given is not None and not 1 <= given <= offer.max_timeout_s:
             raise BadSetting(f"{name} {given} s: Modal takes 1 s to {offer.max_timeout_s} s")
-    if settings.memory and settings.memory[0] < LEAST_MIB:
-        raise BadSetting(f"memory {settings.memory[0]} MiB: write GiB where GiB are meant, as 64GiB:96GiB")
     if settings.python and not PYTHON.fullmatch(settings.python):
         raise BadSetting(f"Python {settings.python}: what watches the command needs 3.11 or a later one")
     for package in settings.pip:
         if not package.strip() or package.startswith("-"):
             raise BadSetting(f"--pip {package}: no package; write NAME or NAME==VERSION, each with a --pip")
+
+
+def check_machine(settings: Settings) -> None:
+    """What a machine has, and where it is. Raises BadSetting."""
+    if settings.memory and settings.memory[0] < LEAST_MIB:
+        raise BadSetting(f"memory {settings.memory[0]} MiB: write GiB where GiB are meant, as 64GiB:96GiB")
+    if settings.memory and settings.memory[1] > MOST_MIB:
+        raise BadSetting(f"memory {settings.memory[1] >> 10} GiB: no machine has that")
+    if settings.cpu is not None and not settings.cpu <= MOST_CORES:
+        raise BadSetting(f"{settings.cpu:g} cores: no machine has that")
+    for place in filter(None, (settings.region, settings.cloud)):
+        if not PLACE.fullmatch(place):
+            raise BadSetting(f"{place}: no name of a region or a cloud")
 
 
 def check_nodes(settings: Settings, offer: Offer, flags: Mapping[str, str]) -> None:

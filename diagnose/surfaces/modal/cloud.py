@@ -5,15 +5,15 @@ Raises Unreachable where it cannot be asked.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import modal
-from modal.exception import NotFoundError
+from modal.exception import ConnectionError, NotFoundError
 from modal.types import FileEntryType
 
 from diagnose.surfaces.modal.cloud_types import Line, Remote
-from diagnose.surfaces.modal.outcome import Outcome, Unreachable, of_error, one_line
+from diagnose.surfaces.modal.outcome import Outcome, Unreachable, of_error, one_line, words_of
 
 
 @contextmanager
@@ -42,7 +42,8 @@ def outcome(call_id: str) -> Outcome:
             try:
                 found.append(of_error(error))
             except Unreachable as why:
-                found.append(why)
+                own = is_its_own(error, call_id)
+                found.append(Outcome("user_exception", words_of(error)) if own else why)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -50,6 +51,15 @@ def outcome(call_id: str) -> Outcome:
     if isinstance(found[0], Unreachable):
         raise found[0]
     return found[0]
+
+
+def is_its_own(error: BaseException, call_id: str) -> bool:
+    """Whether an error of the network was raised by the function, and not on the way to its result."""
+    if isinstance(error, ConnectionError):  # a minute has gone already
+        return False
+    with suppress(Unreachable):
+        return any(one["status"] == "FAILURE" for one in graph(call_id))
+    return False
 
 
 def graph(call_id: str) -> list[dict[str, object]]:
@@ -82,10 +92,15 @@ def files(volume: str, run: str) -> list[Remote]:
     ]
 
 
-def read(volume: str, path: str) -> bytes:
-    """One file of a volume. Raises FileNotFoundError."""
+def read(volume: str, path: str, limit: int) -> bytes:
+    """One file of a volume. Raises FileNotFoundError, and Unreachable where it is larger than `limit`."""
+    data = bytearray()
     with asking():
-        return b"".join(modal.Volume.from_name(volume).read_file(path))
+        for part in modal.Volume.from_name(volume).read_file(path):
+            data += part
+            if len(data) > limit:
+                raise Unreachable(f"more than {limit} bytes are too many")
+    return bytes(data)
 
 
 def logs(call_id: str, since: datetime, until: datetime) -> Iterator[Line]:

@@ -5,15 +5,14 @@ before the end is then here when the end is noted. Files that are here are not f
 forward, and two collectors take turns.
 """
 
-import json
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import UTC, datetime
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -22,19 +21,20 @@ import msgspec
 
 from diagnose import follow, manifest
 from diagnose.contract import Manifest
-from diagnose.surfaces.modal import results, told
-from diagnose.surfaces.modal.outcome import Outcome, Unreachable
+from diagnose.surfaces.modal import reporting, result
+from diagnose.surfaces.modal.cloud_types import Remote
+from diagnose.surfaces.modal.hearing import hear, hint
+from diagnose.surfaces.modal.outcome import Outcome
 from diagnose.surfaces.modal.push import DROPPED
-from diagnose.surfaces.modal.seen import WRITERS, Attempt, attempts, is_each_ended, story
+from diagnose.surfaces.modal.seen import STEP, WRITERS, Attempt, attempts, is_each_ended, story
 from diagnose.surfaces.modal.states import Step, following
-from diagnose.values import plain, string
-from probes.files import atomic_write
+from diagnose.values import string
+from probes.files import atomic_write, remove_drafts
 
 SETTLED_S = 60.0  # after which a container that was ended can push no more
-STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 DEPTH, NUM_FETCHERS = 6, 16
 TAKEN_BACK = re.compile(r"flight/[0-9]{1,20}")
-RESULT_LIMIT = 256 << 10
+FILE_LIMIT, BIG = 512 << 20, 8 << 20  # what watches a job writes nothing of that size; big ones take turns
 
 
 class NotModals(Exception):
@@ -68,14 +68,18 @@ def collect(run: Path, cloud: ModuleType, node: str) -> Look:
             num += more
         step = following(found.state, outcome, seen) if call_id else launcherless(found, node)
         ended = step is not None and step.state not in ("running", found.state)
-        if num or ended:  # what was concluded before is no longer the last word
+        hints = (
+            hint(run, cloud, str(call_id), seen, ended)
+            if call_id and (ended or found.state == "detached")
+            else []
+        )
+        heard = bool(call_id) and hear(run, cloud, str(call_id), outcome, found, seen, ended)
+        if num or ended or heard:  # what was concluded before is no longer the last word
             for stale in ("record.json", "verdict.json"):
                 (run / stale).unlink(missing_ok=True)
-        if ended and call_id:
-            end_words(run, cloud, call_id, outcome, found)
         may_come = any(one.cluster_id for one in seen) and not (is_each_ended(seen) and num == 0)
         note(run, found, outcome, step, not failed, may_come)
-        return Look(manifest.read(run) or found, seen, num, failed, story(seen))
+        return Look(manifest.read(run) or found, seen, num, failed, [*story(seen), *hints])
 
 
 def ask(found: Manifest, cloud: ModuleType) -> Outcome:
@@ -104,7 +108,8 @@ def note(
     if step and step.state not in ("running", found.state):
         fields["outcome"] = outcome.kind
         if outcome.kind == "returned":
-            fields["result"] = bounded(told_apart(run, outcome.value))
+            names = {one.name for one in attempts(words(run))}
+            fields["result"] = result.keep(run, reporting.apart(run, outcome.value, names))
     is_over = (step.state if step else found.state) in manifest.FINAL
     since = found.transitions[-1].time if found.state in manifest.FINAL and found.transitions else now
     is_told = "returned" in (outcome.kind, found.outcome) and not may_come
@@ -112,40 +117,6 @@ def note(
     fields["is_whole"] = is_over and is_fetched and is_all
     if step is None or not manifest.advance(run, step.state, string(step.reason, 1000), **fields):
         manifest.update(run, **fields)
-
-
-def told_apart(run: Path, value: object) -> object:
-    """A call's result without a pre-flight's report, which goes where one by the volume would be."""
-    if not isinstance(value, dict) or "preflight" not in value:
-        return value
-    attempt, report = str(value.get("attempt")), results.unpack(value["preflight"])
-    path = run / "attempts" / attempt / "preflight.json"
-    names = {one.name for one in attempts(words(run)) if STEP.fullmatch(one.name)}
-    if report and attempt in names and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, report)
-    return {key: part for key, part in value.items() if key != "preflight"}
-
-
-def bounded(value: object) -> object:
-    kept = plain(value)
-    return kept if len(json.dumps(kept)) <= RESULT_LIMIT else {"left_out": "too large to be kept"}
-
-
-def end_words(run: Path, cloud: ModuleType, call_id: str, outcome: Outcome, found: Manifest) -> None:
-    """What only the platform knows of the end, while it still keeps it."""
-    told.call_ended(run, outcome)
-    with suppress(Unreachable):
-        told.keep_logs(run, cloud.logs(call_id, began(found), datetime.now(UTC)))
-    if outcome.kind != "returned":
-        with suppress(Unreachable):
-            manifest.update(run, call_graph=cloud.graph(call_id))
-
-
-def began(found: Manifest) -> datetime:
-    """When the run was begun here, less what two clocks may differ by."""
-    first = found.transitions[0].time if found.transitions else time.time() - 86400
-    return datetime.fromtimestamp(first - 60, UTC)
 
 
 # The volume
@@ -156,14 +127,16 @@ def fetch(run: Path, found: Manifest, cloud: ModuleType) -> tuple[int, list[str]
     if not found.volume or found.is_whole:
         return 0, []
     entries = cloud.files(found.volume, found.run)
-    failed = [f"{string(one.path, 200)}: no path of ours" for one in entries if not is_ours(one.path)]
-    wanted = [
-        one for one in entries if is_ours(one.path) and not is_here(run / one.path, one.size, one.mtime)
-    ]
+    failed = [f"{string(one.path, 200)}: {why}" for one in entries if (why := unwanted(one))]
+    ours = (one for one in entries if not unwanted(one))
+    wanted = [one for one in ours if not is_here(run / one.path, one.size, one.mtime)]
+    one_big = threading.Lock()
+    remove_drafts(str(run / "attempts"))  # of a collector that was killed; it is our turn
 
-    def bring(path: str, mtime: int) -> str:
+    def bring(path: str, size: int, mtime: int) -> str:
         try:
-            data = cloud.read(found.volume, f"/{found.run}/{path}")
+            with one_big if size > BIG else nullcontext():
+                data = cloud.read(found.volume, f"/{found.run}/{path}", FILE_LIMIT)
             (run / path).parent.mkdir(parents=True, exist_ok=True)
             atomic_write(run / path, data)
             os.utime(run / path, (mtime, mtime))
@@ -174,7 +147,7 @@ def fetch(run: Path, found: Manifest, cloud: ModuleType) -> tuple[int, list[str]
         return ""
 
     with ThreadPoolExecutor(NUM_FETCHERS) as pool:
-        failed += [why for why in pool.map(lambda one: bring(one.path, one.mtime), wanted) if why]
+        failed += [why for why in pool.map(lambda one: bring(one.path, one.size, one.mtime), wanted) if why]
     take_back(run)
     return len(wanted), failed
 
@@ -182,9 +155,16 @@ def fetch(run: Path, found: Manifest, cloud: ModuleType) -> tuple[int, list[str]
 def take_back(run: Path) -> None:
     """Dumps that the agent took back after they had been fetched."""
     for path in run.glob(f"attempts/*/{DROPPED}"):
-        for name in path.read_text(errors="replace").splitlines()[:100_000]:
+        for name in (path.read_text(errors="replace") if path.is_file() else "").splitlines()[:100_000]:
             if TAKEN_BACK.fullmatch(name):
                 shutil.rmtree(path.parent / name, ignore_errors=True)
+
+
+def unwanted(one: Remote) -> str:
+    """Why a file of the volume is left there; empty for one that is fetched."""
+    if not is_ours(one.path):
+        return "no path of ours"
+    return f"{one.size} bytes are too many" if one.size > FILE_LIMIT else ""
 
 
 def is_ours(path: str) -> bool:
@@ -207,7 +187,7 @@ def words(run: Path) -> Iterator[Mapping[str, object]]:
         if WRITERS.match(path.name):
             with suppress(OSError):
                 for text in path.read_bytes().splitlines():
-                    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                         line = msgspec.json.decode(text)
                         if isinstance(line, dict):
                             yield line

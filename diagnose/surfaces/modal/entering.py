@@ -5,6 +5,7 @@ does, since they are private to its release. Raises Unreachable where the contai
 """
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from modal_proto import task_command_router_pb2 as router_pb2
 
 from diagnose.surfaces.modal.outcome import Unreachable, one_line
 
+CONTAINER = re.compile(r"ta-[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 CONNECT_S, END_S = 60.0, 5.0
 CHUNK = 256 << 10  # as the client itself cuts what it streams
 MAX_OUT, MAX_ERRORS = 300 << 20, 1 << 20
@@ -36,8 +38,8 @@ class Done(NamedTuple):
 
 def run(container: str, words: Sequence[str], given: bytes, limit_s: float) -> Done:
     """Run `words` there with `given` as standard input. Raises Unreachable."""
-    if not container.startswith("ta-"):
-        raise Unreachable(f"{container}: no container's id (ta-...); `modal container list` shows them")
+    if not CONTAINER.fullmatch(container):
+        raise Unreachable(f"{container!a}: no container's id (ta-...); `modal container list` shows them")
     try:
         done: Done = _blocking(container, list(words), given, limit_s)
         return done

@@ -18,7 +18,7 @@ from diagnose.render.page import clock
 from diagnose.surfaces.modal import checks, settings, told
 from diagnose.surfaces.modal.outcome import Outcome
 from diagnose.surfaces.modal.settings import BadSetting, Mount, Offer, Settings
-from probes.redact import redact_argv
+from probes.redact import redact, redact_argv, redact_value
 
 
 class Asked(NamedTuple):
@@ -31,9 +31,9 @@ class Asked(NamedTuple):
 
 
 # What only `launch` asks for.
-ALONE = {
+ALONE: dict[str, Any] = {
     **{"name": "preflight", "nodes": 1, "rdma": False, "stall_after": None, "on_stall": "keep"},
-    **{"push_every": 2.0, "cache_gate": False, "lane": "", "preflight": None},
+    **{"push_every": 2.0, "cache_gate": False, "lane": "", "preflight": None, "reduced": []},
 }
 SPARE_S = 120  # beyond what the checks may take, until their container is ended
 
@@ -77,6 +77,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "cache_gate": given["cache_gate"],
         "lane": given["lane"],
         "preflight": given["preflight"],
+        "reduced": given["reduced"],
         "gpu": wanted.gpu,
         "memory_mib": wanted.memory[1] if wanted.memory else None,
         "timeout_s": wanted.timeout_s,
@@ -124,11 +125,11 @@ def plan(what: Asked) -> Iterator[str]:
     base = wanted.image or f"debian_slim{f' with Python {wanted.python}' if wanted.python else ''}"
     limits = "request {}, limit {}".format(*map(size, wanted.memory)) if wanted.memory else "not set"
     rows = [
-        ("app", f"diagnose-{spec['name']}"),
+        ("app", settings.app_name(str(spec["name"]))),
         *([("checks", shlex.join(spec["checks"]))] if "checks" in spec else []),
         ("command", redact_argv(spec["command"]) or "none"),
         ("starts in", spec["workdir"] or "the image's own folder"),
-        ("image", ", ".join([base, *wanted.pip])),
+        ("image", redact(", ".join([base, *wanted.pip]))),
         ("gpu", wanted.gpu or "none"),
         *([("nodes", nodes(wanted))] if wanted.nodes > 1 else []),
         ("cpu", f"{wanted.cpu:g} cores" if wanted.cpu else "not set"),
@@ -196,7 +197,7 @@ def begin(what: Asked, root: str | None) -> Path:
             boot=follow.boot_id(),
             pid=os.getpid(),
             start_ticks=follow.start_ticks(os.getpid()),
-            asked=msgspec.to_builtins(what.settings),
+            asked=redact_value(msgspec.to_builtins(what.settings)),
         )
     except OSError as error:
         raise BadSetting(f"cannot make a run directory in {top}: {error.strerror or error}") from None

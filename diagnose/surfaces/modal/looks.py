@@ -11,9 +11,12 @@ from diagnose import manifest, runs
 from diagnose.contract import Manifest
 from diagnose.render.page import safe
 from diagnose.surfaces.modal import cloud, told
-from diagnose.surfaces.modal.collect import Look, NotModals, began, collect, words
+from diagnose.surfaces.modal.cloud_types import Line
+from diagnose.surfaces.modal.collect import SETTLED_S, Look, NotModals, collect, words
+from diagnose.surfaces.modal.hearing import began
 from diagnose.surfaces.modal.outcome import Unreachable
-from diagnose.surfaces.modal.seen import Attempt, attempts, limits
+from diagnose.surfaces.modal.seen import Attempt, attempts, is_each_ended, limits
+from probes.redact import redact
 
 SILENT_S = 90.0
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -32,7 +35,10 @@ def adopt(run: str, root: str | None, volume: str) -> Path:
     path = runs.root(root) / run
     if not RUN.fullmatch(run):
         raise Unreachable(f"{run}: no id of a run")
-    if manifest.read(path) is None:
+    here = manifest.read(path)
+    if here is not None and here.volume != volume:
+        raise Unreachable(f"{run} is here already, and on volume {here.volume or 'none'}, not on {volume}")
+    if here is None:
         if not any(seen.path.startswith("attempts/") for seen in cloud.files(volume, run)):
             raise Unreachable(f"volume {volume} has no run {run}")
         try:
@@ -53,7 +59,7 @@ def following(run: Path, every_s: float | None) -> Iterator[str]:
         try:
             seen = look(run)
             text = "\n".join(f"diagnose: {line}" for line in lines(run, seen))
-            is_over = seen.manifest.state in {*manifest.FINAL, "lost"} and not seen.num_fetched
+            is_over = seen.manifest.state in {*manifest.FINAL, "lost"} and not may_come(seen)
         except Unreachable as error:
             if not before:
                 raise
@@ -66,6 +72,13 @@ def following(run: Path, every_s: float | None) -> Iterator[str]:
         time.sleep(every_s)
 
 
+def may_come(seen: Look) -> bool:
+    """Whether a container that is being ended may still push, or its last files have only just come."""
+    last = seen.manifest.transitions[-1]
+    is_open = not is_each_ended(seen.attempts) and 0 <= time.time() - last.time < SETTLED_S
+    return seen.num_fetched > 0 or (seen.manifest.state == "error" and is_open)
+
+
 def lines(run: Path, seen: Look) -> list[str]:
     """Where the run stands, for people. No ages: two looks that saw the same say the same."""
     found, last = seen.manifest, seen.manifest.transitions[-1]
@@ -76,6 +89,7 @@ def lines(run: Path, seen: Look) -> list[str]:
     if found.state in {"error", "lost"}:
         out += [f"not seen: {text}" for text in limits(seen.attempts)]
     out += [f"not fetched: {safe(why)}" for why in seen.failed[:5]]
+    out += [f"not fetched: {len(seen.failed) - 5} more"] if len(seen.failed) > 5 else []
     return out
 
 
@@ -133,7 +147,13 @@ def stop(run: Path, at_once: bool) -> None:
 
 
 def logs(run: Path) -> Iterator[str]:
-    """All lines that the platform kept, oldest first."""
+    """All lines that the platform kept, oldest first; its own are kept with the run."""
     found, call_id = of_modal(run)
-    for line in told.keep_logs(run, cloud.logs(call_id, began(found), datetime.now(UTC))):
-        yield safe(line.text.rstrip("\n"))
+    own: list[Line] = []
+    try:
+        for line in cloud.logs(call_id, began(found, attempts(words(run))), datetime.now(UTC)):
+            own += [line] if told.is_its_own(line) else []
+            yield safe(redact(line.text.rstrip("\n")))
+    finally:
+        with manifest.turn(run):
+            told.keep_logs(run, own)

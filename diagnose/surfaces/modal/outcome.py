@@ -68,7 +68,7 @@ class Unreachable(Exception):
 def of_error(error: BaseException) -> Outcome:
     """The outcome that an error of `get` stands for. Raises Unreachable where it stands for none."""
     ours = [cls.__name__ for cls in type(error).__mro__ if cls.__module__ == MODAL]
-    told = redact(string(str(error)))
+    told = text_of(error)
     if UNREACHABLE & set(ours) or type(error).__module__.split(".")[0] in ROOTS:
         raise Unreachable(one_line(error)) from error
     for name in ours:
@@ -78,7 +78,24 @@ def of_error(error: BaseException) -> Outcome:
         return Outcome(by_text(told), told)
     if type(error) is TimeoutError and not error.args:
         return Outcome("running")
-    return Outcome("user_exception", f"{type(error).__name__}: {told}" if told else type(error).__name__)
+    return Outcome("user_exception", words_of(error))
+
+
+def text_of(error: BaseException, limit: int = 2000) -> str:
+    """What an error says of itself; a function's own may raise another one instead."""
+    try:
+        return redact(string(str(error), limit))
+    except Exception:
+        return ""
+
+
+def words_of(error: BaseException) -> str:
+    """
+    >>> words_of(ValueError("wrong")), words_of(KeyError())
+    ('ValueError: wrong', 'KeyError')
+    """
+    told = text_of(error)
+    return f"{type(error).__name__}: {told}" if told else type(error).__name__
 
 
 def by_text(text: str) -> str:
@@ -90,7 +107,7 @@ def by_text(text: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """An error as one line that a person can act on."""
-    text = " ".join(redact(string(str(error), 600)).split()) or type(error).__name__
+    text = " ".join(text_of(error, 600).split()) or type(error).__name__
     if type(error).__name__ == "AuthError":
         why = text.partition(". ")[0].rstrip(".")
         return f"no credentials that Modal takes ({why}): `modal token new` makes some"

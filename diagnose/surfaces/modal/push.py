@@ -15,6 +15,7 @@ from typing import NamedTuple
 from diagnose.values import string
 from probes.files import finished
 from probes.layout import segment_path
+from probes.redact import redact
 
 
 class Volume(NamedTuple):
@@ -79,7 +80,7 @@ class Pusher(threading.Thread):
                 for path, _, version in batch:
                     self.done[path], self.at[path] = version, time.monotonic()
         except Exception as error:  # whatever the network does, the job goes on
-            self.failure = f"{type(error).__name__}: {string(str(error), 300)}"
+            self.failure = redact(f"{type(error).__name__}: {string(str(error), 300)}")
             return False
         self.failure = ""
         return True

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import NamedTuple
 
-from diagnose.values import integer, string
+from diagnose.values import integer, number, string
 
+YEAR_9999 = 253_370_764_800
+STEP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")  # of a path in a run directory
 WRITERS = re.compile(r"(?:container|run)(?:-\d{6})?\.jsonl$")
 
 
@@ -34,10 +36,11 @@ def attempts(lines: Iterable[Mapping[str, object]]) -> list[Attempt]:
     """The containers that left a word, oldest first. A launcher's restart is no container of its own."""
     found: dict[str, Attempt] = {}
     for line in lines:
-        name, kind, time = str(line.get("attempt")), line.get("event"), line.get("time")
-        when = float(time) if isinstance(time, int | float) else None
+        name, kind, when = string(line.get("attempt"), 201), line.get("event"), moment(line.get("time"))
+        if not STEP.fullmatch(name):
+            continue
         if kind == "container.started":
-            call, given = str(line.get("function_call_id") or ""), str(line.get("input_id") or "")
+            call, given = string(line.get("function_call_id"), 100), string(line.get("input_id"), 100)
             found[name] = found.get(name, Attempt(name))._replace(
                 began=when,
                 call_id=call,
@@ -50,10 +53,20 @@ def attempts(lines: Iterable[Mapping[str, object]]) -> list[Attempt]:
         elif kind in ("container.ended", "command.ended") and name in found:
             code, signum = line.get("exit_code"), line.get("signal")
             shown = code if isinstance(code, int) else 128 + signum if isinstance(signum, int) else None
-            found[name] = found[name]._replace(ended=when, exit_code=shown)
+            found[name] = found[name]._replace(ended=when or 0.0, exit_code=shown)
         elif kind == "container.interrupted" and name in found:
-            found[name] = found[name]._replace(ended=when, is_interrupted=True)
+            found[name] = found[name]._replace(ended=when or 0.0, is_interrupted=True)
     return sorted(found.values(), key=lambda one: (one.began or 0.0, one.name))
+
+
+def moment(value: object) -> float | None:
+    """A time that a clock can show, in unix seconds.
+
+    >>> moment(1795424041.5), moment(1e18), moment(None)
+    (1795424041.5, None, None)
+    """
+    when = number(value)
+    return when if when is not None and 0 <= when < YEAR_9999 else None
 
 
 def tries(found: list[Attempt]) -> list[list[Attempt]]:

@@ -13,6 +13,7 @@ import posixpath
 import re
 
 from diagnose.model import Record
+from diagnose.values import string
 
 # Where the diagnostics volume, the user's code and the compile cache's volume are in the container.
 MOUNT, CODE, CACHE = "/diagnose", "/job", "/compile-cache"
@@ -34,11 +35,18 @@ TAKEN = {
     "/__modal",
     "/diagnose",
     "/compile-cache",
+    "/job",
+    "/opt/diagnose",
 }
+SYSTEM = ("/proc", "/sys", "/dev", "/__modal", "/diagnose")  # nor anything below
+PATH = re.compile(r"(?:/[A-Za-z0-9_.@+-]{1,100}){1,20}")
 
 
 class BadSetting(Exception):
     """Modal could not do this. The message is one line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(string(text, 600).split()))
 
 
 class Gpu(Record, frozen=True):
@@ -91,6 +99,15 @@ class Settings(Record, frozen=True):
     code_without: str = ""  # a folder in it that stays here: the one with our runs
 
 
+def app_name(name: str) -> str:
+    """The name of a run's app, in the letters that Modal takes.
+
+    >>> app_name("r\u00e9sum\u00e9 7/../x")
+    'diagnose-r-sum-7-..-x'
+    """
+    return f"diagnose-{re.sub('[^A-Za-z0-9._-]+', '-', name)}"[:64]
+
+
 def gpu(text: str, offer: Offer) -> str:
     """`H200:8` as Modal writes it; empty for none. Raises BadSetting."""
     if not text or text.lower() == "none":
@@ -129,9 +146,10 @@ def mount(text: str) -> Mount:
     """`NAME:/path` or `NAME:/path:ro`. Raises BadSetting."""
     name, _, rest = text.partition(":")
     path, _, mode = rest.partition(":")
-    if mode not in ("", "ro", "rw") or not NAME.fullmatch(name) or not path.startswith("/"):
+    if mode not in ("", "ro", "rw") or not NAME.fullmatch(name) or not PATH.fullmatch(path):
         raise BadSetting(f"{text}: no volume; write NAME:/absolute/path or NAME:/absolute/path:ro")
-    if posixpath.normpath(path) != path or path in TAKEN:
+    below = any(path.startswith(f"{top}/") for top in SYSTEM)
+    if posixpath.normpath(path) != path or path in TAKEN or below:
         raise BadSetting(f"{text}: nothing can be mounted at {path}")
     return Mount(name, path, mode == "ro")
 

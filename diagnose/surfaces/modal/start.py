@@ -14,7 +14,7 @@ import modal
 from diagnose import manifest
 from diagnose.surfaces.modal import body
 from diagnose.surfaces.modal.outcome import one_line
-from diagnose.surfaces.modal.settings import CACHE, CODE, MOUNT, Settings
+from diagnose.surfaces.modal.settings import CACHE, CODE, MOUNT, Settings, app_name
 from diagnose.surfaces.modal.wheel import NAME, wheel
 
 WHEELS = "/opt/diagnose"  # where in an image our wheel lies
@@ -65,7 +65,7 @@ def image(settings: Settings) -> modal.Image:
 
 def build(settings: Settings, name: str) -> "tuple[modal.App, Any]":
     """The app and its one function. Asks Modal nothing."""
-    app = modal.App(f"diagnose-{name}"[:64])
+    app = modal.App(app_name(name))
     volumes: dict[Any, Any] = {
         MOUNT: modal.Volume.from_name(settings.volume, create_if_missing=True, version=2),
         **{

@@ -16,6 +16,12 @@ _PARTS = (
     ("threading", "errors"),
     ("torch.optim.optimizer", "steps"),
     ("torch._dynamo.callback", "compile"),
+    ("torch.nn.parallel.distributed", "wrappers"),
+    ("torch.distributed.fsdp.fully_sharded_data_parallel", "wrappers"),
+    ("torch.distributed.fsdp._fully_shard._fully_shard", "wrappers"),
+    ("torch.distributed._composable.fsdp.fully_shard", "wrappers"),
+    ("torch.distributed.tensor.parallel.api", "wrappers"),
+    ("torch.distributed.pipelining.stage", "wrappers"),
 )
 
 

@@ -52,8 +52,14 @@ def _start(*args: object, **kwargs: object) -> None:
         if me.page is not None:
             me.page.enter(number or 2)
         # Programs set these after their start, where nobody outside can read them.
-        caches = {key: os.environ.get(name, "") for key, name in _CACHES.items()}
-        emit("phase.started", phase=phase, num=num, **{key: path for key, path in caches.items() if path})
+        told: "dict[str, Any]" = {
+            key: path for key, name in _CACHES.items() if (path := os.environ.get(name))
+        }
+        if number == 2:
+            told["regional"] = _is_regional()
+        emit(
+            "phase.started", phase=phase, num=num, step=None if me.page is None else me.page.num_steps, **told
+        )
     except Exception:  # it would end the program's compilation
         pass
 
@@ -66,7 +72,24 @@ def _end(*args: object, **kwargs: object) -> None:
         seconds = monotonic() - began
         if me.page is not None:
             me.page.add_compile(seconds)
-            me.page.enter(0)
+            me.page.enter(me.phase)
         emit("phase.ended", phase=phase, num=num, seconds=round(seconds, 3), ok=sys.exc_info()[1] is error)
     except Exception:
         pass
+
+
+def _is_regional() -> "bool | None":
+    """Is this part of a model whose own forward runs eagerly? None where no compiled call is seen."""
+    frame, is_seen, is_inner = sys._getframe(2), False, False
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.endswith("torch/_dynamo/eval_frame.py"):
+            is_seen, is_inner = True, False
+        elif is_seen and code.co_name == "forward" and not _is_wrapper(code.co_filename):
+            is_inner = True
+        frame = frame.f_back  # type: ignore[assignment]
+    return is_inner if is_seen else None
+
+
+def _is_wrapper(path: str) -> bool:
+    return "/torch/nn/parallel/" in path or "/torch/distributed/" in path or "/torch/_dynamo/" in path

@@ -1,6 +1,7 @@
 """Who this process is: no rank, perhaps one, or a rank; and the one way to say something as it."""
 
 import os
+import sys
 
 from . import names
 
@@ -41,6 +42,9 @@ class Session:
         self.world_size: "int | None" = None
         self.num_groups = 0
         self.backends: "set[str]" = set()  # of all its groups
+        self.wrappers: "list[str]" = []  # what shares the model among ranks, as it was first used
+        self.phase = 0  # of the program's own telling, an index into state.PHASES
+        self.counts_steps = False  # the program says itself when a step ends
 
     def forked(self) -> None:
         """In the child of a fork: no rank any more, until it makes a process group itself."""
@@ -84,9 +88,17 @@ def leave() -> None:
     if me.has_left:
         return
     me.has_left = me.is_leaving = True
+    if "torch" in sys.modules or me.counts_steps:
+        quiet("describing", _describe)
     emit("rank.exiting")
     if me.page is not None:
         me.page.flag(EXITING)
+
+
+def _describe() -> None:
+    from . import describing
+
+    describing.at_exit()
 
 
 def quiet(step: str, function: "Callable[..., Result]", *arguments: object) -> "Result | None":

@@ -7,11 +7,24 @@ MAGIC = b"DGSTATE1"
 LAYOUT = "<8sIIQQQdddIId"  # of `struct`; little-endian, and so are all machines with CUDA
 USED, SIZE = 80, 4096
 USR2_TAKEN, HAS_GROUP, EXITING = 1, 2, 4
-PHASES = ("", "init_process_group", "compile", "backward_compile", "cudagraph")
+PHASES = (
+    "",
+    "init_process_group",
+    "compile",
+    "backward_compile",
+    "cudagraph",
+    "eval",
+    "checkpoint",
+    "load",
+    "own",
+)
+OWN = 8  # a phase of the program's, of any other name
 # Positions in the page seen as an array of that type: aligned, so each store is one.
 _PID, _FLAGS, _PHASE, _COMPILES = 2, 3, 16, 17  # u32
 _START, _STEPS, _PROGRESS = 2, 3, 4  # u64
 _LAST_PROGRESS, _LAST_STEP, _PHASE_SINCE, _COMPILE_S = 5, 6, 7, 9  # f64
+# How long each step took (f32, s): the first ones for good, of the others the newest. Step 1 has none.
+_TIMES, _NUM_FIRST, _NUM_TIMES = 256, 16, 512
 
 
 class State:
@@ -64,6 +77,50 @@ def read(path: str) -> "State | None":
     return State(raw) if len(raw) == USED and raw[:8] == MAGIC else None
 
 
+def step_times(path: str) -> "tuple[int, list[float], list[float]]":
+    """(steps so far, seconds of steps 2, 3, ..., of the newest steps after those) of the page at `path`.
+
+    What the clock's being set has spoiled is left out.
+    """
+    import struct
+
+    page = read(path)
+    if page is None or page.num_steps < 2:
+        return (page.num_steps if page else 0), [], []
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            raw = os.pread(fd, 4 * _NUM_TIMES, 4 * _TIMES)
+        finally:
+            os.close(fd)
+        times = struct.unpack(f"<{_NUM_TIMES}f", raw)
+    except (OSError, struct.error):
+        return page.num_steps, [], []
+    num = min(page.num_steps + 1, _NUM_TIMES)
+    first, newest = times[2 : min(num, _NUM_FIRST)], times[_NUM_FIRST:num]
+    return page.num_steps, [t for t in first if 0 <= t < 1e7], [t for t in newest if 0 <= t < 1e7]
+
+
+def timings(path: str) -> "dict[str, object] | None":
+    """The data of `steps.timed`; None where there were no two steps."""
+    num, first, newest = step_times(path)
+    if not first:
+        return None
+    ordered = sorted(first[1:] + newest or first)
+
+    def share(part: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 6)
+
+    return {
+        "num_steps": num,
+        "first_s": [round(one, 6) for one in first[:8]],
+        "p10_s": share(0.1),
+        "median_s": share(0.5),
+        "p90_s": share(0.9),
+        "max_s": share(1.0),
+    }
+
+
 class Page:
     """The writer's side. Made new and moved into place, so that a former owner keeps its own."""
 
@@ -80,6 +137,7 @@ class Page:
             self._u32 = memoryview(self.map).cast("I")
             self._u64 = memoryview(self.map).cast("Q")
             self._f64 = memoryview(self.map).cast("d")
+            self._f32 = memoryview(self.map).cast("f")
             self._u32[_PID], self._u64[_START] = pid, start_ticks
             os.replace(draft, path)
         finally:
@@ -96,18 +154,27 @@ class Page:
 
     def step(self) -> int:
         """An optimizer step ended; how many so far. Nothing but stores: this is the hot path."""
-        self._f64[_LAST_STEP] = self._f64[_LAST_PROGRESS] = time()
+        now = time()
         self._u64[_STEPS] = num = self._u64[_STEPS] + 1
+        at = num if num < _NUM_FIRST else _NUM_FIRST + (num - _NUM_FIRST) % (_NUM_TIMES - _NUM_FIRST)
+        self._f32[_TIMES + at] = now - self._f64[_LAST_STEP]
+        self._f64[_LAST_STEP] = self._f64[_LAST_PROGRESS] = now
         self._u64[_PROGRESS] += 1
         return num
 
-    def enter(self, phase: int) -> None:
-        """A phase begins (index into PHASES); 0 ends it."""
+    @property
+    def num_steps(self) -> int:
+        return self._u64[_STEPS]
+
+    def enter(self, phase: int, now: float = 0.0) -> None:
+        """A phase begins (index into PHASES); 0 ends it. `now` is unix seconds, where they are at hand."""
         if phase in (2, 3):
             self._u32[_COMPILES] += 1
-        self._f64[_PHASE_SINCE] = time() if phase else 0.0
+        now = now or time()
+        self._f64[_PHASE_SINCE] = now if phase else 0.0
         self._u32[_PHASE] = phase
-        self.progress()
+        self._f64[_LAST_PROGRESS] = now
+        self._u64[_PROGRESS] += 1
 
     def add_compile(self, seconds: float) -> None:
         """A compile ended."""

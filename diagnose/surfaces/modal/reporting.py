@@ -12,6 +12,11 @@ b'{"schema": "diagnose/preflight/1"}'
 import base64
 import binascii
 import zlib
+from collections.abc import Container
+from pathlib import Path
+
+from diagnose.surfaces.modal.seen import STEP
+from probes.files import atomic_write
 
 INLINE, LIMIT = 6000, 8 << 20  # characters in a result; bytes of a report
 
@@ -29,3 +34,18 @@ def unpack(text: object) -> bytes:
         return zlib.decompressobj().decompress(data, LIMIT)
     except (binascii.Error, ValueError, zlib.error):
         return b""
+
+
+def apart(run: Path, value: object, attempts: Container[str]) -> object:
+    """A call's result without the report, which goes where one by the volume would be. Raises OSError.
+
+    `attempts`: the containers that began.
+    """
+    if not isinstance(value, dict) or "preflight" not in value:
+        return value
+    attempt, report = str(value.get("attempt")), unpack(value["preflight"])
+    path = run / "attempts" / attempt / "preflight.json"
+    if report and attempt in attempts and STEP.fullmatch(attempt) and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, report)
+    return {key: part for key, part in value.items() if key != "preflight"}

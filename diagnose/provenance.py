@@ -1,0 +1,118 @@
+"""What a run is made of, as its parent sees it: variables, image, driver, and the state of the code.
+
+Nothing of a user's code runs for it, and what may not answer has a deadline.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from probes.redact import HIDDEN, is_secret_name, redact
+
+# Variables of libraries that decide how ranks compute and meet.
+KEPT = re.compile(
+    r"(?:NCCL|TORCH|PYTORCH|CUDA|CUBLAS|CUDNN|TRITON|FSDP|GLOO|OMP|MKL|XLA|NVIDIA|NVTE|UCX|FI|PET|ACCELERATE)[A-Z]*_"
+    r"|(?:LD_LIBRARY_PATH|LD_PRELOAD|PYTHONHASHSEED|WORLD_SIZE|LOCAL_WORLD_SIZE|NNODES)$"
+)
+# Where platforms and people say what image a container was made from.
+IMAGES = (
+    "MODAL_IMAGE_ID",
+    "IMAGE_DIGEST",
+    "CONTAINER_IMAGE",
+    "DOCKER_IMAGE",
+    "IMAGE_ID",
+    "APPTAINER_CONTAINER",
+)
+MOST_VARIABLES, LONGEST = 300, 1000
+GIT_S = 5.0
+# No hook, no monitor, no pager and no lock: the checkout stays as it is.
+GIT = ["--no-pager", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+STATUS = ["status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--ignore-submodules=dirty"]
+
+
+def variables(environ: Mapping[str, str], spool: str) -> dict[str, str]:
+    """The variables worth keeping, without secrets; what lies in the run's own spool reads `{spool}/...`.
+
+    >>> variables({"NCCL_DEBUG": "INFO", "HOME": "/root", "TORCH_HOME": "/tmp/dg-1/x"}, "/tmp/dg-1")
+    {'NCCL_DEBUG': 'INFO', 'TORCH_HOME': '{spool}/x'}
+    """
+    names = sorted(name for name in environ if KEPT.match(name))[:MOST_VARIABLES]
+    return {
+        name: HIDDEN if is_secret_name(name) else redact(environ[name])[:LONGEST].replace(spool, "{spool}")
+        for name in names
+    }
+
+
+def image(environ: Mapping[str, str]) -> str:
+    """The image's id or digest, where the container's environment tells it."""
+    return redact(next((environ[name] for name in IMAGES if environ.get(name)), ""))[:300]
+
+
+def arguments(command: Sequence[str]) -> list[str]:
+    """The command word by word, without secrets.
+
+    >>> arguments(["train.py", "--hf-token", "abc", "--lr=0.1"])
+    ['train.py', '--hf-token', '<redacted>', '--lr=0.1']
+    """
+    words, hide = list[str](), False
+    for word in command:
+        words.append(HIDDEN if hide and not word.startswith("-") else redact(word)[:LONGEST])
+        hide = word.startswith("-") and "=" not in word and is_secret_name(word)
+    return words
+
+
+MODULE = re.compile(r"Kernel Module(?: for \S{1,20})?\s{1,9}([0-9][0-9.]{1,20})")
+
+
+def driver(path: str = "/proc/driver/nvidia/version") -> str:
+    """The kernel driver's version; empty where there is none."""
+    try:
+        found = MODULE.search(Path(path).read_text(errors="replace"))
+    except OSError:
+        return ""
+    return found[1] if found else ""
+
+
+def checkout(command: Sequence[str], deadline_s: float = GIT_S) -> dict[str, object]:
+    """The data of `checkout.read`: commit, branch, what is changed where the program lies."""
+    script = next((Path(word) for word in command if word.endswith(".py") and Path(word).is_file()), None)
+    folder = script.resolve().parent if script else Path.cwd()
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", *GIT, "-C", str(folder), *STATUS],
+            env={**kept, **quiet},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=deadline_s,
+        )
+    except FileNotFoundError:
+        return {"reason": "git is not installed"}
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {
+            "reason": "git did not answer" if isinstance(error, subprocess.TimeoutExpired) else str(error)
+        }
+    if done.returncode:
+        return {
+            "reason": done.stderr.decode(errors="replace").strip()[:300] or f"exit code {done.returncode}"
+        }
+    return status(done.stdout.decode(errors="replace"))
+
+
+def status(text: str) -> dict[str, object]:
+    r"""
+    >>> status("# branch.oid 12ab\n# branch.head main\n1 .M N... a.py\n? runs/\n")
+    {'commit': '12ab', 'branch': 'main', 'dirty': True, 'num_changed': 1, 'num_untracked': 1}
+    """
+    heads = dict(line[2:].split(" ", 1) for line in text.splitlines() if re.match(r"# \S+ \S", line))
+    num_changed = len(re.findall(r"(?m)^[12u] ", text))
+    return {
+        "commit": heads.get("branch.oid", "").replace("(initial)", ""),
+        "branch": redact(heads.get("branch.head", ""))[:200],
+        "dirty": num_changed > 0,
+        "num_changed": num_changed,
+        "num_untracked": len(re.findall(r"(?m)^\? ", text)),
+    }

@@ -1,0 +1,49 @@
+"""What this host's own name, and the name where the ranks meet, mean here."""
+
+import ipaddress
+import json
+import socket
+import time
+
+from probes import deadline
+from probes.checking import launcher
+from probes.checking.check import Check, Measurement, Target, measured
+
+CHECK = Check(limit_s=15.0, cost=("network",))
+LIMIT_S = 6.0
+
+
+def measure(target: Target) -> list[Measurement]:
+    """gloo tells the others the address that the host's own name means."""
+    names = {"own name": socket.gethostname(), "meeting place": launcher.of(target)[0]}
+    return [resolved(part, name, target.num_nodes) for part, name in names.items() if name]
+
+
+def resolved(part: str, name: str, num_nodes: int) -> Measurement:
+    begun = time.monotonic()
+    told = deadline.call(lambda: json.dumps(look(name)).encode(), LIMIT_S)
+    took = round(time.monotonic() - begun, 3)
+    where = f"getaddrinfo({name})"
+    if told is None:
+        return measured(
+            part, where, refusal=f"no answer within {LIMIT_S:g} s", took_s=took, num_nodes=num_nodes
+        )
+    refusal, found = json.loads(told)
+    return measured(
+        part,
+        where,
+        refusal=refusal,
+        took_s=took,
+        addresses=", ".join(found[:8]),
+        is_loopback=all(ipaddress.ip_address(one).is_loopback for one in found) if found else None,
+        num_families=len({ipaddress.ip_address(one).version for one in found}),
+        num_nodes=num_nodes,
+    )
+
+
+def look(name: str) -> tuple[str, list[str]]:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return error.strerror or str(error), []
+    return "", sorted({str(one[4][0]).partition("%")[0] for one in found})

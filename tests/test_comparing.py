@@ -1,0 +1,316 @@
+"""Records held against each other: what differs is found, weighed, and nothing untold is called the same."""
+
+import typing
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from diagnose import changes, comparing, lanes
+from diagnose.contract import (
+    RECORD,
+    CacheSize,
+    Compile,
+    Distributed,
+    Git,
+    Gpu,
+    Gpus,
+    RankRecord,
+    RunRecord,
+    Steps,
+)
+from diagnose.flags import both
+from diagnose.playbook import load
+from diagnose.render import comparison, markdown, terminal
+
+BOOK, PLAYBOOK = comparing.load(), load()
+H200 = [Gpu("NVIDIA H200", 141 << 30, f"GPU-{n}", [n]) for n in range(8)]
+GOOD = RunRecord(
+    run="good",
+    exit_path="exit",
+    exit_code=0,
+    command="torchrun --nproc-per-node 8 train.py --lr 0.1",
+    arguments=["torchrun", "--nproc-per-node", "8", "train.py", "--lr", "0.1", "--data", "/data/a"],
+    started=100.0,
+    ended=200.0,
+    ranks=[RankRecord(rank=n, first_forward_s=60.0 + n, first_step_s=80.0, node="h1") for n in range(8)],
+    lane="training",
+    variables={"NCCL_DEBUG": "INFO", "OMP_NUM_THREADS": "8", "HF_TOKEN_NCCL_": "<redacted>"},
+    versions={"torch": "2.8.0+cu128", "cuda": "12.8", "nccl": "2.27.3", "python": "3.11.7", "diagnose": "1"},
+    packages={"flash_attn": "2.7.4", "transformers": "4.50.0"},
+    image="im-1",
+    git=Git(commit="aa", branch="main", dirty=False, num_changed=0),
+    gpus=Gpus(requested="H200:8", visible="0,1,2,3,4,5,6,7", seen=H200, num_visible=8),
+    distributed=Distributed("fsdp2", ["fsdp2"], ["nccl"], [], 8, 8),
+    compile=Compile("regional", CacheSize(400, 90 << 20), CacheSize(410, 92 << 20), counters={"graphs": 12}),
+    steps=Steps(num=50, contaminated=[0], median_s=1.0, p10_s=0.98, p90_s=1.03, max_s=1.2),
+    notes={"dataset_hash": "x"},
+    end_marker=True,
+)
+
+
+def with_in(**deep):
+    """The good record with parts of its parts replaced: `git__dirty=True`."""
+    changed = {}
+    for path, value in deep.items():
+        part, _, key = path.partition("__")
+        if not key:
+            changed[part] = value
+            continue
+        now = changed.get(part, getattr(GOOD, part))
+        changed[part] = {**now, key: value} if isinstance(now, dict) else replace(now, **{key: value})
+    return replace(GOOD, **{"run": "other", "started": 300.0, **changed})
+
+
+def words(*rest):
+    return ["torchrun", "--nproc-per-node", "8", "train.py", *rest]
+
+
+PLANTED = {
+    "image": ({"image": "im-2"}, "image"),
+    "torch": ({"versions__torch": "2.9.0+cu128"}, "versions.torch"),
+    "nccl": ({"versions__nccl": "2.28.9"}, "versions.nccl"),
+    "driver": ({"versions__cuda": "13.0"}, "versions.cuda"),
+    "package": ({"packages__flash_attn": "2.8.0"}, "packages.flash_attn"),
+    "gpu kind": ({"gpus__seen": [Gpu("NVIDIA B200", 180 << 30)] * 8}, "gpus.seen.name"),
+    "gpu count": ({"gpus__seen": H200[:7]}, "gpus.seen.name"),
+    "gpus visible": ({"gpus__num_visible": 1}, "gpus.num_visible"),
+    "gpus asked for": ({"gpus__requested": "H200:4"}, "gpus.requested"),
+    "mode": ({"distributed__mode": "ddp"}, "distributed.mode"),
+    "world size": ({"distributed__world_size": 4}, "distributed.world_size"),
+    "backend": ({"distributed__backends": ["gloo"]}, "distributed.backends"),
+    "posture": ({"compile__posture": "eager"}, "compile.posture"),
+    "variable set": ({"variables__NCCL_IB_DISABLE": "1"}, "variables.NCCL_IB_DISABLE"),
+    "variable gone": ({"variables": {"NCCL_DEBUG": "INFO"}}, "variables.OMP_NUM_THREADS"),
+    "variable changed": ({"variables__NCCL_DEBUG": "WARN"}, "variables.NCCL_DEBUG"),
+    "cold cache": ({"compile__cache_start": CacheSize(0, 0)}, "compile.cache_start.files"),
+    "other graphs": ({"compile__counters": {"graphs": 20}}, "compile.counters.graphs"),
+    "flag": ({"arguments": words("--lr=0.2", "--data", "/data/a")}, "arguments.--lr"),
+    "flag gone": ({"arguments": words("--data", "/data/a")}, "arguments.--lr"),
+    "launcher's flag": (
+        {"arguments": ["torchrun", "--nproc-per-node", "4", *words("--lr", "0.1", "--data", "/data/a")[3:]]},
+        "arguments.--nproc-per-node",
+    ),
+    "data": ({"arguments": words("--lr", "0.1", "--data=/data/b")}, "arguments.--data"),
+    "note": ({"notes__dataset_hash": "y"}, "notes.dataset_hash"),
+    "commit": ({"git__commit": "bb"}, "git.commit"),
+    "dirty tree": ({"git__dirty": True}, "git.dirty"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_one_thing_that_was_planted_comes_first(name):
+    planted, path = PLANTED[name]
+    told = comparing.compare(GOOD, with_in(**planted), BOOK, lanes.lane("training"))
+    assert told.comparable and told.exit_code() == 1
+    assert told.differences[0].path == path
+    assert told.differences[0].why
+    other = comparing.compare(with_in(**planted), GOOD, BOOK, lanes.lane("training"))
+    assert [d.path for d in other.differences] == [d.path for d in told.differences]
+
+
+def test_what_is_the_same_in_another_dress_is_the_same():
+    other = with_in(
+        arguments=["torchrun", "--nproc_per_node=8", "train.py", "--data", "/data/a", "--lr", "1e-1"],
+        compile__cache_start=CacheSize(405, 91 << 20),
+        distributed__backends=["nccl"],
+    )
+    told = comparing.compare(GOOD, other, BOOK, lanes.lane("training"))
+    assert (told.differences, told.exit_code(), told.measurable) == ([], 0, True)
+    assert {one.path: one.differs for one in told.figures}["steps.median_s"] is False
+
+
+def test_the_most_suspicious_comes_first_and_a_major_version_before_a_minor():
+    other = with_in(
+        git__commit="bb",
+        arguments=words("--lr", "9"),
+        variables__NCCL_DEBUG="WARN",
+        versions__torch="2.9.0",
+        image="im-2",
+        packages={"flash_attn": "2.7.5", "transformers": "5.0.0"},
+        gpus__seen=H200[:4],
+    )
+    paths = [one.path for one in comparing.compare(GOOD, other, BOOK).differences]
+    assert paths == [
+        *("image", "versions.torch", "packages.transformers", "packages.flash_attn", "gpus.seen.name"),
+        *("gpus.seen.memory", "variables.NCCL_DEBUG", "arguments.--lr", "arguments.--data", "git.commit"),
+        "gpus.seen.uuid",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "path"),
+    [
+        ({"image": ""}, "image"),
+        ({"versions": {}}, "versions.torch"),
+        ({"variables": {}}, "variables.NCCL_DEBUG"),
+        ({"compile__cache_start": None}, "compile.cache_start.files"),
+        ({"git": Git(reason="no git")}, "git.commit"),
+        ({"packages": {"transformers": "4.50.0"}}, "packages.flash_attn"),
+    ],
+)
+@pytest.mark.parametrize("missing", ["a", "b"])
+def test_what_one_does_not_tell_is_unknown_and_never_equal(lacking, path, missing):
+    pair = (with_in(**lacking), GOOD) if missing == "a" else (GOOD, with_in(**lacking))
+    told = comparing.compare(*pair, BOOK, lanes.lane("training"))
+    assert not told.differences
+    assert (path, missing) in {(one.path, one.missing) for one in told.unknown}
+    assert told.exit_code() == 3
+
+
+def test_two_dirty_trees_may_not_be_the_same():
+    dirty = with_in(git__dirty=True, git__num_changed=2)
+    told = comparing.compare(dirty, replace(dirty, run="r"), BOOK)
+    assert [one.path for one in told.unknown if one.missing == "hidden"] == ["git.dirty"]
+    assert told.exit_code() == 3
+
+
+def test_a_secret_is_neither_compared_nor_shown():
+    told = comparing.compare(GOOD, with_in(), BOOK, lanes.lane("training"))
+    assert [(one.path, one.missing) for one in told.unknown] == [("variables.HF_TOKEN_NCCL_", "both")]
+    assert told.exit_code() == 0 and "<redacted>" not in comparison.encode(told)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"lane": "benchmark"},
+        {"surface": "modal"},
+        {"arguments": ["eval.py"]},
+        {"schema": "diagnose/record/2"},
+    ],
+)
+def test_another_kind_of_run_is_not_comparable(other):
+    told = comparing.compare(GOOD, with_in(**other, image="im-2"), BOOK)
+    assert not told.comparable and len(told.reasons) == 1 and told.exit_code() == 3
+    assert told.differences and not told.figures  # what differs is told all the same
+
+
+def test_what_is_no_receipt_is_not_measured_and_its_provenance_is_compared():
+    hung = with_in(steps=Steps(num=1), end_marker=False, exit_path="lost", image="im-2")
+    told = comparing.compare(GOOD, hung, BOOK, lanes.lane("training"))
+    assert (told.measurable, told.figures, told.exit_code()) == (False, [], 1)
+    assert told.not_measured == ["B is no receipt: no end marker; 1 step of at least 3"]
+    same = comparing.compare(GOOD, with_in(steps=Steps(num=1)), BOOK, lanes.lane("training"))
+    assert same.exit_code() == 3
+
+
+def test_a_run_that_ended_before_its_first_step_may_only_not_have_come_so_far():
+    early = {"steps": Steps(), "compile__counters": {"graphs": 2}}
+    hung = with_in(**early, distributed=Distributed("own", [], ["gloo", "nccl"], [], 8, 8))
+    told = comparing.compare(GOOD, hung, BOOK, lanes.lane("training"))
+    assert [one.path for one in told.differences] == ["distributed.backends"]  # more than the other has
+    assert {one.path for one in told.unknown if one.missing == "b"} == {
+        *("distributed.mode", "distributed.wrappers", "compile.counters.graphs")
+    }
+    other = with_in(**early, distributed__mode="ddp")
+    assert comparing.compare(GOOD, other, BOOK).differences[0].path == "distributed.mode"
+    stepped = replace(hung, steps=GOOD.steps)
+    assert comparing.compare(GOOD, stepped, BOOK).differences[0].path == "distributed.mode"
+
+
+def test_figures_of_other_gpus_or_another_mode_are_not_compared():
+    for planted in ({"gpus__seen": H200[:4]}, {"distributed__mode": "ddp"}):
+        assert not comparing.compare(GOOD, with_in(**planted), BOOK).measurable
+
+
+def test_a_slower_step_beyond_the_spread_is_a_difference_and_noise_is_none():
+    slow = with_in(steps=Steps(num=50, median_s=1.4, p10_s=1.3, p90_s=1.5))
+    told = comparing.compare(GOOD, slow, BOOK, lanes.lane("training"))
+    assert {one.path for one in told.figures if one.differs} == {"steps.median_s"}
+    assert told.exit_code() == 1
+    wide = with_in(steps=Steps(num=50, median_s=1.4, p10_s=0.9, p90_s=1.5))
+    assert comparing.compare(GOOD, wide, BOOK, lanes.lane("training")).exit_code() == 0
+
+
+def test_another_piece_of_hardware_is_told_and_is_no_drift():
+    told = comparing.compare(GOOD, with_in(gpus__seen=[replace(g, uuid="GPU-z") for g in H200]), BOOK)
+    assert [(one.path, one.minor) for one in told.differences] == [("gpus.seen.uuid", True)]
+    assert told.exit_code() == 0
+
+
+def test_a_value_after_a_switch_is_no_value_of_it():
+    one, other = both(["python", "-u", "job", "--fast", "in.txt"], ["python", "job", "in.txt"])
+    assert one.plain == other.plain and one.flags == {"-u": ["set"], "--fast": ["set"]}
+
+
+def test_the_first_run_where_a_field_changed():
+    later = [
+        with_in(run="r1"),
+        with_in(run="r2", image=""),
+        with_in(run="r3", image="im-2"),
+        with_in(run="r4", image="im-3", variables__NCCL_DEBUG="WARN"),
+    ]
+    later = [replace(one, started=200.0 + n) for n, one in enumerate(later)]
+    found = {c.difference.path: (c.run, c.unsure) for c in changes.first_changes(GOOD, later, BOOK)}
+    assert found == {"image": ("r3", ["r2"]), "variables.NCCL_DEBUG": ("r4", [])}
+    for wanted, run in {"env.NCCL_DEBUG": "r4", "variables": "r4", "env": "r4", "image": "r3"}.items():
+        assert [c.run for c in changes.first_changes(GOOD, later, BOOK, wanted)] == [run], wanted
+    assert changes.first_changes(GOOD, later, BOOK, "versions.torch") == []
+    assert not changes.paths_of("imagination", BOOK) and changes.paths_of("git", BOOK)
+
+
+# The playbook's file
+
+
+def leaves(kind, path=""):
+    """Every path of a record's type that ends in a value; of a mapping the path of the mapping."""
+    for field in msgspec.structs.fields(kind):
+        inner = field.type
+        for part in typing.get_args(inner) if typing.get_origin(inner) in (list, typing.Union) else ():
+            inner = part if isinstance(part, type) and issubclass(part, msgspec.Struct) else inner
+        inner = next((a for a in typing.get_args(inner) if hasattr(a, "__struct_fields__")), inner)
+        if hasattr(inner, "__struct_fields__"):
+            yield from leaves(inner, f"{path}{field.name}.")
+        else:
+            yield path + field.name
+
+
+def test_every_field_of_the_record_is_compared_or_left_out_on_purpose():
+    named = {field.path for field in BOOK.field} | {metric.path for metric in BOOK.metric}
+    left = {path for one in BOOK.ignored for path in one.paths}
+    assert not named & left
+    found = set(leaves(RunRecord))
+    assert "gpus.seen.name" in found and "compile.cache_start.files" in found
+    missing = {p for p in found if not any(p == n or p.startswith(f"{n}.") for n in named | left)}
+    assert not missing, f"in no list of playbooks/compare.toml: {sorted(missing)}"
+    gone = {n for n in named | left if not any(p == n or p.startswith(f"{n}.") for p in found)}
+    assert not gone, f"no such field any more: {sorted(gone)}"
+
+
+def test_the_playbook_names_failures_that_exist_and_says_why():
+    for field in BOOK.field:
+        assert set(field.can_cause) <= PLAYBOOK.failures.keys(), field.path
+        assert field.why and field.title and field.how in HOW
+    assert all(one.why for one in BOOK.ignored)
+
+
+HOW = {"text", "version", "number", "bytes", "counts", "counts_of_bytes", "set", "flags"}
+
+
+def test_the_forms_say_the_same_words():
+    other = with_in(versions__torch="2.9.0", git=Git(), compile__cache_start=CacheSize(0, 0))
+    told = comparing.compare(GOOD, other, BOOK, lanes.lane("training"))
+    laid = comparison.page(told, PLAYBOOK, True)
+    paper, marks = terminal.lay(laid, 100), markdown.lay(laid)
+    for text in (paper, marks):
+        assert "2.8.0+cu128" in text and "compile\\_skew" in text.replace("compile_skew", "compile\\_skew")
+        assert "B does not tell it" in text
+    assert "90.0 MiB" in paper and "3 DIFFERENCES" in paper
+    plain = msgspec.json.decode(comparison.encode(told))
+    assert plain["schema"] == "diagnose/compare/1" and plain["differences"][0]["apart"] == "minor"
+
+
+def test_hostile_records_are_only_odd():
+    odd = replace(
+        GOOD,
+        schema=RECORD,
+        run="x\x1b[31m",
+        arguments=["-" * 5000, "=" * 5000, "--", "-m"],
+        versions={"torch": "9" * 5000, "nccl": "v.."},
+        notes={"a.b": "\x1b]0;x\x07", "": None},
+        variables={"NCCL_A\nB": "1"},
+    )
+    told = comparing.compare(GOOD, odd, BOOK)
+    text = terminal.lay(comparison.page(told, PLAYBOOK, True), 80)
+    assert "\x1b[31m" not in text and "\x07" not in text and comparison.encode(told)
