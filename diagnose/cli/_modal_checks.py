@@ -16,7 +16,7 @@ from diagnose.preflight.judging import judge
 from diagnose.preflight.measured import Measured
 from diagnose.preflight.report import Report
 from diagnose.render.page import safe
-from diagnose.surfaces.modal import awaiting, checked, launching, settings
+from diagnose.surfaces.modal import checked, launching, settings
 from diagnose.terminal import Screen
 
 UNKNOWN = 3
@@ -70,6 +70,8 @@ def there(known: Book, level: str, given: Mapping[str, Any]) -> list[str]:
 
 def waited(run: Path, queue_s: float, limit_s: float) -> tuple[int, str]:
     """Wait for its end: (128 + the signal that ended the waiting, or 0; why it was given up, if it was)."""
+    from diagnose.surfaces.modal import awaiting
+
     interruption, screen = _preflight.Interruption(), Screen()
     try:
         with interruption.listening():

@@ -181,7 +181,9 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
 
 
 def begin(what: Asked, root: str | None) -> Path:
-    """Make the run's directory. Raises BadSetting."""
+    """Make the run's directory. Raises BadSetting, ModuleNotFoundError."""
+    from diagnose.surfaces.modal import start as starting  # noqa: F401  (without the client nothing is made)
+
     top, name = runs.root(root), str(what.spec["name"])
     try:
         run = runs.create(top, f"{name}-{secrets.token_hex(2)}", time.time())  # on a volume for all
