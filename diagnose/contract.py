@@ -51,6 +51,7 @@ class Manifest(msgspec.Struct, frozen=True):
     spool: str = ""
     root: str = ""
     surface: str = "local"  # local | modal
+    kind: str = "job"  # job | preflight
     volume: str = ""  # where the evidence is brought to
     dashboard: str = ""
     outcome: str = ""  # how the function call ended, in one word

@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import click
@@ -36,6 +37,40 @@ def policy(default: str) -> Callable[[Any], Any]:
         show_default=True,
         help="observe: recorders and logs; policy: the playbook's settings too; none: nothing.",
     )
+
+
+CHECKS = (
+    click.option(
+        "--only", multiple=True, metavar="WHAT", help="Only these: ids, names or groups (D01,storage)."
+    ),
+    click.option("--skip", multiple=True, metavar="WHAT", help="All but these."),
+    click.option("--fast", "level", flag_value="fast", help="What takes no time: 10 s at most."),
+    click.option("--deep", "level", flag_value="deep", help="Load and bandwidth too: 10 min at most."),
+    click.option(
+        "--exclude-cost", "without", multiple=True, metavar="COST", help="Leave out what costs this."
+    ),
+    click.option(
+        "--path", "folders", multiple=True, metavar="FOLDER", help="Where the job reads and writes."
+    ),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME=N", help="Sizes: checkpoint_bytes=20G ..."
+    ),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["terminal", "json", "junit", "markdown"]),
+        default="terminal",
+        show_default=True,
+    ),
+    click.option(
+        "-v", "--verbose", is_flag=True, help="Every check, why it matters, and its threshold's source."
+    ),
+)
+
+
+def checks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which checks of the pre-flight, how thorough, and how they are shown."""
+    return reduce(lambda made, option: option(made), reversed(CHECKS), command)
 
 
 def reduced(ctx: click.Context, given: dict[str, Any]) -> list[str]:

@@ -70,8 +70,13 @@ def target(
         raise click.UsageError(str(error)) from None
 
 
-def make(known: Book, names: list[str], wanted: Target, without: Sequence[str] = ()) -> Measured:
-    """Make the checks, with a line of progress on a terminal. Raises UsageError."""
+def make(
+    known: Book, names: list[str], wanted: Target, without: Sequence[str] = (), folder: Path | None = None
+) -> Measured:
+    """Make the checks, with a line of progress on a terminal. Raises UsageError.
+
+    `folder`: where the report will be kept, and until then what was measured.
+    """
     screen, begun = Screen(), time.monotonic()
 
     def told(num_made: int, last: str) -> None:
@@ -80,8 +85,11 @@ def make(known: Book, names: list[str], wanted: Target, without: Sequence[str] =
             f"checking: {num_made} of {max(num_made, len(names))}, {passed:.0f} s  {last.replace('_', ' ')}"
         )
 
-    wish = running.Wish(names, wanted, known.settings.budget_s[wanted.level], without)  # type: ignore[index]
+    budget_s = known.settings.budget_s[wanted.level]  # type: ignore[index]
     try:
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        wish = running.Wish(names, wanted, budget_s, without, folder and folder / saving.LINES)
         return running.run(wish, told)
     except running.Refused as error:
         raise click.UsageError(str(error)) from None
@@ -113,14 +121,17 @@ def show(report: Report, form: str, full: bool) -> None:
         terminal.show(terminal.lay(checks.page(report, full), terminal.width(sys.stdout.isatty())))
 
 
-def gate(level: str, words: Sequence[str], root: Path) -> Report:
-    """A pre-flight before a launch, told on stderr; one in which something failed is kept below `root`."""
+def gate(level: str, words: Sequence[str], root: Path, folder: Path | None = None) -> Report:
+    """A pre-flight before a launch, told on stderr; one in which something failed is kept below `root`.
+
+    `folder`: where it is kept instead.
+    """
     known = book.load()
     names = sorted(name for name, check in known.checks.items() if not check.by_run)
-    report = judge(make(known, names, target(words, "", (), (), level)), known)
+    report = judge(make(known, names, target(words, "", (), (), level), folder=folder), known)
     if report.exit_code == 1 or report.measured.how == "interrupted":
         terminal.show(terminal.lay(checks.page(report), terminal.width(sys.stderr.isatty())), err=True)
-        keep(report, root)
+        keep(report, root, folder)
     else:
         click.echo(f"diagnose: preflight: {checks.said(report)}", err=True)
     return report

@@ -48,6 +48,11 @@ class Wish(NamedTuple):
         """The folder that the run directory is made in."""
         return self.run_dir.parent if self.run_dir else runs.root(self.root)
 
+    @property
+    def own(self) -> Path | None:
+        """Where a surface finds what is of this attempt, also where no run began."""
+        return self.run_dir / "attempts" / self.attempt if self.run_dir else None
+
 
 def checked(ctx: click.Context, words: Sequence[str], wish: Wish) -> "Report | None":
     """The pre-flight before a launch, if any; exits where the command must not be started."""
@@ -57,7 +62,7 @@ def checked(ctx: click.Context, words: Sequence[str], wish: Wish) -> "Report | N
 
     interruption = _preflight.Interruption()
     with interruption.listening():
-        report = _preflight.gate(wish.preflight, words, wish.top)
+        report = _preflight.gate(wish.preflight, words, wish.top, wish.own)
     if interruption.code or report.exit_code == 1:
         click.echo("diagnose: the command was not started", err=True)
         ctx.exit(interruption.code or 1)
@@ -145,7 +150,7 @@ def prepared(
         if report:
             from diagnose.cli import _preflight
 
-            _preflight.keep(report, wish.top, run)
+            _preflight.keep(report, wish.top, wish.own or run)
         job = Job(
             words,
             run,

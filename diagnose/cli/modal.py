@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from diagnose.cli import _options, _visit
+from diagnose.cli import _container, _options, _visit
 
 NEEDED = "Modal's client is not installed: pip install 'gpu-diagnose[modal]'"
 ROOT = click.option("--root", help="Where run directories lie (default: $DIAGNOSE_ROOT, else ./runs).")
@@ -37,9 +37,7 @@ def client() -> Iterator[None]:
 
 
 @command.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option(
-    "--gpu", default="", metavar="KIND[:N]", help="GPUs of a container, such as H200:8 (default: none)."
-)
+@_container.options
 @click.option(
     "--nodes",
     default=1,
@@ -48,41 +46,7 @@ def client() -> Iterator[None]:
     help="So many containers as one cluster, whole nodes of 8 GPUs (default: 1).",
 )
 @click.option("--rdma", is_flag=True, help="RDMA between the nodes of a cluster.")
-@click.option("--image", default="", metavar="REF", help="An image of a registry, best by its digest.")
-@click.option("--python", "version", default="", metavar="X.Y", help="Put this Python into the image.")
-@click.option(
-    "--pip", multiple=True, metavar="PACKAGE", help="Install a package into the image; may be repeated."
-)
-@click.option(
-    "--code",
-    type=click.Path(exists=True, file_okay=False),
-    metavar="DIR",
-    help="A local folder that goes along; the command starts in it.",
-)
-@click.option("--workdir", default="", metavar="DIR", help="Where in the container the command starts.")
-@click.option(
-    "--volume", "mounts", multiple=True, metavar="NAME:/PATH[:ro]", help="Mount a volume; ro: read-only."
-)
-@click.option(
-    "--secret",
-    "secrets",
-    multiple=True,
-    metavar="NAME",
-    help="A secret of Modal's by its name: its variables are there.",
-)
-@click.option("--memory", metavar="REQUEST:LIMIT", help="Host memory, such as 512GiB:640GiB.")
-@click.option("--cpu", type=_options.Finite(min=0.125), metavar="N", help="Physical cores.")
 @click.option("--timeout", default="4h", show_default=True, metavar="T", help="When Modal ends it: 90m, 4h.")
-@click.option("--startup-timeout", metavar="T", help="When Modal gives up on its start.")
-@click.option("--region", default="", metavar="NAME", help="Where it runs, such as us-east (costs more).")
-@click.option("--cloud", default="", metavar="NAME", help="Whose machines it runs on: aws, gcp, oci.")
-@click.option(
-    "--diagnostics",
-    default="diagnose",
-    show_default=True,
-    metavar="VOLUME",
-    help="The volume that evidence is pushed to.",
-)
 @click.option(
     "--push-every",
     default=5.0,
@@ -93,17 +57,9 @@ def client() -> Iterator[None]:
 )
 @click.option("--stall-after", type=_options.Finite(min=1), metavar="S", help="As of `diagnose run`.")
 @click.option("--on-stall", type=click.Choice(["keep", "stop"]), default="keep", help="As of `diagnose run`.")
-@click.option(
-    "--env",
-    "mode",
-    type=click.Choice(["observe", "policy", "none"]),
-    default="policy",
-    show_default=True,
-    help="As of `diagnose run`.",
-)
-@click.option("--cache-volume", default="", metavar="NAME", help="A volume that keeps the compile cache.")
 @click.option("--cache-gate", is_flag=True, help="As of `diagnose run`.")
 @click.option("--lane", default="training", show_default=True, help="As of `diagnose run`.")
+@click.option("--preflight", type=click.Choice(["fast", "default"]), help="As of `diagnose run`.")
 @click.option(
     "--reduced", default="", metavar="'COMMAND'", help="As of `diagnose run`, in the same container."
 )
@@ -137,6 +93,33 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
         asked = launching.asked(words, given)
         for line in launching.plan(asked) if given["dry_run"] else launching.start(asked, given["root"]):
             click.echo(line)
+
+
+@command.command(context_settings={"allow_interspersed_args": False})
+@_container.options
+@click.option(
+    "--timeout", metavar="T", help="When Modal ends it (default: what the checks may take, and 2m)."
+)
+@click.option("--wait", default="30m", show_default=True, metavar="T", help="For a container, at most.")
+@_options.checks
+@click.option("--compare", metavar="RUN", help="What differs from RUN, `last` (good one), or `baseline`.")
+@ROOT
+@click.option("--dry-run", is_flag=True, help="Say what would be asked for and what it costs; ask nothing.")
+@click.argument("command_line", nargs=-1, metavar="[-- COMMAND...]", type=click.UNPROCESSED)
+@click.pass_context
+def preflight(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -> None:
+    """Check a container as `launch` would ask for it, as `diagnose preflight` checks a host.
+
+    COMMAND is what will be launched: its interpreter and the environment that it would get there are looked
+    at, it is not started. The container is given back as soon as the checks are made; Ctrl-C ends them.
+
+    Exit codes: 0 all that mattered passed, 1 a blocking check failed, 4 only warnings, 3 nothing failed, but
+    something that --gpu needs could not be checked, or no container came to its end; 2 Modal cannot be asked.
+    """
+    with client():
+        from diagnose.cli import _modal_checks
+
+        ctx.exit(_modal_checks.execute(command_line, given))
 
 
 @command.command()
@@ -176,6 +159,10 @@ def collect(
         path = looks.adopt(run, root, volume) if run and volume else found(run, root)
         for text in looks.following(path, way["every"] if way["follow"] else None):
             click.echo(text, err=True)
+    if looks.is_preflight(path):
+        from diagnose.cli import _modal_checks
+
+        ctx.exit(_modal_checks.collected(path, form, verbose))
     book = playbook.load()
     verdict = _print.read(lambda: reader.examine(path, run or str(path), book))
     if form == "terminal" and not verdict.causes and looks.is_under_way(path) and not verbose:

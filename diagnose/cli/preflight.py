@@ -5,31 +5,17 @@ from pathlib import Path
 
 import click
 
+from diagnose.cli import _options
+
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--gpu", default="", metavar="MODEL:N", help="GPUs that must be here: H100:8, H100!:8, 8.")
-@click.option("--only", multiple=True, metavar="WHAT", help="Only these: ids, names or groups (D01,storage).")
-@click.option("--skip", multiple=True, metavar="WHAT", help="All but these.")
-@click.option("--fast", "level", flag_value="fast", help="What takes no time: 10 s at most.")
-@click.option("--deep", "level", flag_value="deep", help="Load and bandwidth too: 10 min at most.")
-@click.option("--exclude-cost", "without", multiple=True, metavar="COST", help="Leave out what costs this.")
-@click.option("--path", "folders", multiple=True, metavar="FOLDER", help="Where the job reads and writes.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=N", help="Sizes: checkpoint_bytes=20G ...")
+@_options.checks
 @click.option("--from", "given", type=click.Path(path_type=Path), help="Judge what was measured earlier.")
 @click.option("--baseline", type=click.Choice(["save"]), help="Keep this report as the good one.")
 @click.option("--compare", metavar="RUN", help="What differs from RUN, `last` (good one), or `baseline`.")
 @click.option("--root", help="Where reports are kept (default: $DIAGNOSE_ROOT, else ./runs).")
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Keep the report in just this folder.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["terminal", "json", "junit", "markdown"]),
-    default="terminal",
-    show_default=True,
-)
-@click.option(
-    "-v", "--verbose", is_flag=True, help="Every check, why it matters, and its threshold's source."
-)
 @click.argument("command_line", nargs=-1, metavar="[-- COMMAND...]", type=click.UNPROCESSED)
 @click.pass_context
 def command(
@@ -81,7 +67,7 @@ def command(
         )
     else:
         with interruption.listening():
-            found = _preflight.make(known, names, wanted, costs)
+            found = _preflight.make(known, names, wanted, costs, run_dir)
     report = judge(found, known)
     if then:
         report = _preflight.compared(report, *then, known)

@@ -98,7 +98,11 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
     deaths = [e for e in evidence.of("rank.died") if e.data.get("signal") or e.data.get("exit_code")]
     if ended is not None and ended.data.get("exit_code") == 0 and not deaths:
         return "slow" if ever else "none"
-    if never_joined(evidence, stalled) or (never_began(evidence) and not any(evidence.of(*TOLD))):
+    if (
+        any(evidence.of("preflight.failed"))
+        or never_joined(evidence, stalled)
+        or (never_began(evidence) and not any(evidence.of(*TOLD)))
+    ):
         return "will_not_start"
     if stalled and not deaths:
         return "hang"

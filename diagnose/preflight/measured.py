@@ -67,6 +67,7 @@ class Measured(msgspec.Struct, frozen=True):
     checks: list[Made] = []
     left: list[str] = []  # of a deeper level
     wanted: list[str] = []  # what was to be made; one that is missing among the checks was not reached
+    platform: dict[str, str] = {}  # where it was made, in the words of who rents it out
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -116,8 +117,11 @@ def of_lines(lines: Iterable[bytes], wanted: Iterable[str] = ()) -> Measured:
     return msgspec.structs.replace(found, **rest)
 
 
-def read(path: Path) -> Measured:
-    """A saved report, a folder that holds one, or the lines of the probe. Raises OSError, ValueError."""
+def read(path: Path, wanted: Iterable[str] = ()) -> Measured:
+    """A saved report, a folder that holds one, or the lines of the probe. Raises OSError, ValueError.
+
+    `wanted`: what was to be made, where only lines are left.
+    """
     path = path / "preflight.json" if path.is_dir() else path
     with path.open("rb") as stream:
         data = stream.read(MOST_BYTES + 1)
@@ -126,7 +130,7 @@ def read(path: Path) -> Measured:
     try:
         return msgspec.json.decode(data, type=_Saved).measured
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = of_lines(data.splitlines())
+        found = of_lines(data.splitlines(), wanted)
     if not found.checks:
         raise ValueError("neither a pre-flight report nor what `python -m probes.checking` prints")
     return found

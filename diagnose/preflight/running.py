@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +32,7 @@ class Wish(NamedTuple):
     target: Target
     budget_s: float
     without: Sequence[str] = ()  # costs
+    lines: Path | None = None  # where what the probe says is kept as it comes: who waits may be killed
 
 
 Told = Callable[[int, str], None]  # (checks made, the check that began last)
@@ -41,6 +43,7 @@ def run(wish: Wish, told: Told) -> Measured:
     target = {k: v for k, v in msgspec.to_builtins(wish.target).items() if v}
     options = ["--target", msgspec.json.encode(target).decode(), "--budget", str(wish.budget_s)]
     options += ["--without", ",".join(wish.without), "--with-parent"]
+    lines = Lines(wish.lines)
     process = subprocess.Popen(
         [*PROBE, *options, *wish.checks],
         env=environment(),
@@ -49,7 +52,6 @@ def run(wish: Wish, told: Told) -> Measured:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    lines: list[bytes] = []
     is_cut = False
     try:
         try:
@@ -62,13 +64,32 @@ def run(wish: Wish, told: Told) -> Measured:
                 hear(process, lines, GRACE_S, told)
     finally:
         errors = finish(process)
+        lines.close()
     if process.returncode == 2:
         raise Refused(errors.removeprefix("checks: ") or "the probe refused its options")
     found = of_lines(lines, wish.checks)
     return msgspec.structs.replace(found, how="interrupted") if is_cut else found
 
 
-def hear(process: subprocess.Popen[bytes], lines: list[bytes], limit_s: float, told: Told) -> None:
+class Lines(list[bytes]):
+    """What the probe says, a line each; also in a file, where one is given."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self.file = path.open("wb", buffering=0) if path else None
+
+    def append(self, line: bytes) -> None:
+        super().append(line)
+        if self.file:
+            with suppress(OSError):
+                self.file.write(line + b"\n")
+
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
+
+
+def hear(process: subprocess.Popen[bytes], lines: Lines, limit_s: float, told: Told) -> None:
     """Add the lines that the probe prints, until it has ended or the time is over."""
     assert process.stdout
     end, held = time.monotonic() + limit_s, b""

@@ -15,6 +15,7 @@ from diagnose.preflight.report import Difference, Report, encode
 from probes.files import atomic_write
 
 NAME = "preflight.json"
+LINES = "preflight.lines"  # what the probe has said so far: all there is where nobody lives to judge it
 BASELINE = "preflight-baseline.json"
 
 
@@ -23,6 +24,7 @@ def save(report: Report, top: Path, run: Path | None = None) -> Path:
     folder = run or runs.create(top, "preflight", time.time())
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / NAME, encode(msgspec.structs.replace(report, run=folder.name)))
+    (folder / LINES).unlink(missing_ok=True)
     return folder
 
 

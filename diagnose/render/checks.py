@@ -1,6 +1,6 @@
 """A pre-flight report as a page: what failed, what is warned of, then what was not checked, by reason."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from diagnose.model import Scalar
 from diagnose.preflight.report import Crossed, Difference, Report, Result, Subject
@@ -27,6 +27,7 @@ def page(report: Report, full: bool = False) -> Page:
         Section("ERROR", [row for check in found["error"] for row in error_rows(check)]),
         Section("SKIPPED", list(open_rows(report, full))),
         *links.sections(report, full),
+        Section("WHERE", list(where_rows(measured.platform))),
         Section("PASSED", [row for check in found["pass"] for row in pass_rows(check)] if full else []),
         Section("CHANGED", list(changed_rows(report))),
         Section(
@@ -134,6 +135,13 @@ def open_rows(report: Report, full: bool) -> Iterator[Row]:
         for part in check.subjects if check.outcome != "skip" else ():
             if part.outcome == "skip" and full:
                 yield Row(f"{safe(part.subject)}: {safe(part.reason)}: {check.id}", safe(part.where), "place")
+
+
+def where_rows(platform: Mapping[str, str]) -> Iterator[Row]:
+    """`modal: container ta-1, region us-east, cloud aws`."""
+    told = ", ".join(f"{safe(name)} {safe(text)}" for name, text in platform.items() if name != "name")
+    if told:
+        yield Row(f"{safe(platform.get('name', 'platform'))}: {told}")
 
 
 def pass_rows(check: Result) -> Iterator[Row]:

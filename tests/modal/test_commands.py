@@ -289,7 +289,13 @@ CALL = "from diagnose.cli import group\ngroup.main(%r, standalone_mode=False)\n"
 
 
 @pytest.mark.parametrize(
-    "words", [["modal", "--help"], ["modal", "launch", "--dry-run", "--", "true"], ["runs"]]
+    "words",
+    [
+        ["modal", "--help"],
+        ["modal", "launch", "--dry-run", "--", "true"],
+        ["modal", "preflight", "--dry-run"],
+        ["runs"],
+    ],
 )
 def test_modals_client_is_imported_only_where_modal_is_asked(tmp_path, alone, words):
     program = "import sys\ntry:\n    " + (CALL % words).replace("\n", "\n    ")

@@ -52,6 +52,9 @@ def test_every_block_works_in_its_order(plane, tmp_path):
         if "attach" in text:
             look(plane, text, tmp_path / "container", more)
             continue
+        if "modal preflight" in text:
+            check(text, contain, tmp_path, more)
+            continue
         for line in text.splitlines():
             here = line.replace("--code .", f"--code . --workdir {tmp_path}").replace("-node 8", "-node 2")
             done = subprocess.run(["sh", "-c", here], **more)
@@ -60,7 +63,22 @@ def test_every_block_works_in_its_order(plane, tmp_path):
                 contain()
             if "collect" in line:
                 assert "ok: exit code 0" in done.stderr
-    assert len(list((tmp_path / "runs").iterdir())) == 3
+    assert len(list((tmp_path / "runs").iterdir())) == 4
+
+
+def check(text, contain, folder, more):
+    """In a container that has not the GPUs which were asked for: what needs them could not be checked."""
+    piped = {"cwd": more["cwd"], "env": more["env"], "text": True}
+    piped |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(
+        ["sh", "-c", text.replace("--code .", f"--code . --workdir {folder}")], **piped
+    ) as one:
+        while "call " not in (line := one.stderr.readline()):
+            assert line, "not launched"
+        contain()
+        out, errors = one.communicate(timeout=200)
+    assert one.returncode == 3 and "needed: no GPU here" in out, errors
+    assert "H200:8 asked for" in out and "modal: container ta-" in out and "region loopback" in out
 
 
 def look(plane, text, folder, more):

@@ -22,12 +22,13 @@ from types import FrameType
 from typing import Any
 
 from diagnose import children
-from diagnose.surfaces.modal import cluster
+from diagnose.surfaces.modal import checking, cluster, reporting
 from diagnose.surfaces.modal.environ import variables
 from diagnose.surfaces.modal.push import Pusher, Volume
 from probes.here import node
 from probes.redact import redact
 
+PROGRAM = [sys.executable, "-P", "-m", "diagnose"]
 NAP_S = 0.25
 # Of the 30 s that a preemption leaves: for the command, for all of its processes, and for the last push.
 ENDING = ((signal.SIGTERM, 10.0), (signal.SIGTERM, 6.0), (signal.SIGKILL, 1.0))
@@ -110,6 +111,7 @@ class Attempt:
     def __init__(self, spec: dict[str, Any], volume: Volume) -> None:
         self.spec, self.begun, self.num_events = spec, time.monotonic(), 0
         self.path, self.name = place(str(spec["run"]), attempt_name())
+        self.own = self.path / "attempts" / self.name
         self.node = cluster.here(spec["command"], str(spec.get("gpu") or ""))
         self.pusher = Pusher(self.path, volume, float(spec.get("push_s") or 5.0))
 
@@ -126,28 +128,33 @@ class Attempt:
                 self.pusher.finish(SLOW_PUSH_S)
         is_pushed = not self.pusher.failure and not self.pusher.is_alive()
         return {
-            "status": "error" if code else "ok",
+            "status": "ok" if self.is_well(code) else "error",
             "exit_code": code,
             "run": self.spec["run"],
             "attempt": self.name,
             "seconds": round(time.monotonic() - self.begun, 1),
             "pushed": "whole" if is_pushed else self.by_mount(),
             "push_failure": self.pusher.failure,
-            **self.found(),
+            "failed_checks": checking.failed(self.own),
+            **self.found(is_pushed),
         }
 
     def capture(self) -> None:
         """Record what this container offers to probes, beside the command."""
-        path = self.path / "attempts" / self.name / "host" / "environment.json"
+        path = self.own / "host" / "environment.json"
         with suppress(OSError):
             children.ask("environment", ["--out", str(path)], b"", CAPTURE_S)
+
+    def is_well(self, code: int) -> bool:
+        """Whether it did what was asked: a pre-flight that found much has done so too."""
+        return checking.is_made(self.own) if "checks" in self.spec else code == 0
 
     def watch(self) -> int:
         """Run the command to its end; the code it ended with."""
         process = subprocess.Popen(
             self.command(),
             cwd=self.spec.get("workdir") or None,
-            env=variables(self.spec, self.node),
+            env=self.environ(),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # signals of the platform are for us alone
         )
@@ -158,11 +165,19 @@ class Attempt:
         except BaseException as error:
             self.end(process, error)
             raise
+        if failed := checking.failed(self.own):
+            self.say("preflight.failed", "error", failed=failed)
         self.say("container.ended", exit_code=process.returncode)
         return process.returncode
 
+    def environ(self) -> dict[str, str]:
+        given = variables(self.spec, self.node)
+        return checking.variables(self.spec, given, self.name) if "checks" in self.spec else given
+
     def command(self) -> list[str]:
         spec = self.spec
+        if "checks" in spec:
+            return [*PROGRAM, *checking.words(spec, self.own)]
         options = {
             "--run-dir": self.path,
             "--attempt": self.name,
@@ -171,12 +186,13 @@ class Attempt:
             "--on-stall": spec.get("on_stall") or ("stop" if spec.get("reduced") else "keep"),
             **({"--stall-after": spec["stall_after_s"]} if spec.get("stall_after_s") else {}),
             **({"--mode": spec["mode"]} if spec.get("mode") else {}),
+            **({"--preflight": spec["preflight"]} if spec.get("preflight") else {}),
             **({"--lane": spec["lane"]} if spec.get("lane") else {}),
             **({"--reduced": spec["reduced"]} if spec.get("reduced") else {}),
         }
         words = [str(part) for pair in options.items() for part in pair]
         words += ["--cache-gate"] * bool(spec.get("cache_gate"))
-        return [sys.executable, "-P", "-m", "diagnose", "run", *words, "--", *map(str, spec["command"])]
+        return [*PROGRAM, "run", *words, "--", *map(str, spec["command"])]
 
     def end(self, process: "subprocess.Popen[bytes]", error: BaseException) -> None:
         """The container is being taken away: end the command in time, and get out what it left."""
@@ -215,10 +231,12 @@ class Attempt:
         with suppress(OSError):
             segment(self.path, self.name, "container", self.num_events, event, {**frame, **data})
 
-    def found(self) -> dict[str, Any]:
-        """What the verdict came to in here."""
+    def found(self, is_pushed: bool) -> dict[str, Any]:
+        """What the verdict came to in here; of a pre-flight its report."""
         import msgspec
 
+        if "checks" in self.spec:
+            return {"preflight": reporting.pack(checking.report(self.own), is_pushed)}
         try:
             told = msgspec.json.decode((self.path / "verdict.json").read_bytes())
             causes = [{key: cause[key] for key in ("failure", "ranks", "grade")} for cause in told["causes"]]

@@ -87,12 +87,17 @@ def doubts(
             f"called after {stall_s:.0f} s, a collective fails after {offer.collective_timeout_s} s; "
             f"at least {needed_s:.0f} s outlast both"
         )
-    kind, _, count = settings.gpu.partition(":")
-    yield from of_command(words, int(count or 0))
-    if kind and (note := offer.gpu[kind].note):
-        yield f"{kind}: {note}"
+    yield from of_command(words, int(settings.gpu.partition(":")[2] or 0))
+    yield from of_container(settings, offer)
     if settings.memory is None:
         yield "no memory limit is asked for: where memory runs out, nobody can tell how near it was"
+
+
+def of_container(settings: Settings, offer: Offer) -> Iterator[str]:
+    """What the container itself shows."""
+    kind, _, count = settings.gpu.partition(":")
+    if kind and (note := offer.gpu[kind].note):
+        yield f"{kind}: {note}"
     if int(count or 0) > 2:
         yield "more than 2 GPUs at once are waited for longer"
 
@@ -103,7 +108,7 @@ def of_command(words: Sequence[str], num_gpus: int) -> Iterator[str]:
     >>> list(of_command(["torchrun", "--nproc-per-node", "8", "train.py"], 1))
     ['torchrun starts 8 ranks in each container, which has 1 of the GPU']
     """
-    if words[0].endswith(".py") and "/" not in words[0]:
+    if words and words[0].endswith(".py") and "/" not in words[0]:
         yield f"{words[0]} is no program that can be started by its name: python {words[0]} runs it"
     flags = launcher_flags(words)
     given = "auto" if flags is None else flags.get("--nproc-per-node", "1")

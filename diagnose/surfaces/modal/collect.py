@@ -21,7 +21,7 @@ import msgspec
 
 from diagnose import follow, manifest
 from diagnose.contract import Manifest
-from diagnose.surfaces.modal import result
+from diagnose.surfaces.modal import reporting, result
 from diagnose.surfaces.modal.cloud_types import Remote
 from diagnose.surfaces.modal.hearing import hear, hint
 from diagnose.surfaces.modal.outcome import Outcome
@@ -108,7 +108,8 @@ def note(
     if step and step.state not in ("running", found.state):
         fields["outcome"] = outcome.kind
         if outcome.kind == "returned":
-            fields["result"] = result.keep(run, outcome.value)
+            names = {one.name for one in attempts(words(run))}
+            fields["result"] = result.keep(run, reporting.apart(run, outcome.value, names))
     is_over = (step.state if step else found.state) in manifest.FINAL
     since = found.transitions[-1].time if found.state in manifest.FINAL and found.transitions else now
     is_told = "returned" in (outcome.kind, found.outcome) and not may_come

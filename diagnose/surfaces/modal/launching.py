@@ -30,8 +30,16 @@ class Asked(NamedTuple):
     doubts: list[str]
 
 
+# What only `launch` asks for.
+ALONE: dict[str, Any] = {
+    **{"name": "preflight", "nodes": 1, "rdma": False, "stall_after": None, "on_stall": "keep"},
+    **{"push_every": 2.0, "cache_gate": False, "lane": "", "preflight": None, "reduced": []},
+}
+SPARE_S = 120  # beyond what the checks may take, until their container is ended
+
+
 def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
-    """From the command line. Raises BadSetting."""
+    """From the command line of `launch`. Raises BadSetting."""
     folder = playbook.root()
     offer, limits = playbook.read(folder / "modal.toml", Offer), playbook.read(folder / "limits.toml", Limits)
     wanted = Settings(
@@ -54,7 +62,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         code_without=inside(runs.root(given["root"]), given["code"]) if given["code"] else "",
     )
     checks.check(wanted, offer, words)
-    name = given["name"] or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
+    name: str = given["name"] or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
     spec = {
         "name": name,
         "command": list(words),
@@ -68,6 +76,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "cache": settings.CACHE if given["cache_volume"] else "",
         "cache_gate": given["cache_gate"],
         "lane": given["lane"],
+        "preflight": given["preflight"],
         "reduced": given["reduced"],
         "gpu": wanted.gpu,
         "memory_mib": wanted.memory[1] if wanted.memory else None,
@@ -75,6 +84,24 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "mounts": [[one.volume, one.path] for one in wanted.mounts],
     }
     return Asked(wanted, spec, offer, list(checks.doubts(wanted, offer, limits, given["stall_after"], words)))
+
+
+def asked_checks(
+    words: Sequence[str], given: Mapping[str, Any], checks_given: Sequence[str], budget_s: float
+) -> Asked:
+    """The same of `modal preflight`; `checks_given` is for `diagnose preflight` there. Raises BadSetting."""
+    timeout = given["timeout"] or f"{budget_s + SPARE_S:.0f}"
+    found = asked((), {**ALONE, **given, "timeout": timeout})
+    spec = {**found.spec, "command": [*words], "checks": [*checks_given]}
+    doubts = list(checks.of_container(found.settings, found.offer))
+    if found.settings.timeout_s < budget_s + found.offer.flush_s:
+        doubts.append(f"the checks may take {budget_s:.0f} s, and their container is ended before that")
+    return found._replace(spec=spec, doubts=doubts)
+
+
+def gpu(text: str) -> str:
+    """A GPU as Modal writes it. Raises BadSetting."""
+    return settings.gpu(text, playbook.read(playbook.root() / "modal.toml", Offer))
 
 
 def inside(folder: Path, code: str) -> str:
@@ -99,7 +126,8 @@ def plan(what: Asked) -> Iterator[str]:
     limits = "request {}, limit {}".format(*map(size, wanted.memory)) if wanted.memory else "not set"
     rows = [
         ("app", settings.app_name(str(spec["name"]))),
-        ("command", redact_argv(spec["command"])),
+        *([("checks", shlex.join(spec["checks"]))] if "checks" in spec else []),
+        ("command", redact_argv(spec["command"]) or "none"),
         ("starts in", spec["workdir"] or "the image's own folder"),
         ("image", redact(", ".join([base, *wanted.pip]))),
         ("gpu", wanted.gpu or "none"),
@@ -146,7 +174,15 @@ def price(wanted: Settings, offer: Offer) -> str:
 
 def start(what: Asked, root: str | None) -> Iterator[str]:
     """Make the run, hand it over, and say where it is. Raises BadSetting."""
-    from diagnose.surfaces.modal import start as starting
+    run, top = begin(what, root), runs.root(root)
+    yield from hand_over(run, what, top)
+    yield f"next       diagnose modal collect {where(run, top)} --follow"
+    yield f"           diagnose modal logs {where(run, top)}"
+
+
+def begin(what: Asked, root: str | None) -> Path:
+    """Make the run's directory. Raises BadSetting, ModuleNotFoundError."""
+    from diagnose.surfaces.modal import start as starting  # noqa: F401  (without the client nothing is made)
 
     top, name = runs.root(root), str(what.spec["name"])
     try:
@@ -157,6 +193,7 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
             name=name,
             command=redact_argv(what.spec["command"]),
             surface="modal",
+            kind="preflight" if "checks" in what.spec else "job",
             volume=what.settings.volume,
             node=socket.gethostname(),
             boot=follow.boot_id(),
@@ -166,6 +203,13 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
         )
     except OSError as error:
         raise BadSetting(f"cannot make a run directory in {top}: {error.strerror or error}") from None
+    return run
+
+
+def hand_over(run: Path, what: Asked, top: Path) -> Iterator[str]:
+    """Have Modal take it, and say where it is. Raises BadSetting."""
+    from diagnose.surfaces.modal import start as starting
+
     for line in what.doubts:
         yield f"note       {line}"
     try:
@@ -181,10 +225,12 @@ def start(what: Asked, root: str | None) -> Iterator[str]:
     yield f"app        {done.app_id}"
     yield f"call       {done.call_id}"
     yield f"dashboard  {done.dashboard}"
-    yield f"next       diagnose modal collect {where(run, top)} --follow"
-    yield f"           diagnose modal logs {where(run, top)}"
 
 
 def where(run: Path, top: Path) -> str:
     """How the run is named on a command line from here."""
-    return run.name if top == runs.root(None) else f"{run.name} --root {shlex.quote(str(top))}"
+    return (
+        run.name
+        if top.resolve() == runs.root(None).resolve()
+        else f"{run.name} --root {shlex.quote(str(top))}"
+    )

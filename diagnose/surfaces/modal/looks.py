@@ -117,6 +117,12 @@ def is_under_way(run: Path) -> bool:
     return not seen or not (seen[-1].has_ended or silent_since(run, seen[-1].name))
 
 
+def is_preflight(run: Path) -> bool:
+    """Whether a report is to come of it, and not a verdict."""
+    found = manifest.read(run)
+    return found is not None and found.kind == "preflight"
+
+
 def clock_of(when: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(when))
 

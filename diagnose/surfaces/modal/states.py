@@ -47,6 +47,9 @@ def returned(value: object, found: Sequence[Attempt]) -> Step:
             )
         return Step("error" if code else "ok", exit_code(code))
     how = exit_code(value["exit_code"])
+    failed = value.get("failed_checks")
+    if isinstance(failed, list) and failed:
+        how += f": a check failed, and nothing was started: {'; '.join(map(str, failed))}"
     if value.get("pushed") not in (None, "whole", "by the mount"):
         how += f"; evidence got out {value.get('pushed')}: {value.get('push_failure')}"
     return Step("ok" if value.get("status") == "ok" else "error", how)
