@@ -77,7 +77,8 @@ def check(text, contain, folder, more):
             assert line, "not launched"
         contain()
         out, errors = one.communicate(timeout=200)
-    assert one.returncode == 3 and "needed: no GPU here" in out, errors
+    assert one.returncode in (1, 3), "1 where this machine has too few CPUs for eight GPUs"
+    assert "needed: no GPU here" in out, out + errors
     assert "H200:8 asked for" in out and "modal: container ta-" in out and "region loopback" in out
 
 
