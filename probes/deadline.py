@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
+_PR_SET_PDEATHSIG = 1
 _unreaped: list[int] = []
 
 
@@ -72,6 +73,13 @@ def kill_group(pid: int) -> None:
     """SIGKILL a process group; one that is gone is fine."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def end_with_parent(signum: int) -> None:
+    """From now on the kernel sends us this signal when the process that started us is gone. Linux only."""
+    import ctypes  # most who import this module need it not
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signum))
 
 
 def reap() -> int:

@@ -32,8 +32,8 @@ class Mount(NamedTuple):
     is_v1: bool
 
 
-def parse_mounts(raw: bytes) -> list[Mount]:
-    """The memory hierarchies in a `mountinfo`, v1 first (where both are there, v1 has the controller).
+def parse_mounts(raw: bytes, controller: str = "memory") -> list[Mount]:
+    """The hierarchies in a `mountinfo` that may have a controller, v1 first (where both do, it is v1's).
 
     >>> parse_mounts(b"35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\\n")
     [Mount(root='/', point='/sys/fs/cgroup/memory', is_v1=True)]
@@ -46,7 +46,7 @@ def parse_mounts(raw: bytes) -> list[Mount]:
         fields, kinds = left.split(), right.split()
         if len(fields) < 5 or len(kinds) < 3:
             continue
-        if kinds[0] == "cgroup2" or (kinds[0] == "cgroup" and "memory" in kinds[2].split(",")):
+        if kinds[0] == "cgroup2" or (kinds[0] == "cgroup" and controller in kinds[2].split(",")):
             root, point = (text.replace("\\040", " ") for text in fields[3:5])
             found.append(Mount(root, point, kinds[0] == "cgroup"))
     return sorted(found, key=lambda mount: not mount.is_v1)

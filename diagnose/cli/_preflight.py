@@ -81,7 +81,9 @@ def make(
 
     def told(num_made: int, last: str) -> None:
         passed = time.monotonic() - begun
-        screen.progress(f"checking: {num_made} of {len(names)}, {passed:.0f} s  {last.replace('_', ' ')}")
+        screen.progress(
+            f"checking: {num_made} of {max(num_made, len(names))}, {passed:.0f} s  {last.replace('_', ' ')}"
+        )
 
     budget_s = known.settings.budget_s[wanted.level]  # type: ignore[index]
     try:
@@ -103,7 +105,8 @@ def stored(path: Path) -> Measured:
         return measured.read(path)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise click.ClickException(f"{path}: {reason}") from None
+        at = getattr(error, "filename", None) or path
+        raise click.ClickException(f"{at}: {reason}") from None
 
 
 def show(report: Report, form: str, full: bool) -> None:
@@ -139,7 +142,7 @@ def keep(report: Report, root: Path, run: Path | None = None) -> None:
     try:
         folder = saving.save(report, root, run)
     except OSError as error:
-        click.echo(f"diagnose: the report is not kept in {root}: {error.strerror or error}", err=True)
+        click.echo(f"diagnose: the report is not kept in {run or root}: {error.strerror or error}", err=True)
     else:
         if run is None:
             click.echo(f"diagnose: {folder.name} in {root}", err=True)

@@ -8,6 +8,7 @@ from diagnose.preflight.measured import Target
 
 GPU = re.compile(r"(?:([A-Za-z][A-Za-z0-9+ _-]{0,30})(!?))?(?::?([1-9][0-9]{0,3}))?\Z")
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 class BadWish(Exception):
@@ -27,16 +28,18 @@ def gpu(text: str) -> tuple[str, bool, int]:
 
 
 def setting(text: str) -> tuple[str, float]:
-    """`checkpoint_bytes=20G` as a name and a number. Raises BadWish.
+    """`checkpoint_bytes=20G` as a name and a number; of what is in seconds, `m` is minutes. Raises BadWish.
 
-    >>> setting("checkpoint_bytes=20G")
-    ('checkpoint_bytes', 20000000000.0)
+    >>> setting("checkpoint_bytes=20G"), setting("platform_timeout_s=5m")
+    (('checkpoint_bytes', 20000000000.0), ('platform_timeout_s', 300.0))
     """
     name, _, value = text.partition("=")
-    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([kmgt]?)b?", value.strip().lower())
-    if not name or not found:
-        raise BadWish(f"{text}: write NAME=NUMBER, the number with k, M, G or T if need be")
-    return name.strip(), float(found[1]) * UNITS[found[2]]
+    units = SECONDS if name.strip().endswith("_s") else UNITS
+    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([a-ac-z]?)b?", value.strip().lower())
+    if not name or not found or found[2] not in units:
+        words = "NAME=NUMBER, the number with k, M, G or T, a time with s, m or h, if need be"
+        raise BadWish(f"{text}: write {words}")
+    return name.strip(), float(found[1]) * units[found[2]]
 
 
 def ranks(command: Sequence[str], environ: Mapping[str, str], num_gpus: int) -> tuple[int, int]:

@@ -86,6 +86,7 @@ class Check(Record, frozen=True):
     source: str
     date: str
     threshold: list[Threshold] = []
+    tell: list[str] = []  # values that no threshold compares, shown with what is found: who, where
     unanswered: Severity | None = None  # no answer by the deadline is a finding of this severity
     optional: bool = False  # not every GPU tells it: where one does not, nothing stays open
     by_run: bool = False  # `diagnose run` sees to it itself: its gate leaves this out

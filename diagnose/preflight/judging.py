@@ -33,7 +33,7 @@ def judge(measured: Measured, book: Book) -> Report:
     ]
     checks = [result(one, measured, book) for one in [*made.values(), *gone]]
     checks.sort(key=lambda check: check.id)
-    outcome, code = decide(checks)
+    outcome, code = decide(checks, measured.how == "ended")
     left = sorted(book.checks[name].id if name in book.checks else name for name in measured.left)
     return Report(outcome, code, summary(checks), checks, measured, left=left)
 
@@ -105,7 +105,8 @@ def subject(one: Measurement, check: Check, measured: Measured, book: Book) -> S
     for threshold in check.threshold:
         answers = [answer(key, test, one, measured, book) for key, test in threshold.when.items()]
         if all(a.holds for a in answers):
-            found.append(crossed(threshold, check, answers))
+            told = {key: one.values[key] for key in check.tell if one.values.get(key) not in (None, "")}
+            found.append(crossed(threshold, check, answers, told))
         elif all(a.holds is not False for a in answers) and not threshold.if_told:
             unknown += [a.missing for a in answers if a.holds is None and threshold.severity != "info"]
     found.sort(key=lambda one: ORDER.index(one.severity))
@@ -143,12 +144,12 @@ def answer(key: str, test: Test, one: Measurement, measured: Measured, book: Boo
     return Answer(key, test, value, expected, test.holds(value, expected.value if expected else None))
 
 
-def crossed(threshold: Threshold, check: Check, answers: list[Answer]) -> Crossed:
+def crossed(threshold: Threshold, check: Check, answers: list[Answer], told: dict[str, Scalar]) -> Crossed:
     expected = next((a.expected for a in answers if a.expected), None)
     return Crossed(
         threshold.severity,
         threshold.text,
-        {a.key: a.value for a in answers},
+        {a.key: a.value for a in answers} | told,
         {a.key: a.wanted for a in answers},
         threshold.source or (expected.source if expected else check.source),
         threshold.date or (expected.date if expected else check.date),

@@ -7,6 +7,8 @@ import msgspec
 
 from diagnose.model import Scalar
 
+MOST_BYTES = 32 << 20  # of one file
+
 
 class Measurement(msgspec.Struct, frozen=True):
     """What was read of one subject, or why nothing could be (`skip`)."""
@@ -120,7 +122,11 @@ def read(path: Path, wanted: Iterable[str] = ()) -> Measured:
 
     `wanted`: what was to be made, where only lines are left.
     """
-    data = (path / "preflight.json" if path.is_dir() else path).read_bytes()
+    path = path / "preflight.json" if path.is_dir() else path
+    with path.open("rb") as stream:
+        data = stream.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES >> 20} MiB: no pre-flight report is so large")
     try:
         return msgspec.json.decode(data, type=_Saved).measured
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

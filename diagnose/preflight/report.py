@@ -77,8 +77,8 @@ class Report(msgspec.Struct, frozen=True):
     schema: str = SCHEMA
 
 
-def decide(checks: list[Result]) -> tuple[str, int]:
-    """The whole outcome and its exit code: 1 over 3 over 4 over 0."""
+def decide(checks: list[Result], is_whole: bool = True) -> tuple[str, int]:
+    """The whole outcome and its exit code: 1 over 3 over 4 over 0. Where nothing passed, it did not pass."""
     outcomes = {part.outcome for check in checks for part in check.subjects} | {c.outcome for c in checks}
     unmade = {"skip", "error"}
     is_open = any(
@@ -87,9 +87,11 @@ def decide(checks: list[Result]) -> tuple[str, int]:
     )
     if "fail" in outcomes:
         return "fail", 1
-    if is_open:
+    if is_open or not is_whole:
         return "unknown", 3
-    return ("warn", 4) if "warn" in outcomes else ("pass", 0)
+    if "warn" in outcomes:
+        return "warn", 4
+    return ("pass" if "pass" in outcomes else "unknown"), 0
 
 
 def summary(checks: list[Result]) -> dict[str, int]:

@@ -42,7 +42,7 @@ def run(wish: Wish, told: Told) -> Measured:
     """Make the checks. An interruption ends them and gives what there is by then. Raises Refused, OSError."""
     target = {k: v for k, v in msgspec.to_builtins(wish.target).items() if v}
     options = ["--target", msgspec.json.encode(target).decode(), "--budget", str(wish.budget_s)]
-    options += ["--without", ",".join(wish.without)]
+    options += ["--without", ",".join(wish.without), "--with-parent"]
     lines = Lines(wish.lines)
     process = subprocess.Popen(
         [*PROBE, *options, *wish.checks],

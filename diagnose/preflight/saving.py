@@ -38,7 +38,8 @@ def save_baseline(report: Report, top: Path) -> Path:
 
 
 def earlier(given: str, top: Path, book: Book) -> tuple[str, Report]:
-    """The report that is meant: `baseline`, `last` (the newest in which nothing failed), or a run's.
+    """The report that is meant: `baseline`, `last` (the newest, not cut short, in which nothing failed), or a
+    run's.
 
     Raises runs.NoRun, OSError, ValueError.
     """
@@ -50,7 +51,7 @@ def earlier(given: str, top: Path, book: Book) -> tuple[str, Report]:
     found = sorted(top.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
         report = judge(measured.read(path), book)
-        if report.exit_code != 1:
+        if report.exit_code != 1 and report.measured.how == "ended":
             return path.parent.name, report
     raise runs.NoRun(f"no earlier pre-flight in {top} in which nothing failed")
 

@@ -91,6 +91,8 @@ def shown(key: str, value: Scalar) -> str:
 
     >>> shown("free_bytes", 1 << 30), shown("used_share", 0.25), shown("took_s", 1.5), shown("name", "")
     ('1.0 GiB', '25 %', '1.5 s', "''")
+    >>> shown("used_share", 9.7e-7), shown("used_share", 0.03456)
+    ('0.0001 %', '3.46 %')
     """
     if isinstance(value, str):
         return safe(value) or "''"
@@ -101,7 +103,7 @@ def shown(key: str, value: Scalar) -> str:
             (f"{value / size:.1f} {unit}" for size, unit in SIZES if abs(value) >= size), f"{value} B"
         )
     if key.endswith("_share"):
-        return f"{value * 100:.3g} %"
+        return f"{float(f'{value * 100:.3g}'):.4f}".rstrip("0").rstrip(".") + " %"
     text = str(value) if isinstance(value, int) else f"{value:.4g}"
     return f"{text} s" if key.endswith("_s") else text
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import probes
-from probes import checks
+from probes import checks, deadline
 from probes.checking import lanes, machine, origin
 from probes.checking.check import LEVELS, Check, Target
 from probes.checking.lanes import Work
@@ -28,11 +28,13 @@ def names() -> list[str]:
 
 
 def chosen(given: Sequence[str]) -> list[Work]:
-    """These checks, or all. Raises Refused."""
+    """These checks, or all; with those they come after, which have longer to answer. Raises Refused."""
     known = names()
     if unknown := set(given) - set(known):
         raise Refused(f"no check {', '.join(sorted(unknown))}")
     modules = {name: importlib.import_module(f"probes.checks.{name}") for name in given or known}
+    for first in {module.CHECK.after for module in modules.values()} - {"", *modules}:
+        modules[first] = importlib.import_module(f"probes.checks.{first}")
     return [Work(name, module.CHECK, module) for name, module in modules.items()]
 
 
@@ -105,8 +107,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--target", default="{}", metavar="JSON", help="what is to be run: Target's fields")
     parser.add_argument("--budget", type=float, default=60.0, metavar="S", help="seconds for all of them")
     parser.add_argument("--without", default="", metavar="COST,COST", help="leave out checks that cost this")
+    parser.add_argument("--with-parent", action="store_true", help="end when our parent is killed")
     given = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, interrupt)
+    if given.with_parent:
+        deadline.end_with_parent(signal.SIGTERM)
     log, begun = open_log("checks"), time.monotonic()
     how = "ended"
     try:

@@ -4,25 +4,7 @@ import os
 from collections.abc import Iterator
 
 from probes import procfs
-from probes.memory import Mount, folder_of
-
-
-def mounts(raw: bytes, controller: str) -> list[Mount]:
-    """The hierarchies in a `mountinfo` that may have a controller, v1 first.
-
-    >>> mounts(b"39 31 0:36 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\\n", "pids")
-    [Mount(root='/', point='/sys/fs/cgroup/pids', is_v1=True)]
-    """
-    found = []
-    for line in raw.decode(errors="replace").splitlines():
-        left, _, right = line.partition(" - ")
-        fields, kinds = left.split(), right.split()
-        if len(fields) < 5 or len(kinds) < 3:
-            continue
-        if kinds[0] == "cgroup2" or (kinds[0] == "cgroup" and controller in kinds[2].split(",")):
-            root, point = (text.replace("\\040", " ") for text in fields[3:5])
-            found.append(Mount(root, point, kinds[0] == "cgroup"))
-    return sorted(found, key=lambda mount: not mount.is_v1)
+from probes.memory import folder_of, parse_mounts
 
 
 def name(raw: bytes, controller: str, is_v1: bool) -> str:
@@ -42,7 +24,7 @@ def name(raw: bytes, controller: str, is_v1: bool) -> str:
 def files(controller: str, v1_file: str, v2_file: str) -> Iterator[str]:
     """Those that are there, the innermost group's first: the strictest of them counts."""
     own = procfs.read("/proc/self/cgroup") or b""
-    for mount in mounts(procfs.read("/proc/self/mountinfo") or b"", controller):
+    for mount in parse_mounts(procfs.read("/proc/self/mountinfo") or b"", controller):
         folder = folder_of(name(own, controller, mount.is_v1), mount)
         top, found = mount.point.rstrip("/"), False
         while folder.startswith(top):
@@ -58,7 +40,7 @@ def files(controller: str, v1_file: str, v2_file: str) -> Iterator[str]:
 def is_root(controller: str) -> bool:
     """Whether this process is in the topmost group of a hierarchy that is seen here: that has no limits."""
     own = procfs.read("/proc/self/cgroup") or b""
-    for mount in mounts(procfs.read("/proc/self/mountinfo") or b"", controller)[:1]:
+    for mount in parse_mounts(procfs.read("/proc/self/mountinfo") or b"", controller)[:1]:
         is_seen = os.path.exists(os.path.join(mount.point, "cgroup.procs"))
         return is_seen and (mount.root, name(own, controller, mount.is_v1)) == ("/", "/")
     return False

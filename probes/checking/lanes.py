@@ -5,7 +5,6 @@ not waited for.
 """
 
 import contextlib
-import ctypes
 import json
 import math
 import os
@@ -19,7 +18,6 @@ from typing import Any, NamedTuple
 from probes import deadline, procfs
 from probes.checking.check import Check, Target, Value
 
-_PR_SET_PDEATHSIG = 1
 WIDTH = 4  # lanes at the same time: most of them wait for something
 Said = dict[
     str, Any
@@ -153,7 +151,7 @@ class Shift:
 
 def make(works: Sequence[Work], target: Target, spoiled: Mapping[str, str], fd: int) -> None:
     """In the child, which goes with its parent: make the checks, and write a line before and after each."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    deadline.end_with_parent(signal.SIGKILL)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)

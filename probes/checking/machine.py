@@ -10,6 +10,7 @@ from probes import deadline
 from probes.checking.check import Target
 
 _GPU = re.compile(r"nvidia[0-9]+\Z")
+ENV_FLAGS = ("-", "-i", "-v", "--", "--ignore-environment", "--debug")
 _IMPORTS = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
 
 
@@ -83,9 +84,24 @@ def has_torch(target: Target) -> bool:
     return _torch[python]
 
 
+def program(command: Sequence[str]) -> str:
+    """The word of a command that is started; empty where options of `env` hide it.
+
+    >>> program(["env", "-i", "NCCL_ALGO=Tree", "torchrun", "a=b"]), program(["train.sh"]), program([])
+    ('torchrun', 'train.sh', '')
+    """
+    words = list(command[:64])
+    if words and os.path.basename(words[0]) == "env":
+        words = words[1:]
+        while words and (words[0] in ENV_FLAGS or re.match(r"[A-Za-z_]\w*=", words[0])):
+            words = words[1:]
+    return words[0] if words and not words[0].startswith("-") else ""
+
+
 def interpreter(command: Sequence[str], environ: Mapping[str, str]) -> str:
-    """The Python that a command runs in: its first word, its script's first line, else the first on PATH."""
-    found = next((path for word in command[:1] if (path := which(word, environ))), "")
+    """The Python that a command runs in: its program, its script's first line, else the first on PATH."""
+    word = program(command)
+    found = which(word, environ) if word else ""
     if re.match(r"python[0-9.]*\Z", os.path.basename(found)):
         return found
     try:

@@ -178,9 +178,8 @@ def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str])
     }
     launcher = [wanted.python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     argv = [*before, *launcher, str(wanted.num_ranks), MAIN, json.dumps(options)]
-    given = surroundings(environ, os.path.join(out, "nccl.%p.log") if is_cuda else "") | {MARK: out}
-    if before:
-        given["TMPDIR"] = out  # the agent's spool goes with the rest, however the trial ends
+    given = surroundings(environ, os.path.join(out, "nccl.%p.log") if is_cuda else "")
+    given |= {MARK: out, "TMPDIR": out}  # the launcher's logs, the agent's spool go with it, however it ends
     with open(os.path.join(out, "output.log"), "wb") as log:
         process = subprocess.Popen(
             argv, env=given, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -3,24 +3,16 @@
 from statistics import median
 
 from probes.checking import bandwidth, trial
-from probes.checking.check import Measurement, Target, measured, skipped
+from probes.checking.check import Measurement, Target, Value
+from probes.checking.gpu_times import of_each
 from probes.checking.trial_files import Said
 
 CHECK = trial.follower("deep", ("gpu",))
 
 
 def measure(target: Target) -> list[Measurement]:
-    return [of_gpu(line) for line in trial.held(target).of("gemm")]
+    return of_each(target, "gemm", speed)
 
 
-def of_gpu(line: Said) -> Measurement:
-    subject, where = f"gpu {line['index']}", "timed calls in the trial"
-    if line.get("refusal"):
-        return skipped(subject, where, line["refusal"])
-    return measured(
-        subject,
-        where,
-        gemm_bf16_tflops=bandwidth.gemm_tflops(line["width"], median(line["seconds"])),
-        gpu_model=line["model"],
-        num_gpus=line["num_gpus"],
-    )
+def speed(line: Said) -> dict[str, Value]:
+    return {"gemm_bf16_tflops": bandwidth.gemm_tflops(line["width"], median(line["seconds"]))}

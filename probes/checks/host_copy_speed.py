@@ -3,25 +3,19 @@
 from statistics import median
 
 from probes.checking import bandwidth, trial
-from probes.checking.check import Measurement, Target, measured, skipped
+from probes.checking.check import Measurement, Target, Value
+from probes.checking.gpu_times import of_each
 from probes.checking.trial_files import Said
 
 CHECK = trial.follower("deep", ("gpu",))
 
 
 def measure(target: Target) -> list[Measurement]:
-    return [of_gpu(line) for line in trial.held(target).of("host_copy")]
+    return of_each(target, "host_copy", speed)
 
 
-def of_gpu(line: Said) -> Measurement:
-    subject, where = f"gpu {line['index']}", "timed calls in the trial"
-    if line.get("refusal"):
-        return skipped(subject, where, line["refusal"])
-    return measured(
-        subject,
-        where,
-        h2d_gbps=round(line["num_bytes"] / median(line["to_device"]) / bandwidth.GB, 1),
-        d2h_gbps=round(line["num_bytes"] / median(line["to_host"]) / bandwidth.GB, 1),
-        gpu_model=line["model"],
-        num_gpus=line["num_gpus"],
-    )
+def speed(line: Said) -> dict[str, Value]:
+    return {
+        "h2d_gbps": round(line["num_bytes"] / median(line["to_device"]) / bandwidth.GB, 1),
+        "d2h_gbps": round(line["num_bytes"] / median(line["to_host"]) / bandwidth.GB, 1),
+    }

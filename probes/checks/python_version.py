@@ -1,9 +1,9 @@
-"""Whether Python, the C library and py-spy are of versions that fit together."""
+"""Whether the command's program is there, and Python, the C library and py-spy fit together."""
 
 import re
 
 from probes import deadline, stacks
-from probes.checking import interpreter
+from probes.checking import interpreter, machine
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
 CHECK = Check(limit_s=20.0)
@@ -28,11 +28,14 @@ def measure(target: Target) -> list[Measurement]:
     path = stacks.find_py_spy()
     told = deadline.run([path, "--version"], 5.0).stdout.decode(errors="replace") if path else ""
     glibc = re.match(r"glibc (\d{1,3})\.(\d{1,3})", libc)
+    program = machine.program(target.command)
     spy = re.search(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})", told)
     return [
         measured(
             "host",
             where,
+            program=program,
+            is_program_there=bool(machine.which(program, target.environ)) if program else None,
             python=version[0] * 100 + version[1],
             implementation=implementation,
             is_free_threaded=is_free,

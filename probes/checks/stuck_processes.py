@@ -7,6 +7,7 @@ import os
 import time
 
 from probes import procfs
+from probes.checking import lanes
 from probes.checking.check import Check, Measurement, Target, measured
 
 CHECK = Check()
@@ -26,9 +27,11 @@ def measure(target: Target) -> list[Measurement]:
 
 
 def waiting() -> dict[tuple[int, int, int | None], str]:
-    """What is in state D now: the driver's own threads, and processes of this user."""
-    found = {}
+    """What is in state D now: the driver's own threads, and processes of this user, without other checks."""
+    found, others = {}, set(lanes.descendants(os.getppid()))
     for pid in procfs.pids():
+        if pid in others:
+            continue
         told = procfs.stat(pid)
         if told and told.state == "D" and (told.comm.lower().startswith(("nvidia", "nv_")) or is_ours(told)):
             found[pid, told.start_ticks, procfs.switches(pid)] = told.comm

@@ -93,6 +93,13 @@ def test_each_threshold_is_crossed_by_a_sample_and_some_sample_is_good(name: str
     assert "pass" in {result.outcome for result in found}
 
 
+@pytest.mark.parametrize("name", [name for name, check in BOOK.checks.items() if check.tell])
+def test_what_a_finding_tells_besides_is_measured(name: str) -> None:
+    found = [judge(measured(name, one), BOOK).checks[0] for one in samples(name)]
+    told = {key for result in found for part in result.subjects for c in part.crossed for key in c.values}
+    assert set(BOOK.checks[name].tell) <= told
+
+
 @pytest.fixture(scope="module")
 def real() -> Measured:
     """All fast and default checks, made on this machine; test_trial.py starts the ranks."""

@@ -88,7 +88,7 @@ def test_ctrl_c_leaves_an_honest_report(tmp_path, probe, monkeypatch):
     done = call(tmp_path, "--only", "D01,D04", "--format", "json")
     timer.join()
     told = json.loads(done.stdout)
-    assert done.exit_code == 130 and told["measured"]["how"] == "interrupted"
+    assert done.exit_code == 130 and told["measured"]["how"] == "interrupted" and told["outcome"] == "unknown"
     assert {check["id"]: check["outcome"] for check in told["checks"]} == {"D01": "pass", "D04": "skip"}
     assert len(list((tmp_path / "runs").glob("*/preflight.json"))) == 1
 
@@ -97,6 +97,7 @@ def test_a_probe_that_dies_is_no_health(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "PROBE", [sys.executable, "-c", "import os; os._exit(9)"])
     told = json.loads(call(tmp_path, *ONE, "--format", "json").stdout)
     assert told["summary"] == {"pass": 0, "skip": 1, "error": 0, "warn": 0, "fail": 0}
+    assert (told["outcome"], told["exit_code"]) == ("unknown", 3)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,19 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "x").write_text(text)
     done = call(tmp_path, "--from", str(tmp_path / "x"))
     assert done.exit_code != 0 and "neither" in done.output and "Traceback" not in done.output
+
+
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path):
+    done = call(tmp_path, "--from", "/dev/zero")
+    assert done.exit_code != 0 and "no pre-flight report is so large" in done.output
+
+
+def test_one_that_was_cut_short_is_not_the_last_good_one(tmp_path, probe):
+    assert call(tmp_path, *ONE).exit_code == 0
+    kept = next((tmp_path / "runs").glob("*/preflight.json"))
+    kept.write_bytes(kept.read_bytes().replace(b'"how": "ended"', b'"how": "interrupted"'))
+    done = call(tmp_path, *ONE, "--compare", "last")
+    assert done.exit_code != 0 and "nothing to compare with" in done.output
 
 
 def test_a_gate_that_fails_starts_nothing(tmp_path, probe, monkeypatch):

@@ -160,8 +160,19 @@ def test_a_process_that_reads_much_is_not_stuck(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(stuck_processes, "BETWEEN_S", 0.0)
     monkeypatch.setattr(procfs, "pids", lambda: [7])
     monkeypatch.setattr(stuck_processes, "is_ours", lambda told: True)
-    monkeypatch.setattr(procfs, "stat", lambda pid: mine._replace(pid=7, comm="reader", state="D"))
+    monkeypatch.setattr(procfs, "stat", lambda pid: mine._replace(pid=7, ppid=1, comm="reader", state="D"))
     monkeypatch.setattr(procfs, "switches", lambda pid: next(count))
     assert stuck_processes.measure(None)[0].values["num_stuck"] == 0  # type: ignore[arg-type]
     monkeypatch.setattr(procfs, "switches", lambda pid: 5)
     assert stuck_processes.measure(None)[0].values == {"num_stuck": 1, "who": "7 reader"}  # type: ignore[arg-type]
+
+
+def test_what_another_check_started_is_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = procfs.stat(os.getpid())
+    assert mine
+    monkeypatch.setattr(procfs, "pids", lambda: [7, 8])
+    monkeypatch.setattr(stuck_processes, "is_ours", lambda told: True)
+    parents = {7: os.getppid(), 8: 1}
+    monkeypatch.setattr(procfs, "stat", lambda pid: mine._replace(pid=pid, ppid=parents[pid], state="D"))
+    monkeypatch.setattr(procfs, "switches", lambda pid: 5)
+    assert [pid for pid, *_ in stuck_processes.waiting()] == [8]

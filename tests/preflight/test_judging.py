@@ -126,6 +126,21 @@ def test_a_condition_that_does_not_hold_needs_no_other_value():
 def test_what_was_not_reached_is_told(how, word):
     report = judge(Measured(how=how, checks=[], wanted=["x"]), a_book())
     assert report.checks[0].outcome == "skip" and word in report.checks[0].reason
+    assert (report.outcome, report.exit_code) == ("unknown", 0 if how == "ended" else 3)
+
+
+def test_a_pre_flight_that_was_cut_short_did_not_pass():
+    for how, outcome, code in (("interrupted", "unknown", 3), ("lost", "unknown", 3), ("ended", "pass", 0)):
+        report = judge(Measured(how=how, checks=[made({"free": 60})], wanted=["x"]), a_book())
+        assert (report.outcome, report.exit_code) == (outcome, code)
+    failed = judge(Measured(how="interrupted", checks=[made({"free": 1})], wanted=["x"]), a_book())
+    assert failed.exit_code == 1
+
+
+def test_a_finding_tells_who_it_is_about():
+    one = made({"free": 1, "who": "812 python3", "why": ""})
+    [told] = judged(one, a_book(check(LOW, tell=["who", "why", "where"]))).checks[0].subjects[0].crossed
+    assert told.values == {"free": 1, "who": "812 python3"}
 
 
 def test_lines_that_cannot_be_read_leave_their_check_unmade():

@@ -1,6 +1,8 @@
 """Checks that hang, die or raise cost their own deadline and nobody else's answer."""
 
 import os
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -8,6 +10,7 @@ import pytest
 
 from probes import procfs
 from probes.checking import lanes
+from probes.checking.__main__ import chosen
 from probes.checking.check import Check, Target, measured
 
 TARGET = Target({})
@@ -106,3 +109,30 @@ def test_a_lone_one_runs_when_the_others_are_done():
 def test_what_the_time_does_not_reach_is_skipped_with_the_reason():
     found = made(work("hang", hang, limit_s=60), work("good", good, alone=True), budget_s=0.3)
     assert all("spent" in found[name]["skip"] for name in ("hang", "good"))
+
+
+def test_what_others_come_after_is_made_first_though_it_was_not_named():
+    found = [work.name for work in chosen(["clock_offset", "swap"])]
+    assert sorted(found) == ["clock_offset", "ranks_start", "swap"]
+    [lane] = [lane for lane in lanes.lanes(chosen(["clock_offset"])) if len(lane) > 1]
+    assert [work.name for work in lane] == ["ranks_start", "clock_offset"]
+
+
+def test_the_probe_goes_with_who_started_it():
+    """A parent that is killed cannot end it: the kernel tells it."""
+    program = (
+        "import os, subprocess, sys, time\n"
+        "probe = [sys.executable, '-P', '-m', 'probes.checking', '--with-parent', 'cpu_throttling']\n"
+        "told = subprocess.Popen(probe, stdout=subprocess.PIPE)\n"
+        "told.stdout.readline()\n"
+        "print(told.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    end = time.monotonic() + 5
+    while procfs.is_alive(pid, 0) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not procfs.is_alive(pid, 0)

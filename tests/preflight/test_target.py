@@ -31,6 +31,7 @@ def test_the_interpreter_is_that_of_the_command(tmp_path):
     assert interpreter([python, "train.py"], path) == python
     assert Path(interpreter(["/no/such"], {"PATH": str(Path(python).parent)})).name == "python3"
     assert interpreter([], {"PATH": "/none"}) == sys.executable
+    assert interpreter(["env", "A=1", python, "train.py"], path) == python
 
 
 @pytest.mark.parametrize(

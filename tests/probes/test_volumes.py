@@ -2,6 +2,8 @@
 
 import mmap
 import os
+import subprocess
+import sys
 from itertools import count
 
 import pytest
@@ -106,20 +108,33 @@ def test_of_this_very_process_what_it_has_open_and_mapped(tmp_path):
     assert str(tmp_path) not in str(hidden)
 
 
+HOLDS = """
+import sys
+kept = []
+for line in sys.stdin:
+    mode, path = line.split(" ", 1)
+    kept.append(open(path.strip(), mode))
+    print("held", flush=True)
+"""
+
+
 def test_a_rank_is_told_of_once_and_again_when_there_is_news(tmp_path):
-    watch = Volumes(str(tmp_path / "spool"))
-    one = Rank(0, "1", os.getpid(), 0, "hook", 0, 1)
-    assert not list(watch.look([one], 100.0))  # not yet
-    times = count(200, 100)
+    watch, times = Volumes(str(tmp_path / "spool")), count(200, 100)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLDS], **pipes) as process:
+        one = Rank(0, "1", process.pid, 0, "hook", 0, 1)
+        assert not list(watch.look([one], 100.0))  # not yet
 
-    def news():
-        """What is told at last: on a busy machine a look may not be done in its time."""
-        return next(told for _ in range(20) if (told := list(watch.look([one], float(next(times))))))
+        def news(mode, name):
+            """What is told once it is open; on a busy machine a look may not be done in its time."""
+            print(mode, tmp_path / name, file=process.stdin, flush=True)
+            assert process.stdout.readline() == "held\n"
+            looks = (list(watch.look([one], float(next(times)))) for _ in range(20))
+            return next(told for told in looks if told)
 
-    with (tmp_path / "first.ckpt").open("wb"):
-        assert "first.ckpt" in str(news())
+        assert "first.ckpt" in str(news("wb", "first.ckpt"))
         assert not list(watch.look([one], float(next(times))))
-    (tmp_path / "d.parquet").write_bytes(b"x")
-    with (tmp_path / "d.parquet").open("rb"):
-        ((_, rows),) = news()
+        (tmp_path / "d.parquet").write_bytes(b"x")
+        ((_, rows),) = news("rb", "d.parquet")
+        process.stdin.close()
     assert {"checkpoints", "data"} <= {what for row in rows for what in row["holds"]}
