@@ -1,4 +1,4 @@
-"""Modal ends a container whose main process does not answer: who holds the interpreter there, and who does not."""
+"""Modal ends a container whose main process does not answer: who holds the interpreter there, and who not."""
 
 import json
 import os
@@ -67,9 +67,9 @@ def test_a_function_of_ones_own_that_holds_it_ends_its_container(plane, tmp_path
 
 
 def collected(plane, root):
+    words = ["--volume", "diagnose", "--root", str(root), "--format", "json"]
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "diagnose", "modal", "collect", "their-run"]
-        + ["--volume", "diagnose", "--root", str(root), "--format", "json"],
+        [sys.executable, "-P", "-m", "diagnose", "modal", "collect", "their-run", *words],
         env=plane.environ(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode in (1, 3), done.stderr
