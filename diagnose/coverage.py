@@ -135,7 +135,7 @@ def gather(events: Sequence[Event]) -> Evidence:
     read = frozenset(e.source for e in events if covers(e)) - lacking.keys()
     asked = {source for source, kind in REFUSALS.items() if any(e.kind == kind for e in events)}
     ranks = sorted(known)
-    said = sorted((e for e in events if e.rank is not None and e.node), key=lambda e: e.source == "rank_hook")
+    said = sorted((e for e in events if e.rank is not None and e.node), key=sureness)
     nodes = {e.rank: e.node for e in said if e.rank is not None and e.node}  # its own word counts last
     expected = sorted({*ranks, *range(num_ranks or 0)}) if (num_ranks or 0) <= 1 << 20 else ranks
     return Evidence(
@@ -152,6 +152,12 @@ def gather(events: Sequence[Event]) -> Evidence:
         num_ranks=num_ranks,
         nodes=nodes,
     )
+
+
+def sureness(event: Event) -> tuple[bool, bool]:
+    """How well a rank's event tells its node: before its claim is firm, a process of each node is rank 0."""
+    is_firm = event.kind in CLAIMS and not event.data.get("provisional")
+    return event.source == "rank_hook", is_firm
 
 
 def covers(event: Event) -> bool:

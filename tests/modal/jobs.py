@@ -32,3 +32,12 @@ def own(spec: dict[str, Any]) -> str:
 
     body.run(spec["command"], "diagnose", "their-run", push_s=1)
     return "their result"
+
+
+def holding(spec: dict[str, Any]) -> str:
+    """The same, and beside it work in C that does not give the interpreter away."""
+    import ctypes
+    import threading
+
+    threading.Timer(spec["after_s"], ctypes.PyDLL(None).sleep, [1000]).start()
+    return own(spec)

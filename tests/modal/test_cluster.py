@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 
 import pytest
 
@@ -69,3 +70,29 @@ def test_in_a_hang_nobody_who_waits_on_the_other_node_is_blamed(plane, tmp_path,
 def num_stacks(job, node):
     """Stacks of a node's ranks that have come out of it: two for each rank at a look."""
     return sum(f"/{node['task']}/stacks/" in path for path in job.pushed())
+
+
+ALONE = """
+import os, time
+import torch, torch.distributed as dist
+dist.init_process_group("gloo", rank=int(os.environ["NODE_RANK"]), world_size=int(os.environ["NNODES"]))
+for _ in range(3):
+    dist.all_reduce(torch.ones(4))
+    time.sleep(0.1)
+dist.barrier()
+if dist.get_rank() == 1:
+    raise OSError("the samples of this node cannot be written")
+"""
+
+
+@pytest.mark.slow
+def test_a_failure_that_the_calls_outcome_does_not_show_is_told(plane, tmp_path):
+    job = Job(plane, tmp_path, ALONE, *TWO, command=[sys.executable, "train.py"])
+    nodes = gathered(job)
+    assert wait_for(job, nodes) == [0, 0]
+    verdict = job.collect()
+    assert (job.manifest["state"], job.manifest["result"]["exit_code"]) == ("ok", 0), "node 0's word"
+    assert causes(verdict) == [("rank_exception", [1])] and verdict["causes"][0]["nodes"] == ["node-1"]
+    [context] = verdict["context"]
+    assert context["failure"] == "outcome_narrow" and "node-1 ended with 1" in context["evidence"][0]["text"]
+    assert verdict["run"]["nodes"] == ["node-0", "node-1"] and verdict["run"]["exit_code"] == 1

@@ -37,12 +37,20 @@ ENDLESS = HEAD + "while True: step(); time.sleep(0.05)\n"
 class Job:
     """One run, launched with our own command, in a folder of its own."""
 
-    def __init__(self, plane, folder, program, *options, num_ranks=4):
+    def __init__(self, plane, folder, program, *options, num_ranks=4, command=None):
         self.plane, self.folder = plane, folder
         (folder / "train.py").write_text(program)
         launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(num_ranks)]
         launcher += [] if "--nodes" in options else ["--standalone"]
-        words = ["--workdir", str(folder), "--push-every", "1", *options, "--", *launcher, "train.py"]
+        words = [
+            "--workdir",
+            str(folder),
+            "--push-every",
+            "1",
+            *options,
+            "--",
+            *(command or [*launcher, "train.py"]),
+        ]
         self.launched = self.diagnose("launch", *words)
         assert self.launched.returncode == 0, self.launched.stderr
         [self.run] = (folder / "runs").iterdir()
