@@ -37,7 +37,8 @@ SHELL = f"""unset {NOT_OURS}
 try() {{ command -v "$1" >/dev/null 2>&1 && "$1" -ISc 'import sys; sys.exit(sys.version_info < (3, 10))' \
 </dev/null 2>/dev/null || return; exec "$@"; }}
 b=$1; shift
-for p in python3 python /usr/local/bin/python3 /usr/bin/python3 /opt/*/bin/python3 /root/.venv/bin/python3; do
+for p in python3 python "$VIRTUAL_ENV/bin/python3" "$HOME/.venv/bin/python3" \
+/usr/local/bin/python3 /usr/bin/python3 /opt/*/bin/python3; do
 try "$p" -ISBc "$b" "$@"; done
 for e in /proc/[0-9]*/exe; do p=$(readlink "$e" 2>/dev/null); case $p in */python*) try "$p" -ISBc "$b" "$@";; esac; done
 echo "no Python of 3.10 or newer is in the container" >&2; exit 127
