@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from diagnose.caching import placing, verifying
 from diagnose.caching.places import Cache
 from tests.caching.conftest import content
-from tests.caching.seeding import captured, in_child, is_whole, seeded
+from tests.caching.seeding import LIMIT_S, begin, captured, ended, in_child, is_whole, seeded
 
 NUM_SEEDERS = 8
 
@@ -71,7 +70,7 @@ def kills(how_many: int, good, top: Path, limits, before: dict[str, bytes]) -> N
     num = num_points(anew, good, place(top / "whole", before), limits)
     for point in chosen(num, how_many):
         cache = place(top / str(point), before)
-        assert os.WIFSIGNALED(in_child(counting, point, 0, anew, good, cache, limits))
+        assert in_child(counting, point, -1, anew, good, cache, limits) == -signal.SIGKILL
         old = placing.beside(cache.inductor, "old")
         now = content(old if old.exists() and not cache.inductor.exists() else cache.inductor)
         assert now == before or is_whole(cache.inductor), f"half a cache, killed at {point} of {num}"
@@ -106,7 +105,7 @@ def capture_kills(how_many: int, warm, limits, top: Path) -> None:
     num = num_points(captured, warm, limits, top / "whole")
     for point in chosen(num, how_many):
         folder = top / str(point)
-        assert os.WIFSIGNALED(in_child(counting, point, 0, captured, warm, limits, folder))
+        assert in_child(counting, point, -1, captured, warm, limits, folder) == -signal.SIGKILL
         for path in folder.glob("*.tar.zst"):
             verifying.whole(path, limits)
         captured(warm, limits, folder)
@@ -123,7 +122,7 @@ def test_a_capture_killed_at_fifty_random_points(warm, limits, tmp_path):
 
 
 def together(good, cold, limits, prepare=lambda num: None):
-    """Eight that seed one cache at the same time; their wait statuses."""
+    """Eight that seed one cache at the same time; their exit codes."""
     gate = multiprocessing.get_context("fork").Event()
 
     def one(num: int) -> None:
@@ -132,19 +131,9 @@ def together(good, cold, limits, prepare=lambda num: None):
         found = seeded(good, cold, limits)
         assert found.puts
 
-    pids = []
-    for num in range(NUM_SEEDERS):
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                one(num)
-                code = 0
-            finally:
-                os._exit(code)
-        pids.append(pid)
+    pids = [begin(one, num) for num in range(NUM_SEEDERS)]
     gate.set()
-    return [os.waitpid(pid, 0)[1] for pid in pids]
+    return [ended(pid) for pid in pids]
 
 
 def test_eight_ranks_seed_at_once(good, cold, limits):
@@ -169,14 +158,15 @@ def test_containers_without_a_common_lock_seed_at_once(good, cold, limits):
 
 def test_who_waits_for_another_is_told_so_and_a_dead_holder_holds_nobody_up(good, cold, limits):
     cold.inductor.parent.mkdir(parents=True)
-    ready, child = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+    gate = multiprocessing.get_context("fork").Event()
+
+    def hold() -> None:
         with placing.turn(cold.inductor, print):
-            os.write(child, b"x")
-            time.sleep(60)
-        os._exit(0)
-    os.read(ready, 1)
+            gate.set()
+            signal.pause()
+
+    pid = begin(hold)
+    assert gate.wait(LIMIT_S)
     said = []
 
     def say(line: str) -> None:
@@ -184,5 +174,5 @@ def test_who_waits_for_another_is_told_so_and_a_dead_holder_holds_nobody_up(good
         os.kill(pid, signal.SIGKILL)
 
     assert seeded(good, cold, limits, say=say).source
-    os.waitpid(pid, 0)
+    assert ended(pid) == -signal.SIGKILL
     assert said == ["somebody else seeds this cache: waiting for that"]
