@@ -106,6 +106,7 @@ def test_a_lone_one_runs_when_the_others_are_done():
     def meet(target):
         begun = time.monotonic()
         both.wait(9.0)  # breaks where one is made after the other
+        time.sleep(0.1)
         return [measured("host", "w", begun=begun, ended=time.monotonic())]
 
     found = made(work("a", clock, alone=True), work("b", meet), work("c", meet))
