@@ -3,15 +3,17 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from diagnose.children import Helper, is_held
+from tests.probes.conftest import wait_for
 
 LATE = """
-import signal, time
+import os, signal, sys, time
+os.chdir(sys.argv[1])
 open('asleep', 'w').close()
-time.sleep(0.7)
+while not os.path.exists('called'):
+    time.sleep(0.01)
 signal.signal(signal.SIGTERM, lambda *_: None)
 open('awake', 'w').close()
 time.sleep(30)
@@ -21,15 +23,13 @@ time.sleep(30)
 def test_a_helper_listens_once_it_has_a_handler(tmp_path: Path) -> None:
     helper = Helper("collector", [], tmp_path / "errors")
     assert helper.listens() is None
-    program = LATE.replace("'asleep'", f"'{tmp_path}/asleep'").replace("'awake'", f"'{tmp_path}/awake'")
-    helper.argv = [sys.executable, "-c", program]
+    helper.argv = [sys.executable, "-c", LATE, str(tmp_path)]
     helper.start()
     try:
-        while not (tmp_path / "asleep").exists():
-            time.sleep(0.01)
+        wait_for((tmp_path / "asleep").exists)
         before = helper.listens()
-        while not (tmp_path / "awake").exists():
-            time.sleep(0.01)
+        (tmp_path / "called").touch()
+        wait_for((tmp_path / "awake").exists)
         assert (before, helper.listens()) in [(False, True), (None, None)]  # None: a sandbox's kernel
     finally:
         assert helper.process is not None
@@ -42,9 +42,9 @@ def test_a_process_is_held_once_it_is_stopped_and_asked_to_end() -> None:
     try:
         assert not is_held(process.pid)
         process.send_signal(signal.SIGSTOP)
-        while "(stopped)" not in (status := Path(f"/proc/{process.pid}/status").read_text()):
-            time.sleep(0.01)
-        is_told = "ShdPnd" in status  # a sandbox's kernel may not say what waits
+        status = Path(f"/proc/{process.pid}/status")
+        wait_for(lambda: "(stopped)" in status.read_text())
+        is_told = "ShdPnd" in status.read_text()  # a sandbox's kernel may not say what waits
         assert not is_held(process.pid) or not is_told, "it would train on, were it let run"
         process.send_signal(signal.SIGTERM)
         assert is_held(process.pid)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,9 +33,11 @@ def call(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         key: value for key, value in os.environ.items() if key not in {"RANK", "LOCAL_RANK", "WORLD_SIZE"}
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        ["sh", "-c", line], cwd=cwd, env={**kept, "PATH": path}, capture_output=True, text=True, timeout=120
-    )
+    with tempfile.TemporaryDirectory(prefix="dr-", ignore_cleanup_errors=True) as own:  # torchrun leaves some
+        env = {**kept, "PATH": path, "TMPDIR": own}
+        return subprocess.run(
+            ["sh", "-c", line], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
+        )
 
 
 def check(part: str, pattern: str, fresh: str) -> None:

@@ -19,7 +19,7 @@ def line(event, at, rank=None, **data):
     return {"event": event, "attempt": "1", "time": BASE + at, "rank": rank, "node": "h", **data}
 
 
-def of_rank(rank, late=0.0, **changed):
+def of_rank(rank, late=0.0):
     """A rank of a healthy regional FSDP2 run: 4 s of compile, 120 steps, a second burst at step 100."""
     phase = {"phase": "compile", "num": 1}
     last = {"when": "exit", "packages": {"triton": "3.2"}, "peak_rss": 5, "compiler": {"graphs": 2}}

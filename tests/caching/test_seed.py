@@ -1,40 +1,15 @@
-"""Seeding: from the first place that fits, whole or not at all, whoever else does so meanwhile."""
+"""Seeding: from the first place that fits, whole or not at all."""
 
 import errno
-import fcntl
-import json
-import multiprocessing
 import os
-import random
-import signal
-import sys
-import time
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from diagnose.caching import capture, notes, placing, seed, verifying
-from diagnose.caching.manifest import Refused
 from diagnose.caching.places import Cache
-from tests.caching.conftest import CARRIED, FILES, HERE, KEY, content
-
-NUM_SEEDERS = 8
-GROUP = f"{KEY}/__grp__kernel.json"
-
-
-def seeded(good, cold, limits, **more):
-    return seed.seed(cold, [good.parent], HERE, limits, **more)
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether it holds just what the archive held, with Triton's paths made to fit."""
-    found = content(folder)
-    group = json.loads(found.pop(GROUP, b"{}"))
-    return (
-        group == {"child_paths": {"kernel.cubin": str(folder / KEY / "kernel.cubin")}}
-        and found == {name: FILES[name] for name in CARRIED - {GROUP}}
-    )  # fmt: skip
+from tests.caching.conftest import CARRIED, HERE, content
+from tests.caching.seeding import in_child, is_whole, seeded
 
 
 def test_a_good_cache_is_in_the_new_place_and_fits_there(good, cold, limits):
@@ -43,10 +18,7 @@ def test_a_good_cache_is_in_the_new_place_and_fits_there(good, cold, limits):
     assert is_whole(cold.inductor)
     assert (cold.inductor / "7s" / "c7s1.main.so").stat().st_mode & 0o100
     assert not (cold.inductor / "fv" / "cfv1.py").stat().st_mode & 0o100
-    assert [p.name for p in cold.inductor.parent.iterdir()] == [
-        ".inductor.seed-lock",
-        "inductor",
-    ] or not list(cold.inductor.parent.glob(".inductor.seed-*-*"))
+    assert {p.name for p in cold.inductor.parent.iterdir()} == {".inductor.seed-lock", "inductor"}
     told = notes.seed(cold)
     assert told.source == str(good) and told.manifest.lane == "training" and told.manifest.run == "train-1"
     assert verifying.seeded(cold) == verifying.Seeded(str(good), len(CARRIED), [], [])
@@ -176,10 +148,8 @@ def test_a_broken_off_one_is_gone_on_with(good, cold, limits, monkeypatch):
         return real(path, flags, *more, **named)
 
     monkeypatch.setattr(os, "open", counted)
-    monkeypatch.setattr(seed, "take_place", lambda *_: os._exit(1))
-    if (pid := os.fork()) == 0:
-        seeded(good, cold, limits)
-    assert os.waitpid(pid, 0)[1]
+    monkeypatch.setattr(seed, "take_place", lambda *_: os._exit(7))
+    assert in_child(seeded, good, cold, limits) == 7
     [draft] = cold.inductor.parent.glob(".inductor.seed-*-*")
     (draft / "fv" / "cfv1.py").write_bytes(b"torn")
     monkeypatch.undo()
@@ -195,226 +165,3 @@ def test_drafts_that_nobody_goes_on_with_go(good, cold, limits):
     os.utime(old, (1, 1))
     seeded(good, cold, limits)
     assert not old.exists() and new.exists()
-
-
-# Killed, and together
-
-
-def in_child(work, *arguments) -> int:
-    """Run it in a child; its wait status."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work(*arguments)
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitpid(pid, 0)[1]
-
-
-def counting(stop: int, pipe: int, work, *arguments) -> None:
-    """Run it, and tell how often it touched files; at the time `stop` this process is gone."""
-    count = 0
-
-    def touched(event: str, _: object) -> None:
-        nonlocal count
-        count += event == "open" or event.startswith(("os.", "shutil.", "ctypes.call"))
-        if count == stop:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(touched)
-    work(*arguments)
-    told = count
-    os.write(pipe, str(told).encode())
-
-
-def num_points(work, *arguments) -> int:
-    """How many points there are at which it can be killed."""
-    reader, writer = os.pipe()
-    assert in_child(counting, -1, writer, work, *arguments) == 0
-    told = int(os.read(reader, 100))
-    os.close(reader)
-    os.close(writer)
-    return told
-
-
-def chosen(num: int, how_many: int) -> list[int]:
-    return sorted(random.Random(8).sample(range(1, num), min(how_many, num - 1)))
-
-
-OLD = {"fxgraph/a/old": b"old"}
-
-
-def place(top: Path, before: dict[str, bytes]) -> Cache:
-    """A cache with these files."""
-    for name, data in before.items():
-        (top / "inductor" / name).parent.mkdir(parents=True)
-        (top / "inductor" / name).write_bytes(data)
-    return Cache(inductor=top / "inductor", triton=None)
-
-
-def anew(good, cache, limits):
-    return seeded(good, cache, limits, replace=True)
-
-
-def kills(how_many: int, good, top: Path, limits, before: dict[str, bytes]) -> None:
-    """Kill a seeding at so many points: the cache is the old one, or the new one, and can be seeded after."""
-    top.mkdir()
-    num = num_points(anew, good, place(top / "whole", before), limits)
-    for point in chosen(num, how_many):
-        cache = place(top / str(point), before)
-        assert os.WIFSIGNALED(in_child(counting, point, 0, anew, good, cache, limits))
-        old = placing.beside(cache.inductor, "old")
-        now = content(old if old.exists() and not cache.inductor.exists() else cache.inductor)
-        assert now == before or is_whole(cache.inductor), f"half a cache, killed at {point} of {num}"
-        assert anew(good, cache, limits).source and is_whole(cache.inductor)
-        assert [p.name for p in cache.inductor.parent.iterdir() if p.name != "inductor"] == [
-            ".inductor.seed-lock"
-        ]
-
-
-@pytest.mark.parametrize("before", [{}, OLD], ids=["cold", "old"])
-def test_killed_anywhere_it_leaves_the_old_cache_or_the_new_one(before, good, tmp_path, limits):
-    kills(4, good, tmp_path / "k", limits, before)
-
-
-def test_killed_where_two_folders_cannot_be_exchanged(good, tmp_path, limits, monkeypatch):
-    monkeypatch.setattr(placing, "exchange", lambda one, other: False)
-    kills(4, good, tmp_path / "k", limits, OLD)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("can_exchange", [True, False])
-@pytest.mark.parametrize("before", [{}, OLD], ids=["cold", "old"])
-def test_killed_at_fifty_random_points(before, can_exchange, good, tmp_path, limits, monkeypatch):
-    if not can_exchange:
-        monkeypatch.setattr(placing, "exchange", lambda one, other: False)
-    kills(50, good, tmp_path / "k", limits, before)
-
-
-def captured(warm, limits, folder):
-    return capture.capture(warm, capture.describe(warm, HERE, limits, "training", ""), folder)
-
-
-def capture_kills(how_many: int, warm, limits, top: Path) -> None:
-    """Kill a capture at so many points: there is no archive, or a whole one, and no draft after the next."""
-    top.mkdir()
-    num = num_points(captured, warm, limits, top / "whole")
-    for point in chosen(num, how_many):
-        folder = top / str(point)
-        assert os.WIFSIGNALED(in_child(counting, point, 0, captured, warm, limits, folder))
-        for path in folder.glob("*.tar.zst"):
-            verifying.whole(path, limits)
-        captured(warm, limits, folder)
-        assert not list(folder.glob(".*")), f"a draft stays, killed at {point} of {num}"
-
-
-def test_a_killed_capture_leaves_no_half_archive(warm, limits, tmp_path):
-    capture_kills(4, warm, limits, tmp_path / "k")
-
-
-@pytest.mark.slow
-def test_a_capture_killed_at_fifty_random_points(warm, limits, tmp_path):
-    capture_kills(50, warm, limits, tmp_path / "k")
-
-
-def together(good, cold, limits, prepare=lambda num: None):
-    """Eight that seed one cache at the same time; their wait statuses."""
-    gate = multiprocessing.get_context("fork").Event()
-
-    def one(num: int) -> None:
-        prepare(num)
-        gate.wait()
-        found = seeded(good, cold, limits)
-        assert found.puts
-
-    pids = []
-    for num in range(NUM_SEEDERS):
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                one(num)
-                code = 0
-            finally:
-                os._exit(code)
-        pids.append(pid)
-    gate.set()
-    return [os.waitpid(pid, 0)[1] for pid in pids]
-
-
-def test_eight_ranks_seed_at_once(good, cold, limits):
-    assert together(good, cold, limits) == [0] * NUM_SEEDERS
-    assert is_whole(cold.inductor) and not list(cold.inductor.parent.glob(".inductor.seed-*-*"))
-
-
-def test_containers_without_a_common_lock_seed_at_once(good, cold, limits):
-    """On a volume locks are each container's own: only the rename decides."""
-
-    def apart(num: int) -> None:
-        os.environ["MODAL_TASK_ID"] = f"ta-{num}"
-
-        def none(*_: object) -> None:
-            raise OSError(errno.ENOLCK, "No locks available")
-
-        fcntl.flock = none  # type: ignore[assignment]
-
-    assert together(good, cold, limits, apart) == [0] * NUM_SEEDERS
-    assert is_whole(cold.inductor) and not list(cold.inductor.parent.glob(".inductor.seed-*-*"))
-
-
-def test_who_waits_for_another_is_told_so_and_a_dead_holder_holds_nobody_up(good, cold, limits):
-    cold.inductor.parent.mkdir(parents=True)
-    ready, child = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        with placing.turn(cold.inductor, print):
-            os.write(child, b"x")
-            time.sleep(60)
-        os._exit(0)
-    os.read(ready, 1)
-    said = []
-
-    def say(line: str) -> None:
-        said.append(line)
-        os.kill(pid, signal.SIGKILL)
-
-    assert seeded(good, cold, limits, say=say).source
-    os.waitpid(pid, 0)
-    assert said == ["somebody else seeds this cache: waiting for that"]
-
-
-# Capture
-
-
-def test_what_is_of_one_machine_or_moment_is_not_carried(warm, limits):
-    found = capture.describe(warm, HERE, limits, "training", "r")
-    assert {one.name.removeprefix("inductor/") for one in found.files} == CARRIED
-    assert found.kinds == {"autograd": 1, "autotune": 1, "code": 3, "graph": 1, "library": 1, "triton": 1}
-    assert found.num_entries == 5
-
-
-def test_drafts_of_other_containers_are_left_while_they_are_young(warm, limits, tmp_path):
-    young, old, dead = (tmp_path / f".x.tar.zst.{who}.7.draft" for who in ("ta-1-", "ta-2-", placing.owner()))
-    for path in (young, old, dead):
-        path.touch()
-    os.utime(old, (1, 1))
-    captured(warm, limits, tmp_path)
-    assert young.exists() and not old.exists() and not dead.exists()
-
-
-def test_an_empty_cache_is_not_captured(cold, limits):
-    with pytest.raises(Refused, match="nothing compiled"):
-        capture.describe(cold, HERE, limits, "training", "")
-
-
-def test_a_cache_that_changes_meanwhile_leaves_no_archive(warm, limits, tmp_path):
-    found = capture.describe(warm, HERE, limits, "training", "")
-    (warm.inductor / "fv" / "cfv1.py").write_bytes(b"def call(): else")
-    with pytest.raises(Refused, match="has changed meanwhile"):
-        capture.capture(warm, found, tmp_path / "store")
-    (warm.inductor / "fv" / "cfv1.py").unlink()
-    with pytest.raises(Refused, match="does a job still compile"):
-        capture.capture(warm, found, tmp_path / "store")
-    assert list((tmp_path / "store").iterdir()) == []

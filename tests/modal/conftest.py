@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from diagnose import manifest
+
 TOP = Path(__file__).parents[2]
 OUTER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DIAGNOSE_ROOT", "NO_COLOR")
 
@@ -90,3 +92,13 @@ def wait() -> Callable[..., None]:
             time.sleep(0.1)
 
     return until
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run that was launched, and is looked after by nobody yet."""
+    run = tmp_path / "r-1"
+    run.mkdir()
+    manifest.begin(run, id="r-1", surface="modal", volume="diagnose")
+    manifest.advance(run, "detached", function_call_id="fc-7")
+    return run

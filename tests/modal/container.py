@@ -89,11 +89,11 @@ def stuck(folder: Path) -> Iterator[tuple[Path, list[int]]]:
         env = {**BARE, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
         with (folder / f"rank-{rank}.txt").open("wb") as log:
             ranks.append(subprocess.Popen([PYTHON, "train.py"], cwd=folder, env=env, stdout=log, stderr=log))
-    end_at = time.monotonic() + 20
-    while not all((folder / f"rank-{rank}.txt").stat().st_size for rank in range(2)):
-        assert time.monotonic() < end_at, "they did not start"
-        time.sleep(0.02)
     try:
+        end_at = time.monotonic() + 20
+        while not all((folder / f"rank-{rank}.txt").stat().st_size for rank in range(2)):
+            assert time.monotonic() < end_at, "they did not start"
+            time.sleep(0.02)
         yield folder, [one.pid for one in ranks]
     finally:
         for one in ranks:

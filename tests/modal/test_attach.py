@@ -169,12 +169,14 @@ def apart(tmp_path):
     if os.geteuid() or not shutil.which("unshare"):
         pytest.skip("namespaces need root and unshare")
     (tmp_path / "train.py").write_text(HUNG)
+    (tmp_path / "own").mkdir()
     enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable]
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
     with (tmp_path / "log.txt").open("wb") as log:
         outer = subprocess.Popen(
             [*enter, *words],
-            cwd=tmp_path, env={**BARE, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log,
+            cwd=tmp_path, env={**BARE, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path / "own")},
+            stdout=log, stderr=log,
         )  # fmt: skip
     try:
         end = time.monotonic() + 80

@@ -202,7 +202,8 @@ def test_ctrl_c_ends_the_checks_there_and_shows_what_there_is(plane, tmp_path, w
     wait(lambda: set(plane.ask("tell")["calls"]) - before)
     [call_id] = set(plane.ask("tell")["calls"]) - before
     task = plane.ask("start", call=call_id)["task"]
-    wait(lambda: any(saving.LINES in path for path in plane.ask("tell")["volumes"].get("diagnose", {})))
+    lines = f"/{task}/{saving.LINES}"
+    wait(lambda: any(lines in path for path in plane.ask("tell")["volumes"].get("diagnose", {})))
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors

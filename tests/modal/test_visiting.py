@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -77,10 +78,14 @@ def test_only_what_has_a_place_in_a_run_is_unpacked(tmp_path):
     assert len(said) == 4 and all(line.startswith("not brought: ") for line in said)
 
 
-@pytest.mark.parametrize("cut", [0, 1, 100, -20])
-def test_what_is_cut_off_is_said_and_the_rest_is_kept(tmp_path, cut):
-    body = tar(("attempts/1/logs/a.log", b"x" * 4000, tarfile.REGTYPE))
+@pytest.mark.parametrize(("cut", "kept"), [(0, []), (1, []), (100, []), (-2000, ["a.log"]), (-20, ["a.log"])])
+def test_what_is_cut_off_is_said_and_the_rest_is_kept(tmp_path, cut, kept):
+    first, second = os.urandom(90_000), os.urandom(90_000)
+    plain = tarfile.REGTYPE
+    body = tar(("attempts/1/logs/a.log", first, plain), ("attempts/1/logs/b.log", second, plain))
     assert list(visiting.unpack(body[:cut], tmp_path))
+    whole = [path for path in tmp_path.rglob("*.log") if path.read_bytes() in (first, second)]
+    assert sorted(path.name for path in whole)[:1] == kept
 
 
 def test_a_bomb_is_bounded(tmp_path, monkeypatch):

@@ -70,7 +70,7 @@ def test_hosts_are_named_by_the_platform(tmp_path):
     assert hosts.of(target(MASTER_ADDR="n1"))[0] == ["n1"]
     assert "get_cluster_info" in hosts.of(target(MODAL_TASK_ID="ta-1", python="/bin/false"))[1]
     assert len(hosts.expand("a[1-999999999]" * 50)) <= hosts.MOST
-    assert hosts.expand("[" * 5000 + "," * 5000) == hosts.expand("[" * 5000 + "," * 5000)
+    assert hosts.expand("[" * 5000 + "," * 5000) == []
 
 
 def test_addresses_of_the_job_s_hosts():

@@ -25,7 +25,7 @@ from probes.checks import (
 )
 
 # It plays the launcher of a job in which rank 1 never comes out of a collective.
-HANGS = """#!{python}
+HANGS = """#!{python} -IS
 import json, os, subprocess, sys, time
 options = json.loads(sys.argv[-1])
 for rank, parts in enumerate(([["started"], ["joined"], ["ended"]], [["started"], ["joined"], ["entered"]])):

@@ -1,6 +1,5 @@
 """What a container offers, tried out here; and what each probe falls back to without it."""
 
-import ctypes
 import json
 import os
 import shutil
@@ -66,8 +65,8 @@ def test_what_hangs_or_fails_costs_only_what_comes_behind_it():
         raise ValueError("x")
         yield
 
-    before, told = environment.bounded(hang, 0.3)
-    assert before == Item("x", "present", "b'bytes'") and told.reason == "no answer within 0 s behind x"
+    before, told = environment.bounded(hang, 1.0)
+    assert before == Item("x", "present", "b'bytes'") and told.reason == "no answer within 1 s behind x"
     [told] = environment.bounded(fail, 5)
     assert told == Item("test_environment", "refused", None, "it broke off")
 
@@ -86,7 +85,7 @@ def test_fields_of_nvml_are_answers_of_their_own(monkeypatch, tmp_path):
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "pynvml", raising=False)
-    found = environment.bounded(gpus.items, 0.5)
+    found = environment.bounded(gpus.items, 1.5)
     assert found[:4] == [
         Item("nvml", "present", "570.1", ""),
         Item("nvml.gpus", "present", 1, ""),
@@ -185,4 +184,3 @@ def test_in_a_real_gvisor_it_tells_what_is_not_real(tmp_path):
     assert states["kernel_log"] == states["cgroup"] == states["shm"] == "refused"
     assert states["proc.wchan"] == states["proc.stack"] == states["proc.exit_codes"] == "absent"
     assert states["py_spy"] in ("present", "absent") and states["proc.stat"] == "present"
-    assert ctypes.sizeof(ctypes.c_void_p) == 8

@@ -171,7 +171,7 @@ def unpack(body: bytes, run: Path) -> Iterator[str]:
     """Write the files of a compressed tar that have a place in a run directory; what is wrong, in lines."""
     with gzip.GzipFile(fileobj=io.BytesIO(body)) as source, tempfile.NamedTemporaryFile() as file:
         try:
-            while part := source.read(1 << 20):
+            while part := source.read1(1 << 20):  # `read` would lose what lies before a damage
                 file.write(part)
                 if file.tell() > MAX_UNPACKED:
                     yield f"more than {MAX_UNPACKED >> 20} MiB was brought: the rest is left out"

@@ -39,6 +39,7 @@ class Exec:
     num_in: int = 0
     out: dict[int, bytearray] = field(default_factory=dict)
     ended: dict[int, bool] = field(default_factory=dict)
+    drains: list[asyncio.Task[None]] = field(default_factory=list)  # the loop alone would not keep them
 
 
 class Access(Part):
@@ -71,8 +72,7 @@ class Router(Part, router_grpc.TaskCommandRouterBase):
         )
         made = found.execs[r.exec_id] = Exec(process, 0, {1: bytearray(), 2: bytearray()}, {})
         for number, stream in ((1, process.stdout), (2, process.stderr)):
-            task = asyncio.create_task(drain(made, number, stream))
-            task.add_done_callback(lambda _: None)
+            made.drains.append(asyncio.create_task(drain(made, number, stream)))
             made.ended[number] = False
         asyncio.get_running_loop().call_later(r.timeout_secs or 3600, kill, process)
         return rpb.TaskExecStartResponse()
