@@ -18,12 +18,13 @@ from diagnose.preflight.report import Report
 from diagnose.render import checks, links, markdown, terminal
 from diagnose.xids import catalogue
 from probes.checking.__main__ import chosen
+from probes.nvml import reading
 from tests.preflight import recorded
 
 BOOK = book.load()
 WORKS = {work.name: work.check for work in chosen([])}
 OF_GPUS = [
-    name for name, one in WORKS.items() if one.shares or name == "device_nodes"
+    name for name, one in WORKS.items() if one.shares is reading.answers or name == "device_nodes"
 ]  # that NVML is asked for
 WATCHED = [
     name for name in OF_GPUS if WORKS[name].lane in {"nvml", "nvml counters"} or WORKS[name].level == "fast"
