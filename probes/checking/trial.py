@@ -20,6 +20,7 @@ from probes.checking import file_systems, launcher, machine
 from probes.checking.check import Check, Target
 from probes.checking.places import own
 from probes.checking.trial_files import Said, cause, left, lines, text
+from probes.nvml.visible import CUDA, before_end
 
 MIB = 1 << 20
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -106,11 +107,13 @@ def wish(target: Target) -> Wish:
 def visible(num_gpus: int, environ: Mapping[str, str]) -> int:
     """How many GPUs the job will see.
 
-    >>> visible(8, {"CUDA_VISIBLE_DEVICES": "0,1"}), visible(8, {}), visible(8, {"CUDA_VISIBLE_DEVICES": ""})
-    (2, 8, 0)
+    >>> [visible(8, {"CUDA_VISIBLE_DEVICES": told}) for told in ("0,1", "", "0,-1,1")], visible(8, {})
+    ([2, 0, 1], 8)
     """
-    given = environ.get("CUDA_VISIBLE_DEVICES")
-    return num_gpus if given is None else min(num_gpus, len([one for one in given.split(",") if one.strip()]))
+    given = environ.get(CUDA)
+    if given is None:
+        return num_gpus
+    return min(num_gpus, len(before_end([one.strip() for one in given.split(",") if one.strip()])))
 
 
 def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:
