@@ -241,12 +241,12 @@ def program(pid: int) -> str:
         return ""
 
 
-def is_gvisor() -> bool:
+def is_gvisor(root: str = "") -> bool:
     """Is the kernel a sandbox's own? Then a file that is there may hold constants."""
-    version = read("/proc/version") or b""
+    version = read(f"{root}/proc/version") or b""
     return (
-        os.path.exists("/proc/sentry-meminfo")
-        or os.path.isdir("/proc/gvisor")
+        os.path.exists(f"{root}/proc/sentry-meminfo")
+        or os.path.isdir(f"{root}/proc/gvisor")
         or b"Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016" in version
     )
 

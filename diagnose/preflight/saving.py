@@ -50,7 +50,10 @@ def earlier(given: str, top: Path, book: Book) -> tuple[str, Report]:
         return path.name, judge(measured.read(path), book)
     found = sorted(top.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
-        report = judge(measured.read(path), book)
+        try:
+            report = judge(measured.read(path), book)
+        except (OSError, ValueError):  # damaged, or gone meanwhile: there may be an earlier one
+            continue
         if report.exit_code != 1 and report.measured.how == "ended":
             return path.parent.name, report
     raise runs.NoRun(f"no earlier pre-flight in {top} in which nothing failed")

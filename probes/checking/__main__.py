@@ -28,13 +28,14 @@ def names() -> list[str]:
 
 
 def chosen(given: Sequence[str]) -> list[Work]:
-    """These checks, or all; with those they come after, which have longer to answer. Raises Refused."""
+    """These checks, or all; with those they come after, or leave a finding to. Raises Refused."""
     known = names()
     if unknown := set(given) - set(known):
         raise Refused(f"no check {', '.join(sorted(unknown))}")
     modules = {name: importlib.import_module(f"probes.checks.{name}") for name in given or known}
-    for first in {module.CHECK.after for module in modules.values()} - {"", *modules}:
-        modules[first] = importlib.import_module(f"probes.checks.{first}")
+    also = {name for module in modules.values() for name in (module.CHECK.after, module.CHECK.told_by)}
+    for name in also - {"", *modules}:
+        modules[name] = importlib.import_module(f"probes.checks.{name}")
     return [Work(name, module.CHECK, module) for name, module in modules.items()]
 
 

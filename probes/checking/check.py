@@ -25,6 +25,7 @@ class Check(NamedTuple):
     cost: tuple[str, ...] = ()
     lane: str = ""  # checks of one lane run one after the other in one process, and may share what they hold
     after: str = ""  # a check of the same lane without whose answer this one is skipped
+    told_by: str = ""  # a check that tells of what this one passes over: made with it
     alone: bool = False  # nothing else runs meanwhile: it measures speed, or would disturb who does
     shares: "Callable[[Target], object] | None" = (
         None  # called once before all lanes, which then have its answer

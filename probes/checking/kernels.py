@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from probes import deadline, procfs
 from probes.checking import interpreter
-from probes.checking.check import Target
+from probes.checking.check import Check, Measurement, Target, skipped
 
 NAMES = ("flash_attn", "xformers", "transformer_engine", "apex", "vllm._C", "deep_gemm", "bitsandbytes")
 NONE = f"none of {', '.join(NAMES)} is installed"
 COMPILES = ("deep_gemm", "transformer_engine", "apex")  # build kernels when they are first used, or may
 FIND = "import importlib.util, json\nprint(json.dumps([n for n in {names} if importlib.util.find_spec(n)]))"
 LIMIT_S = {"default": 20.0, "deep": 120.0}
+CHECK = Check("default", 150.0, cost=("gpu_memory", "kernels"), lane="kernels")
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(os.path.dirname(HERE), "trial", "kernels.py")
 NUM_BYTES = 1 << 20  # of the job's own script
@@ -51,6 +52,15 @@ def tried(target: Target) -> list[Tried]:
         used = imports(target.command)
         _tried[target.python] = [heard(name, done[name], used) for name in names]
     return _tried[target.python]
+
+
+def of(target: Target) -> tuple[list[Tried], list[Measurement]]:
+    """Those that were tried; and the only measurement where there are none."""
+    try:
+        found = tried(target)
+    except interpreter.NoAnswer as error:
+        return [], [skipped("packages", target.python, str(error))]
+    return found, [] if found else [skipped("packages", target.python, NONE)]
 
 
 def heard(name: str, done: deadline.Outcome, used: set[str]) -> Tried:

@@ -140,7 +140,7 @@ class Shift:
         self.selector.unregister(lane.child.fd)
         del self.running[lane.child.fd]
         if not lane.works:
-            lane.end()
+            deadline.end(lane.child)  # it has ended: nothing is below it any more
             return
         limit = f"no answer within {lane.works[0].check.limit_s:g} s"
         yield lane.give_up("its process ended" if is_over else limit, not is_over)

@@ -1,6 +1,7 @@
 """What a command line says of the program it starts, and of where its ranks meet."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 from probes.checking.check import Target
@@ -46,15 +47,29 @@ def meeting(command: Sequence[str], environ: Mapping[str, str]) -> tuple[str, in
     >>> meeting(["python", "train.py"], {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "1234"})
     ('10.0.0.1', 1234)
     """
-    is_torchrun = any(os.path.basename(word) in {"torchrun", "torch.distributed.run"} for word in command)
-    if is_torchrun and "--standalone" in command:
+    is_of_torch = is_torchrun(command)
+    if is_of_torch and "--standalone" in command:
         return "", 0
-    host, _, port = option(command, "--rdzv-endpoint").rpartition(":")
+    host, port = endpoint(option(command, "--rdzv-endpoint"))
     host = host or option(command, "--master-addr") or environ.get("MASTER_ADDR", "")
     port = port or option(command, "--master-port") or environ.get("MASTER_PORT", "")
     if port.isdigit():
         return host, int(port)
-    return (host or "127.0.0.1", PORT) if is_torchrun else (host, 0)
+    return (host or "127.0.0.1", PORT) if is_of_torch else (host, 0)
+
+
+def is_torchrun(command: Sequence[str]) -> bool:
+    return any(os.path.basename(word) in {"torchrun", "torch.distributed.run"} for word in command)
+
+
+def endpoint(text: str) -> tuple[str, str]:
+    """Host and port; the port may be left out, and an address of IPv6 has brackets.
+
+    >>> endpoint("node0:29400"), endpoint("node0"), endpoint("[fd00::1]:7")
+    (('node0', '29400'), ('node0', ''), ('fd00::1', '7'))
+    """
+    found = re.fullmatch(r"(?:\[([^\]]*)\]|([^\[\]]*?))(?::(\d{1,9}))?", text)
+    return (found[1] or found[2] or "", found[3] or "") if found else ("", "")
 
 
 def of(target: Target) -> tuple[str, int]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from probes import deadline
+from probes import deadline, procfs
 from probes.checking.check import Target
 
 _GPU = re.compile(r"nvidia[0-9]+\Z")
@@ -34,7 +34,7 @@ def see(root: str | None = None) -> Machine:
     root = top() if root is None else root
     names = os.uname()
     return Machine(
-        "gvisor" if is_gvisor(root) else names.sysname.lower(),
+        "gvisor" if procfs.is_gvisor(root) else names.sysname.lower(),
         names.release,
         len(os.sched_getaffinity(0)),
         sum(bool(_GPU.match(name)) for name in listed(f"{root}/dev")),
@@ -48,10 +48,6 @@ def listed(folder: str) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
-
-
-def is_gvisor(root: str = "") -> bool:
-    return os.path.exists(f"{root}/proc/sentry-meminfo") or os.path.isdir(f"{root}/proc/gvisor")
 
 
 def missing(needs: Sequence[str], machine: Machine, target: Target) -> str:

@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from probes.checking import interpreter
-from probes.checking.check import Target
+from probes.checking.check import Check, Target
 
 LIMIT_S = 60.0
+CHECK = Check("default", LIMIT_S + 10, needs=("torch",), lane="nccl")
 PROGRAM = r"""
 import ctypes, importlib.metadata, importlib.util, json, os, re
 told = {"cuda": None, "packages": []}
@@ -33,7 +34,7 @@ print(json.dumps(told))
 
 
 class Found(NamedTuple):
-    """Versions as NCCL counts them: 22705 is 2.27.5; 0: not known. `why_not`: there is none, or no answer."""
+    """Versions as NCCL counts them: 22705 is 2.27.5. `why_not`: there is none, or no answer."""
 
     compiled: int = 0
     loaded: dict[str, int] = {}  # by path; empty where torch carries NCCL in itself
@@ -68,7 +69,8 @@ def parse(told: object) -> Found:
     parts = [int(part) for part in told.get("compiled") or []]
     number = parts[0] * 10000 + parts[1] * 100 + parts[2] if len(parts) > 2 else sum(parts[:1])
     packages = tuple(f"{name} {version}" for name, version in told.get("packages") or [])
-    return Found(number, dict(told.get("loaded") or {}), packages)
+    found = Found(number, dict(told.get("loaded") or {}), packages)
+    return found if found.number else Found(why_not="no version was told")
 
 
 def words(number: int) -> str:

@@ -16,10 +16,11 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from probes import deadline, procfs
-from probes.checking import machine
+from probes.checking import file_systems, launcher, machine
 from probes.checking.check import Check, Target
 from probes.checking.places import own
 from probes.checking.trial_files import Said, cause, left, lines, text
+from probes.nvml.visible import CUDA, before_end
 
 MIB = 1 << 20
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -97,8 +98,8 @@ def wish(target: Target) -> Wish:
         num_gpus if num_gpus > 1 else 2,
         "cuda" if num_gpus > 1 else "cpu",
         target.level,
-        tuple(target.folders),
-        master(target.command, target.environ),
+        tuple(file_systems.answering(target.folders, target)[0]),
+        launcher.of(target)[0],
         target.environ.get("DIAGNOSE_ROOT") or "runs",
     )
 
@@ -106,25 +107,13 @@ def wish(target: Target) -> Wish:
 def visible(num_gpus: int, environ: Mapping[str, str]) -> int:
     """How many GPUs the job will see.
 
-    >>> visible(8, {"CUDA_VISIBLE_DEVICES": "0,1"}), visible(8, {}), visible(8, {"CUDA_VISIBLE_DEVICES": ""})
-    (2, 8, 0)
+    >>> [visible(8, {"CUDA_VISIBLE_DEVICES": told}) for told in ("0,1", "", "0,-1,1")], visible(8, {})
+    ([2, 0, 1], 8)
     """
-    given = environ.get("CUDA_VISIBLE_DEVICES")
-    return num_gpus if given is None else min(num_gpus, len([one for one in given.split(",") if one.strip()]))
-
-
-def master(command: tuple[str, ...], environ: Mapping[str, str]) -> str:
-    """The host at which the job's ranks will meet.
-
-    >>> master(("torchrun", "--rdzv-endpoint=node1:29400", "train.py"), {})
-    'node1'
-    """
-    words = iter(command)
-    for word in words:
-        name, has_value, value = word.partition("=")
-        if name.replace("_", "-") in ("--master-addr", "--rdzv-endpoint"):
-            return (value if has_value else next(words, "")).rsplit(":", 1)[0]
-    return environ.get("MASTER_ADDR", "")
+    given = environ.get(CUDA)
+    if given is None:
+        return num_gpus
+    return min(num_gpus, len(before_end([one.strip() for one in given.split(",") if one.strip()])))
 
 
 def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:

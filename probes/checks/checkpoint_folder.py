@@ -5,16 +5,23 @@ import os
 import shutil
 
 from probes import deadline
-from probes.checking import places
+from probes.checking import file_systems, places
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
-CHECK = Check(limit_s=30.0, cost=("writes_disk",), asks={"checkpoint_bytes": "size of one checkpoint"})
+CHECK = Check(
+    limit_s=30.0,
+    cost=("writes_disk",),
+    told_by="file_systems_answer",
+    shares=file_systems.answers,
+    asks={"checkpoint_bytes": "size of one checkpoint"},
+)
 LIMIT_S, MOST = 5.0, 4
 NUM_BYTES = 1 << 16
 
 
 def measure(target: Target) -> list[Measurement]:
-    found = [of(path, target) for path in target.folders[:MOST] if not os.path.isfile(path)]
+    paths, found = file_systems.answering(target.folders[:MOST], target)
+    found += [of(path, target) for path in paths if not os.path.isfile(path)]
     return found or [skipped("folders", "write, rename, read", "nobody said where the job writes (--path)")]
 
 

@@ -3,6 +3,7 @@
 import resource
 
 from probes import procfs
+from probes.checking import limits
 from probes.checking.check import Check, Measurement, Target, measured
 
 CHECK = Check()
@@ -10,14 +11,14 @@ PATTERN = "/proc/sys/kernel/core_pattern"
 
 
 def measure(target: Target) -> list[Measurement]:
-    soft, _ = resource.getrlimit(resource.RLIMIT_CORE)
+    soft, _ = limits.of(resource.RLIMIT_CORE)
     pattern = (procfs.read(PATTERN) or b"").strip().decode(errors="replace")
     return [
         measured(
             "host",
             f"getrlimit(RLIMIT_CORE), {PATTERN}",
-            is_unlimited=soft == resource.RLIM_INFINITY,
-            soft_bytes=None if soft == resource.RLIM_INFINITY else soft,
+            is_unlimited=soft is None,
+            soft_bytes=soft,
             is_piped=pattern.startswith("|") if pattern else None,  # then the limit does not count
             pattern=pattern[:200] or None,
         )

@@ -2,27 +2,27 @@
 
 import os
 
-from probes.checking import places
+from probes.checking import file_systems, places
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
-CHECK = Check(asks={"checkpoint_bytes": "size of one checkpoint"})
+CHECK = Check(
+    told_by="file_systems_answer",
+    shares=file_systems.answers,
+    asks={"checkpoint_bytes": "size of one checkpoint"},
+)
 
 
 def measure(target: Target) -> list[Measurement]:
     """One file system once, however many folders lie in it."""
-    found: dict[int, Measurement] = {}
-    for path in places.folders(target):
-        there = places.nearest(path)
-        try:
-            device = os.stat(there).st_dev
-            found.setdefault(device, room(path, there, target))
-        except OSError as error:
-            return [*found.values(), skipped(path, f"statvfs({there})", error.strerror or str(error))]
-    return list(found.values())
+    paths, silent = file_systems.answering(places.folders(target), target)
+    return [*silent, *(room(path, there, target) for path, there in places.apart(paths).items())]
 
 
 def room(path: str, there: str, target: Target) -> Measurement:
-    now = os.statvfs(there)
+    try:
+        now = os.statvfs(there)
+    except OSError as error:
+        return skipped(path, f"statvfs({there})", error.strerror or str(error))
     free, size = now.f_bavail * now.f_frsize, now.f_blocks * now.f_frsize
     wanted = target.settings.get("checkpoint_bytes")
     return measured(

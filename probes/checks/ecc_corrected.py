@@ -2,15 +2,10 @@
 
 from typing import Any
 
-from probes.checking.check import Measurement, Target, Value
+from probes.checking.check import Value
 from probes.nvml import reading
 
 CHECK = reading.OVER_TIME
-
-
-def measure(target: Target) -> list[Measurement]:
-    where = "nvmlDeviceGetTotalEccErrors(corrected), twice"
-    return reading.of_gpus(reading.changes(target), "changed", where, rate)
 
 
 def rate(told: dict[str, Any]) -> dict[str, Value]:
@@ -20,3 +15,6 @@ def rate(told: dict[str, Any]) -> dict[str, Value]:
         "interval_s": interval_s,
         "corrected_per_s": None if num is None else num / max(interval_s, 1.0),
     }
+
+
+measure = reading.change_check("nvmlDeviceGetTotalEccErrors(corrected), twice", rate)

@@ -2,23 +2,18 @@
 
 import re
 
-from probes.checking import interpreter, kernels
-from probes.checking.check import Check, Measurement, Target, measured, skipped
+from probes.checking import kernels
+from probes.checking.check import Measurement, Target, measured
 
-CHECK = Check("default", 150.0, cost=("gpu_memory", "kernels"), lane="kernels")
+CHECK = kernels.CHECK
 SYMBOL = re.compile(
     r"undefined symbol: (\S{1,200})|(lib[\w.+-]{1,60}\.so[\w.]{0,20}): cannot open shared object"
 )
 
 
 def measure(target: Target) -> list[Measurement]:
-    try:
-        found = kernels.tried(target)
-    except interpreter.NoAnswer as error:
-        return [skipped("packages", target.python, str(error))]
-    if not found:
-        return [skipped("packages", target.python, kernels.NONE)]
-    return [
+    found, silent = kernels.of(target)
+    return silent or [
         measured(one.name, f"import {one.name} in a child", missing=missing(str(one.said.get("refusal", ""))))
         for one in found
         if one.said

@@ -1,6 +1,6 @@
 """Whether every rank sees the same files where the job reads."""
 
-from probes.checking import trial
+from probes.checking import file_systems, trial
 from probes.checking.check import Measurement, Target, measured, skipped
 
 CHECK = trial.follower()
@@ -10,7 +10,7 @@ WHERE = "names, sizes and heads of files, in the trial"
 def measure(target: Target) -> list[Measurement]:
     everyone = trial.held(target).everyone()
     paths = list(dict.fromkeys(one["path"] for mine in everyone.values() for one in mine["folders"]))
-    found = []
+    _, found = file_systems.answering(target.folders, target)
     for path in paths:
         seen = [one for mine in everyone.values() for one in mine["folders"] if one["path"] == path]
         found.append(

@@ -1,19 +1,14 @@
 """Whether packages of fused kernels can be imported, and a kernel of each launched where there is a GPU."""
 
-from probes.checking import interpreter, kernels
-from probes.checking.check import Check, Measurement, Target, measured, skipped
+from probes.checking import kernels
+from probes.checking.check import Measurement, Target, measured
 
-CHECK = Check("default", 150.0, cost=("gpu_memory", "kernels"), lane="kernels")
+CHECK = kernels.CHECK
 
 
 def measure(target: Target) -> list[Measurement]:
-    try:
-        found = kernels.tried(target)
-    except interpreter.NoAnswer as error:
-        return [skipped("packages", target.python, str(error))]
-    if not found:
-        return [skipped("packages", target.python, kernels.NONE)]
-    return [
+    found, silent = kernels.of(target)
+    return silent or [
         measured(
             one.name,
             f"import {one.name} in a child",

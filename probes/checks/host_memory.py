@@ -3,7 +3,7 @@
 import os
 
 from probes import procfs
-from probes.checking import cgroups, machine
+from probes.checking import cgroups
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 from probes.checking.memory_words import meminfo
 
@@ -20,12 +20,12 @@ MEMINFO = "/proc/meminfo"
 
 def measure(target: Target) -> list[Measurement]:
     told = target.settings.get("memory_bytes")
-    if machine.is_gvisor() and told is None:
+    if procfs.is_gvisor() and told is None:
         return [skipped("host", MEMINFO, "gVisor tells no limit: give it by --set memory_bytes=NUMBER")]
     now = meminfo(procfs.read(MEMINFO) or b"")
     if "MemAvailable" not in now:
         return [skipped("host", MEMINFO, "MemAvailable is not told")]
-    limits = [] if machine.is_gvisor() else groups()
+    limits = [] if procfs.is_gvisor() else groups()
     room = [free for _, _, free in limits] + ([int(told)] if told is not None else [])
     free = min([now["MemAvailable"], *room])
     where = next((path for path, _, one in limits if one == free), MEMINFO)

@@ -21,12 +21,12 @@ def measure(target: Target) -> list[Measurement]:
     if not names:
         return [skipped("job", "hosts of the job", where)]
     port = launcher.of(target)[1] or SSH
-    told = deadline.call(lambda: json.dumps(reach(names, port)).encode(), LIMIT_S)
-    if told is None:
+    said = deadline.call(lambda: json.dumps(reach(names, port)).encode(), LIMIT_S)
+    if said is None:
         return [measured("job", where, reaches=False, answer=f"no answer within {LIMIT_S:g} s")]
     return [
         measured(name, f"{where}, connect to port {port}", reaches=ok, answer=answer, took_s=took)
-        for name, (ok, answer, took) in json.loads(told).items()
+        for name, (ok, answer, took) in json.loads(said).items()
     ]
 
 
@@ -40,17 +40,19 @@ def reach(names: list[str], port: int) -> dict[str, tuple[bool, str, float]]:
                 family, kind, _, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
                 one = socket.socket(family, kind)
                 one.setblocking(False)
-                one.connect_ex(address)
-                selector.register(one, selectors.EVENT_WRITE, name)
+                code = one.connect_ex(address)
             except OSError as error:
                 found[name] = False, error.strerror or str(error), 0.0
+                continue
+            if code == errno.EINPROGRESS:
+                selector.register(one, selectors.EVENT_WRITE, name)
+            else:  # no route, say: a socket that was refused at once tells no error later
+                found[name] = told(code, begun)
+                one.close()
         while selector.get_map() and (left := begun + CONNECT_S - time.monotonic()) > 0:
             for key, _ in selector.select(left):
                 taken: socket.socket = key.fileobj  # type: ignore[assignment]
-                code = taken.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                ok = code in (0, errno.ECONNREFUSED)
-                answer = "" if ok else os.strerror(code)
-                found[key.data] = ok, answer, round(time.monotonic() - begun, 4)
+                found[key.data] = told(taken.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), begun)
                 selector.unregister(taken)
                 taken.close()
         for key in list(selector.get_map().values()):
@@ -58,3 +60,8 @@ def reach(names: list[str], port: int) -> dict[str, tuple[bool, str, float]]:
             left_over: socket.socket = key.fileobj  # type: ignore[assignment]
             left_over.close()
     return found
+
+
+def told(code: int, begun: float) -> tuple[bool, str, float]:
+    ok = code in (0, errno.ECONNREFUSED)
+    return ok, "" if ok else os.strerror(code), round(time.monotonic() - begun, 4)

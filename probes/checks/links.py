@@ -14,7 +14,7 @@ def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
     found = reading.silence(asked)
     links = {gpu: asked.of("links", gpu) or {} for gpu in asked.gpus}
-    has_switches = any(told.get("num_switched") for told in links.values())
+    has_switches = bool(reading.has_switches(asked))
     for gpu in asked.gpus[:-1]:
         pairs = asked.of("pairs", gpu)
         if pairs is None:

@@ -2,22 +2,21 @@
 
 import resource
 
-from probes.checking import machine
+from probes.checking import limits, machine
 from probes.checking.check import Check, Measurement, Target, measured
 
 CHECK = Check()
 
 
 def measure(target: Target) -> list[Measurement]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    infinite = resource.RLIM_INFINITY
+    soft, hard = limits.of(resource.RLIMIT_MEMLOCK)
     return [
         measured(
             "host",
             "getrlimit(RLIMIT_MEMLOCK)",
-            is_unlimited=soft == infinite,
-            soft_bytes=None if soft == infinite else soft,
-            hard_bytes=None if hard == infinite else hard,
+            is_unlimited=soft is None,
+            soft_bytes=soft,
+            hard_bytes=hard,
             has_rdma=machine.see().num_rdma > 0,
         )
     ]

@@ -1,9 +1,9 @@
 """Whether torch loads one NCCL, and the one it was built for."""
 
 from probes.checking import nccl_found
-from probes.checking.check import Check, Measurement, Target, measured, skipped
+from probes.checking.check import Measurement, Target, measured, skipped
 
-CHECK = Check("default", 70.0, needs=("torch",), lane="nccl")
+CHECK = nccl_found.CHECK
 WHERE = "torch.cuda.nccl.version(), ncclGetVersion of libnccl in /proc/self/maps"
 
 

@@ -11,7 +11,7 @@ def measure(target: Target) -> list[Measurement]:
     asked = reading.answers(target)
     found, where = reading.silence(asked), "nvmlDeviceGetNvLinkState"
     links = {gpu: asked.of("links", gpu) for gpu in asked.gpus}
-    has_switches = any(told["num_switched"] for told in links.values() if told)
+    has_switches = bool(reading.has_switches(asked))
     most = max((told["num_active"] for told in links.values() if told), default=0)
     for gpu, told in links.items():
         why = reading.reason(asked, "links", gpu)

@@ -2,15 +2,11 @@
 
 from typing import Any
 
-from probes.checking.check import Measurement, Target, Value
+from probes.checking.check import Value
 from probes.nvml import reading
 
 CHECK = reading.OVER_TIME
 BITS_PER_S = {1: 2.5e9, 2: 5e9, 3: 8e9, 4: 16e9, 5: 32e9, 6: 64e9}  # of one lane, by generation
-
-
-def measure(target: Target) -> list[Measurement]:
-    return reading.of_gpus(reading.changes(target), "changed", "nvmlDeviceGetPcieReplayCounter, twice", rate)
 
 
 def rate(told: dict[str, Any]) -> dict[str, Value]:
@@ -21,3 +17,6 @@ def rate(told: dict[str, Any]) -> dict[str, Value]:
         "interval_s": interval_s,
         "replays_per_bit": num / bits if num is not None and bits else None,
     }
+
+
+measure = reading.change_check("nvmlDeviceGetPcieReplayCounter, twice", rate)

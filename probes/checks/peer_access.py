@@ -9,9 +9,7 @@ CHECK = reading.OF_PAIRS
 
 def measure(target: Target) -> list[Measurement]:
     said, silent = reading.of(target)
-    asked = nvml.answers(target)
-    links = [asked.of("links", gpu) for gpu in asked.gpus]
-    has_switches = any(told["num_switched"] for told in links if told) if any(links) else None
+    has_switches = nvml.has_switches(nvml.answers(target))
     access = {(one, other): can for one, other, can in said.get("peers", [])}
     return silent or [
         measured(

@@ -5,7 +5,7 @@ import os
 import resource
 
 from probes import procfs
-from probes.checking import cgroups
+from probes.checking import cgroups, limits
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
 CHECK = Check()
@@ -16,14 +16,13 @@ def measure(target: Target) -> list[Measurement]:
 
 
 def of_user() -> Measurement:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    is_unlimited = soft == resource.RLIM_INFINITY
+    soft, _ = limits.of(resource.RLIMIT_NPROC)
     is_bound = os.geteuid() != 0  # the kernel holds nobody with root's rights to it
     return measured(
         "user",
         "getrlimit(RLIMIT_NPROC)",
-        is_unlimited=is_unlimited or not is_bound,
-        num_allowed=None if is_unlimited else soft,
+        is_unlimited=soft is None or not is_bound,
+        num_allowed=soft,
     )
 
 

@@ -1,9 +1,10 @@
 """Whether ranks start, meet, move data and end, in the job's interpreter and environment."""
 
-from probes.checking import trial
-from probes.checking.check import Check, Measurement, Target, measured
+from probes.checking import machine, trial
+from probes.checking.check import Check, Measurement, Target, measured, skipped
 from probes.checking.trial import Trial
 from probes.checking.trial_files import Said
+from probes.nvml import reading
 
 CHECK = Check("default", 300.0, ("torch",), trial.COST, "ranks", alone=True)
 LAST = {
@@ -14,6 +15,8 @@ LAST = {
 
 
 def measure(target: Target) -> list[Measurement]:
+    if machine.see().num_gpus and reading.answers(target).hung:  # then torch would hang as well
+        return [skipped("ranks", "the trial", reading.SEE_A00)]
     held = trial.held(target)
     return [of_rank(rank, held) for rank in range(held.num_ranks)]
 

@@ -7,10 +7,16 @@ import time
 from collections.abc import Iterator
 
 from probes import deadline
+from probes.checking import file_systems
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
 CHECK = Check(
-    "default", 45.0, alone=True, asks={"model_bytes": "bytes that each rank loads into host memory"}
+    "default",
+    45.0,
+    told_by="file_systems_answer",
+    shares=file_systems.answers,
+    alone=True,
+    asks={"model_bytes": "bytes that each rank loads into host memory"},
 )
 NUM_BYTES = {"default": 256 << 20, "deep": 1 << 30}
 BOX_S, LIMIT_S = 5.0, 10.0
@@ -21,7 +27,8 @@ BLOCK = 4 << 20
 
 def measure(target: Target) -> list[Measurement]:
     """The largest file of each folder that the job reads."""
-    found = [of(path, target) for path in target.folders[:MOST]]
+    paths, found = file_systems.answering(target.folders[:MOST], target)
+    found += [of(path, target) for path in paths]
     return found or [skipped("folders", "read", "nobody said where the job reads (--path)")]
 
 

@@ -2,19 +2,19 @@
 
 import resource
 
+from probes.checking import limits
 from probes.checking.check import Check, Measurement, Target, measured
 
 CHECK = Check()
 
 
 def measure(target: Target) -> list[Measurement]:
-    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    is_unlimited = soft == resource.RLIM_INFINITY
+    soft, _ = limits.of(resource.RLIMIT_STACK)
     return [
         measured(
             "host",
             "getrlimit(RLIMIT_STACK)",
-            is_unlimited=is_unlimited,
-            soft_bytes=None if is_unlimited else soft,
+            is_unlimited=soft is None,
+            soft_bytes=soft,
         )
     ]

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from functools import partial
 
 from probes import deadline
-from probes.checking import places
+from probes.checking import file_systems, places
 from probes.checking.check import Check, Measurement, Target, measured
 
 CHECK = Check(
     limit_s=45.0,
     cost=("signals", "writes_disk"),
+    told_by="file_systems_answer",
+    shares=file_systems.answers,
     asks={"platform_grace_s": "seconds between the platform's stop signal and its SIGKILL"},
 )
 LIMIT_S = 40.0
@@ -27,8 +29,8 @@ def measure(target: Target) -> list[Measurement]:
     signum = signal.SIGINT if platform == "modal" else signal.SIGTERM
     grace = target.settings.get("platform_grace_s")
     root = target.environ.get("DIAGNOSE_ROOT") or os.getcwd()
-    found = []
-    for path, there in list(places.apart([root, *target.folders]).items())[:MOST]:
+    paths, found = file_systems.answering([root, *target.folders], target)
+    for path, there in list(places.apart(paths).items())[:MOST]:
         told = stopped(signum, partial(flush, there))
         took, refusal = (float(told[0]), told[1]) if told else (LIMIT_S, f"not done after {LIMIT_S:g} s")
         found.append(

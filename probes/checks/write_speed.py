@@ -5,10 +5,17 @@ import tempfile
 import time
 
 from probes import deadline
-from probes.checking import places
+from probes.checking import file_systems, places
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 
-CHECK = Check("default", 45.0, cost=("writes_disk",), alone=True)
+CHECK = Check(
+    "default",
+    45.0,
+    cost=("writes_disk",),
+    told_by="file_systems_answer",
+    shares=file_systems.answers,
+    alone=True,
+)
 NUM_BYTES = 64 << 20
 ROOM = 16 * NUM_BYTES
 LIMIT_S, MOST = 12.0, 3
@@ -16,8 +23,8 @@ LIMIT_S, MOST = 12.0, 3
 
 def measure(target: Target) -> list[Measurement]:
     """One file system once. The file has no name: it goes with the process that writes it."""
-    found = []
-    for path, there in list(places.apart(places.folders(target)).items())[:MOST]:
+    paths, found = file_systems.answering(places.folders(target), target)
+    for path, there in list(places.apart(paths).items())[:MOST]:
         where, now = f"64 MiB and fsync in {there}", os.statvfs(there)
         if now.f_bavail * now.f_frsize < ROOM:
             found.append(skipped(path, where, "hardly any room is left (D15)"))

@@ -103,10 +103,27 @@ def with_idle(asked: Asked, found: list[Measurement]) -> list[Measurement]:
     ]
 
 
+def has_switches(asked: Asked) -> bool | None:
+    """Whether a link of any GPU ends at an NVSwitch; None where no GPU tells of its links."""
+    told = [links for gpu in asked.gpus if (links := asked.of("links", gpu)) is not None]
+    return any(links["num_switched"] for links in told) if told else None
+
+
 def reason(asked: Asked, question: str, gpu: int) -> str:
     """Why there is no answer."""
     lost = asked.errors.get(("handle", gpu))
     return asked.errors.get((question, gpu)) or (f"no handle: {lost}" if lost else "it was not asked")
+
+
+def change_check(
+    call: str, read: Callable[[Any], Mapping[str, Value]]
+) -> Callable[[Target], list[Measurement]]:
+    """The `measure` of a check that reads what has changed of one counter."""
+
+    def measure(target: Target) -> list[Measurement]:
+        return of_gpus(changes(target), "changed", call, read)
+
+    return measure
 
 
 def gpu_check(question: str, call: str) -> Callable[[Target], list[Measurement]]:

@@ -1,6 +1,7 @@
 """Who each rank is: exchanged through the store alone, so that it is known before any data moves."""
 
 import hashlib
+import heapq
 import json
 import os
 import platform
@@ -164,8 +165,8 @@ def contents(path):
     """How many files lie there (to a bound), and a hash of names, sizes and heads."""
     told, num = hashlib.sha256(), 0
     try:
-        names = sorted(one.name for one in os.scandir(path) if one.is_file() and not one.name.startswith("."))
-        for name in names[:NUM_FILES]:
+        names = (one.name for one in os.scandir(path) if one.is_file() and not one.name.startswith("."))
+        for name in heapq.nsmallest(NUM_FILES, names):  # a folder may hold millions
             at = os.path.join(path, name)
             told.update(f"{name} {os.stat(at).st_size}\n".encode())
             with open(at, "rb") as file:

@@ -72,6 +72,9 @@ def test_what_was_measured_is_judged_again_and_shown_in_every_form(real, form):
 
 def test_a_good_one_becomes_the_baseline_and_later_ones_tell_what_differs(tmp_path, probe, monkeypatch):
     assert call(tmp_path, *ONE, "--baseline", "save").exit_code == 0
+    damaged = tmp_path / "runs/preflight-damaged/preflight.json"  # newer, and no reason to look no further
+    damaged.parent.mkdir()
+    damaged.write_text("{")
     monkeypatch.setenv("SHM", "67108864")
     for name in ("baseline", "last"):
         done = call(tmp_path, *ONE, "--compare", name)

@@ -1,7 +1,9 @@
 """Networks: real sockets on this host, and recorded trees of RDMA devices."""
 
 import contextlib
+import errno
 import hashlib
+import os
 import shutil
 import socket
 import subprocess
@@ -102,6 +104,12 @@ def test_a_host_that_refuses_the_port_is_there_one_without_a_name_is_not(monkeyp
         for one in fill:
             one.close()
     assert result.outcome == "fail" and "0.3 s" in str(result.subjects[0].values["answer"])
+
+
+def test_a_host_to_which_there_is_no_way_is_not_reached():
+    """The kernel says so at once, and the socket then has no error to tell."""
+    ((ok, answer, _),) = hosts_reachable.reach(["255.255.255.255"], 22).values()
+    assert not ok and answer == os.strerror(errno.ENETUNREACH)
 
 
 @pytest.fixture(scope="module")

@@ -11,19 +11,21 @@ from pathlib import Path
 import click
 import pytest
 
+from diagnose.children import PROBES
 from diagnose.preflight import book
 from diagnose.preflight.judging import judge
-from diagnose.preflight.measured import read
+from diagnose.preflight.measured import of_lines, read
 from diagnose.preflight.report import Report
 from diagnose.render import checks, links, markdown, terminal
 from diagnose.xids import catalogue
 from probes.checking.__main__ import chosen
+from probes.nvml import reading
 from tests.preflight import recorded
 
 BOOK = book.load()
 WORKS = {work.name: work.check for work in chosen([])}
 OF_GPUS = [
-    name for name, one in WORKS.items() if one.shares or name == "device_nodes"
+    name for name, one in WORKS.items() if one.shares is reading.answers or name == "device_nodes"
 ]  # that NVML is asked for
 WATCHED = [
     name for name in OF_GPUS if WORKS[name].lane in {"nvml", "nvml counters"} or WORKS[name].level == "fast"
@@ -128,6 +130,17 @@ def test_the_command_itself_on_a_machine_whose_driver_hangs(library: Path, tmp_p
     }
     assert reasons == {told["A00"]["reason"], "NVML did not answer, see A00", told["B12"]["reason"]}
     assert json.loads(done.stdout)["measured"]["took_s"] < 8
+
+
+def test_ranks_are_not_started_under_a_driver_that_hangs(library: Path, tmp_path: Path) -> None:
+    environ = {**os.environ, **recorded.environment("wedged", library, tmp_path)}
+    words = ["--target", json.dumps({"settings": {"nvml_s": 0.3}}), "ranks_start", "rank_arrival"]
+    command = [sys.executable, "-P", "-m", "probes.checking", *words]
+    environ["PYTHONPATH"] = os.pathsep.join([str(PROBES.parent), environ["PYTHONPATH"]])
+    done = subprocess.run(command, env=environ, capture_output=True, timeout=60)
+    found = of_lines(done.stdout.splitlines())
+    skips = {made.check: made.skip for made in found.checks}
+    assert skips["ranks_start"] == reading.SEE_A00 and skips["rank_arrival"].endswith(reading.SEE_A00)
 
 
 def test_the_codes_that_block_are_those_of_the_table() -> None:

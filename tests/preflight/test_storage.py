@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from probes.checking import file_systems, trial
+from probes.checking.__main__ import chosen
 from probes.checks import checkpoint_folder, first_batch, hub_cache, read_speed
 from tests.preflight.making import crossed, in_child, make, needs_root, outcome, target
 
@@ -69,6 +71,26 @@ def test_a_file_system_that_hangs_costs_a_deadline_and_is_a_finding(tmp_path, mo
     begun = time.monotonic()
     assert outcome("checkpoint_folder", target(folders=(str(tmp_path),))) == "fail"
     assert time.monotonic() - begun < 3
+
+
+def test_a_folder_that_hangs_costs_one_deadline_for_all_who_would_touch_it(tmp_path, monkeypatch):
+    def look(path):
+        return time.sleep(60) if path.endswith("hung") else real(path)
+
+    real, hung = file_systems.look, tmp_path / "hung"
+    monkeypatch.setattr(file_systems, "look", look)
+    monkeypatch.setattr(file_systems, "LIMIT_S", 0.3)
+    on = target(folders=(str(hung), str(tmp_path)), TMPDIR=hung / "t", DIAGNOSE_ROOT=tmp_path)
+    told = {part.subject: part for part in make("file_systems_answer", on).subjects}
+    assert (told[str(hung)].outcome, told[str(tmp_path)].outcome) == ("fail", "pass")
+    begun = time.monotonic()
+    for name in ("disk_room", "read_speed", "checkpoint_folder", "file_count", "stop_grace"):
+        skips = {part.subject: part.reason for part in make(name, on).subjects if part.outcome == "skip"}
+        assert skips[str(hung)] == file_systems.SEE_F08
+        assert skips.get(str(hung / "t"), file_systems.SEE_F08) == file_systems.SEE_F08
+    assert time.monotonic() - begun < 3
+    assert trial.wish(on).folders == (str(tmp_path),)
+    assert {work.name for work in chosen(["disk_room"])} == {"disk_room", "file_systems_answer"}
 
 
 def test_disks_are_written_and_read_for_real(tmp_path, monkeypatch):

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 import probes
+from probes import procfs
 from probes.checking.__main__ import job_environment
 from probes.checking.check import Target
 from probes.checking.interpreter import NoAnswer, ask
-from probes.checking.machine import interpreter, is_gvisor, missing, see
+from probes.checking.machine import interpreter, missing, see
 
 HERE = str(Path(probes.__path__[0]).parent)
 
@@ -56,6 +57,6 @@ def test_a_machine_is_known_by_its_files(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     seen = see(str(tmp_path))
     assert (seen.num_gpus, seen.num_rdma, seen.kernel) == (2, 1, "gvisor")
-    assert is_gvisor(str(tmp_path)) and not missing(("gpu", "gpus", "rdma"), seen, Target({}))
+    assert procfs.is_gvisor(str(tmp_path)) and not missing(("gpu", "gpus", "rdma"), seen, Target({}))
     assert missing(("gpu",), seen._replace(num_gpus=0), Target({})).startswith("no GPU")
     assert missing(("gpus",), seen._replace(num_gpus=1), Target({})) and missing(("nodes",), seen, Target({}))
