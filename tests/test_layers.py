@@ -13,6 +13,7 @@ SHARED = {
     "probes.cache_kinds",
     "probes.here",
     "probes.layout",
+    "probes.procfs",
     "probes.redact",
 }  # leaves of the standard library alone
 

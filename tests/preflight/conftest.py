@@ -1,1 +1,3 @@
-collect_ignore = ["machines"]  # there lies what stands for torch on recorded machines: as a test it would hide torch
+collect_ignore = [
+    "machines"
+]  # there lies what stands for torch on recorded machines: as a test it would hide torch

@@ -25,6 +25,7 @@ from diagnose import children
 from diagnose.surfaces.modal import checking, cluster, reporting
 from diagnose.surfaces.modal.environ import variables
 from diagnose.surfaces.modal.push import Pusher, Volume
+from probes import procfs
 from probes.here import node
 from probes.redact import redact
 
@@ -219,7 +220,7 @@ class Attempt:
 
             told["function_call_id"] = modal.current_function_call_id() or ""
             told["input_id"] = modal.current_input_id() or ""
-        return {**told, **asked, "is_gvisor": is_gvisor(), **(self.node.told() if self.node else {})}
+        return {**told, **asked, "is_gvisor": procfs.is_gvisor(), **(self.node.told() if self.node else {})}
 
     def say(self, event: str, level: str = "info", **data: Any) -> None:
         """One more segment of this writer's own: the volume has it with the next push."""
@@ -258,10 +259,6 @@ class Attempt:
         except Exception as error:
             return redact(f"in part ({type(error).__name__}: {error})"[:300])
         return "by the mount"
-
-
-def is_gvisor() -> bool:
-    return Path("/proc/sentry-meminfo").exists() or Path("/proc/gvisor").is_dir()
 
 
 @contextmanager
