@@ -1,3 +1,3 @@
-collect_ignore = [
-    "machines"
-]  # there lies what stands for torch on recorded machines: as a test it would hide torch
+"""Recorded machines are no tests: imported, what stands for torch there would hide torch."""
+
+collect_ignore = ["machines"]
