@@ -35,9 +35,14 @@ def load() -> Book:
 
 
 def compare(
-    before: RunRecord, after: RunRecord, book: Book, lane: Lane = lanes.ANY, where: tuple[str, str] = ("", "")
+    before: RunRecord,
+    after: RunRecord,
+    book: Book,
+    lane: Lane | None = None,
+    where: tuple[str, str] = ("", ""),
 ) -> Comparison:
-    """A and B; `where`: how their places are named."""
+    """A and B; `lane`: whose contract both owe, `where`: how their places are named."""
+    lane = lane or lanes.lane("")
     a, b = side(before, lane, where[0]), side(after, lane, where[1])
     reasons, doubts = kinship(before, after)
     differences, unknown, not_told = provenance(before, after, book)
@@ -63,10 +68,7 @@ def compare(
 
 
 def side(record: RunRecord, lane: Lane, where: str) -> Side:
-    lacks = [] if record.end_marker else ["no end marker"]
-    num = record.steps.num or 0
-    least = lane.min_steps
-    lacks += [f"{num} step{'' if num == 1 else 's'} of at least {least}"] if num < least else []
+    lacks = lanes.short(record, lane)
     how = f"signal {record.signal}" if record.signal else f"exit code {record.exit_code}"
     ended = record.exit_path if record.exit_code is None and record.signal is None else how
     return Side(record.run, where, record.lane, ended, not lacks, lacks)

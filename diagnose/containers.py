@@ -9,6 +9,17 @@ from diagnose.model import Event, Evidence, Record
 ENDS = ("container.ended", "container.interrupted", "command.ended")
 OTHERS = {"platform_log", "manifest", "bundle"}  # who speaks of it from outside
 OVER = {"error", "lost", "ok"}
+# Who tells of a run, or of what was started in it.
+OF_A_RUN = (
+    "container",
+    "run",
+    "agent",
+    "launcher_log",
+    "rank_log",
+    "rank_hook",
+    "stack_dump",
+    "flight_recorder",
+)
 # What a platform says of an end; the last says no more than that there was one.
 SAID = ("preempted", "evicted", "timed_out", "heartbeat_lost", "node_lost", "cancelled", "init_failed")
 TOLD = (*(f"platform.{how}" for how in SAID), "platform.oom_told", "platform.call_ended")

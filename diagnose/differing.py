@@ -10,6 +10,7 @@ from diagnose.model import Record
 from probes.redact import HIDDEN
 
 NOT_SET = "not set"
+SINGLE = "single"  # what no run of several ranks becomes
 UNKNOWN_YET = {"own", "eager"}  # what a record says of several ranks, and of steps, that show nothing else
 
 
@@ -117,12 +118,14 @@ def is_part(mine: object, other: object) -> bool:
 
     >>> is_part("own", "fsdp2"), is_part("ddp", "ddp+tensor_parallel"), is_part("ddp", "fsdp2"), is_part(3, 12)
     (True, True, False, True)
+    >>> is_part("own", "single")  # of how many ranks it is, is known before any step
+    False
     """  # noqa: E501
     one, whole = number(mine), number(other)
     if one is not None and whole is not None:
         return one < whole
     parts, others = (set(re.split(r", |\+", str(value))) - UNKNOWN_YET for value in (mine, other))
-    return parts < others
+    return parts < others and SINGLE not in others
 
 
 def number(value: object) -> float | None:

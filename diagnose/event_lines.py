@@ -1,7 +1,7 @@
 """Event lines as they lie in a run directory, for readers that need no more than that."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -9,10 +9,15 @@ import msgspec
 Line = dict[str, object]
 
 
-def lines(run: Path) -> Iterator[Line]:
-    """Every event line of a run directory, in the order of the files; what is torn is passed over."""
+def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]:
+    """Every event line of a run directory, in the order of the files; what is torn is passed over.
+
+    `is_meant`: of a file's name, whether it is read.
+    """
     decode = msgspec.json.Decoder().decode
     for path in sorted(run.glob("attempts/*/events/*.jsonl")):
+        if not is_meant(path.name):
+            continue
         try:
             data = path.read_bytes()
         except OSError:
@@ -20,7 +25,7 @@ def lines(run: Path) -> Iterator[Line]:
         for text in data.splitlines():
             try:
                 line = decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             if isinstance(line, dict) and isinstance(line.get("event"), str):
                 yield line

@@ -36,13 +36,10 @@ class Named(Record, frozen=True):
 class Stages(Record, frozen=True):
     """`playbooks/stages.toml`."""
 
+    any: Lane
     stage: dict[str, Stage]
     layer: dict[str, Named]
     phase: dict[str, Named]
-
-
-# What every record owes, whatever its lane.
-ANY = Lane(title="", why="", min_steps=3, required=["command", "versions", "ranks"])
 
 
 def names() -> list[str]:
@@ -52,7 +49,9 @@ def names() -> list[str]:
 
 def lane(name: str) -> Lane:
     """The lane of that name; what every record owes where there is none. Raises PlaybookError."""
-    return playbook.read(playbook.root() / "lanes" / f"{name}.toml", Lane) if name in names() else ANY
+    return (
+        playbook.read(playbook.root() / "lanes" / f"{name}.toml", Lane) if name in names() else stages().any
+    )
 
 
 def stages() -> Stages:
@@ -80,14 +79,20 @@ def is_told(found: object) -> bool:
 
 def lacks(record: RunRecord, of: Lane) -> list[str]:
     """What keeps the record from being a receipt, in words; nothing: it is one."""
-    num = record.steps.num or 0
-    missing = [] if record.end_marker else ["no end marker"]
-    if num < of.min_steps:
-        missing.append(f"{num} step{'' if num == 1 else 's'} of at least {of.min_steps}")
+    missing = short(record, of)
     missing += [f"no {path}" for path in of.required if not is_told(value(record, path))]
     for group in of.one_of:
         if not any(is_told(value(record, path)) for path in group):
             missing.append(f"no {' and no '.join(group)}")
+    return missing
+
+
+def short(record: RunRecord, of: Lane) -> list[str]:
+    """What keeps its figures from being compared: it is not whole, or not long enough."""
+    num = record.steps.num or 0
+    missing = [] if record.end_marker else ["no end marker"]
+    if num < of.min_steps:
+        missing.append(f"{num} step{'' if num == 1 else 's'} of at least {of.min_steps}")
     return missing
 
 

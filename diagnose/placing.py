@@ -16,6 +16,7 @@ class Signs(Record, frozen=True):
     cold_s: float
     cold_share: float
     num_preempted: int
+    preempted: list[str]  # the failures that say so
 
 
 class Surface(Record, frozen=True):

@@ -11,7 +11,7 @@ from diagnose import bundle, event_lines, follow, manifest, record, sorting
 from diagnose.pipeline import Told, diagnose_bundle, silent
 from diagnose.playbook import Playbook
 from diagnose.values import string
-from diagnose.verdict import Verdict, encode
+from diagnose.verdict import Verdict, encode, read
 from probes.files import atomic_write
 
 ENDED = {"ok", "error", "lost"}
@@ -72,7 +72,5 @@ def sorted_(run: Path, verdict: Verdict) -> Verdict:
 
 def recall(run: Path, given: str, book: Callable[[], Playbook]) -> Verdict:
     """The final verdict as it lies there; judged anew where there is none yet."""
-    if record.read(run) is not None:
-        with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode((run / "verdict.json").read_bytes(), type=Verdict)
-    return examine(run, given, book())
+    kept = read(run) if record.read(run) is not None else None
+    return kept or examine(run, given, book())

@@ -240,7 +240,12 @@ def save(run: Path, record: RunRecord) -> None:
 
 def read(run: Path) -> RunRecord | None:
     """The record as it lies there; None where there is none."""
+    return of_file(run / "record.json")
+
+
+def of_file(path: Path) -> RunRecord | None:
+    """The record in a file; None where none can be read."""
     try:
-        return msgspec.json.decode((run / "record.json").read_bytes(), type=RunRecord)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

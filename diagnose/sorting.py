@@ -1,23 +1,20 @@
 """A run sorted before anyone reads its output: by lane, stage, artefacts, cold start."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-
-import msgspec
 
 from diagnose import lanes, placing, record, runs
 from diagnose.contract import Manifest, Phase, RunRecord
 from diagnose.lanes import Stages
 from diagnose.model import named
 from diagnose.placing import Seen
-from diagnose.verdict import Layer, Move, Part, Sorting, Verdict
+from diagnose.verdict import Layer, Move, Part, Sorting, Verdict, read
 
 ENDED = ("ok", "error")
 # Most suspicious first; what an operator gives a run on purpose is not drift.
 DRIFT = ("image", "versions", "packages", "gpus.seen.name", "distributed.mode", "variables", "git.commit")
 OURS = {"diagnose", "diagnose_python"}
-PREEMPTED = {"platform_preempted", "platform_evicted"}
 
 
 def sort(run: Path, found: Manifest, done: RunRecord | None, verdict: Verdict) -> Sorting:
@@ -105,30 +102,25 @@ def last_good(run: Path, found: Manifest, done: RunRecord) -> RunRecord | None:
 def moved(run: Path, found: Manifest, done: RunRecord, verdict: Verdict) -> Move | None:
     """Whether the lane should run elsewhere, by its own newest runs."""
     book = placing.load()
-    return placing.move(list(islice(of_lane(run, found, done, verdict), book.signs.num_runs)), book)
+    seen = of_lane(run, found, done, verdict, book.signs.preempted)
+    return placing.move(list(islice(seen, book.signs.num_runs)), book)
 
 
-def of_lane(run: Path, found: Manifest, done: RunRecord, verdict: Verdict) -> Iterator[Seen]:
+def of_lane(
+    run: Path, found: Manifest, done: RunRecord, verdict: Verdict, preempted: Collection[str]
+) -> Iterator[Seen]:
     """This run and those before it of its name, lane and surface, the newest first."""
+
+    def is_preempted(told: Verdict | None) -> bool:
+        return told is not None and any(cause.failure in preempted for cause in told.causes)
+
     yield Seen(done, is_preempted(verdict))
     begun = runs.started(found) or 0.0
     for path, other in runs.listed(run.resolve().parent):
         is_like = other.name == found.name and other.surface == found.surface
         kept = record.read(path) if is_like and (runs.started(other) or 0.0) < begun else None
         if kept and kept.lane == done.lane and kept.run != done.run:
-            yield Seen(kept, is_preempted(told(path)))
-
-
-def told(run: Path) -> Verdict | None:
-    """The verdict as it lies there."""
-    try:
-        return msgspec.json.decode((run / "verdict.json").read_bytes(), type=Verdict)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def is_preempted(verdict: Verdict | None) -> bool:
-    return verdict is not None and any(cause.failure in PREEMPTED for cause in verdict.causes)
+            yield Seen(kept, is_preempted(read(path)))
 
 
 def differing(good: RunRecord, done: RunRecord) -> list[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from diagnose import bundle, reader
+from diagnose import bundle, reader, text
 from diagnose.cleaning import Cleaned, Refused, clean
 from diagnose.model import Event
 from diagnose.pipeline import parse
@@ -142,8 +142,9 @@ def excerpt(folder: Path, where: str) -> str:
     path, _, line = where.rpartition(":")
     if not line.isdecimal() or not (folder / path).is_file():
         return ""
-    with (folder / path).open(errors="replace") as stream:
-        return next((text.strip()[:300] for n, text in enumerate(stream, 1) if n == int(line)), "")
+    with (folder / path).open("rb") as stream:
+        said = next((said for number, said in text.lines(stream) if number == int(line)), "")
+    return said.rstrip().rpartition("\r")[2].strip()[:300]  # what a progress bar overwrote is gone
 
 
 def listed(files: Sequence[File]) -> list[dict[str, object]]:

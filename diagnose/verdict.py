@@ -3,6 +3,8 @@
 Keys may be added to it: these types, unlike the playbook's, read past what they do not know.
 """
 
+from pathlib import Path
+
 import msgspec
 
 from diagnose.certificate import Link
@@ -231,6 +233,14 @@ class Verdict(msgspec.Struct, frozen=True):
         if self.causes:
             return 1
         return 0 if self.symptom in {"none", "slow"} else 3
+
+
+def read(run: Path) -> Verdict | None:
+    """The verdict as it lies in a run directory; None where none can be read."""
+    try:
+        return msgspec.json.decode((run / "verdict.json").read_bytes(), type=Verdict)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def encode(verdict: Verdict) -> bytes:

@@ -75,6 +75,7 @@ def test_the_playbook_leads_from_place_to_place():
         assert not one.move_to or (one.move_to in BOOK.surface and one.move_to != name)
         assert one.as_of and one.good_for and one.bad_for and one.price
         assert one.keeps_warm == (not one.move_to)
+    assert set(BOOK.signs.preempted) <= playbook.load().failures.keys()
 
 
 def test_show_says_so_plainly_from_what_lies_under_the_root(tmp_path):

@@ -1,7 +1,9 @@
 """The run record, built from event lines alone."""
 
+from diagnose import event_lines, record, verdict
 from diagnose.contract import Manifest
 from diagnose.record import build, volumes
+from diagnose.surfaces.modal import collect
 
 FOUND = Manifest(run="r", state="error")
 
@@ -42,3 +44,18 @@ def test_volumes_of_all_ranks_are_joined_by_mount():
 
     (one,) = volumes([read(data="/v/x.bin"), read(checkpoints="/v/c"), {"volumes": None}])
     assert (one.point, one.remote, one.holds) == ("/v", True, {"data": "/v/x.bin", "checkpoints": "/v/c"})
+
+
+def test_what_cannot_be_read_is_passed_over(tmp_path):
+    """Torn, no UTF-8, nested without end: of lines the others count, of our own words there are none."""
+    strange = [b"", b'{"v":1', b'{"run":"\xff"}', b"[" * 100_000, b'{"x":' + b"[" * 100_000]
+    events = tmp_path / "attempts/1/events"
+    events.mkdir(parents=True)
+    (events / "run-000001.jsonl").write_bytes(b"\n".join([*strange, b'{"event":"job.stalled"}', b"[]"]))
+    (events / "agent-000001.jsonl").write_bytes(b'{"event":"agent.started"}\n')
+    assert [one["event"] for one in event_lines.lines(tmp_path)] == ["agent.started", "job.stalled"]
+    assert [one["event"] for one in collect.words(tmp_path)] == ["job.stalled"]
+    for text in strange:
+        for name in ("record.json", "verdict.json"):
+            (tmp_path / name).write_bytes(text)
+        assert record.read(tmp_path) is None and verdict.read(tmp_path) is None

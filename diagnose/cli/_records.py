@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import msgspec
 
 from diagnose import changes, comparing, event_lines, follow, manifest, record, runs
 from diagnose.changes import Change
@@ -32,10 +31,7 @@ def read(path: Path) -> RunRecord | None:
     if path.is_file():
         path = path.parent if path.name == "record.json" else path
         if path.is_file():
-            try:
-                return msgspec.json.decode(path.read_bytes(), type=RunRecord)
-            except (OSError, msgspec.DecodeError):
-                return None
+            return record.of_file(path)
     if kept := record.read(path):
         return kept
     found = follow.settle(path, socket.gethostname()) if manifest.path(path).is_file() else None

@@ -2,22 +2,13 @@
 
 from collections.abc import Iterable
 
+from diagnose.containers import OF_A_RUN
 from diagnose.model import Evidence, Fact, FactKind
 
-# Who tells of a rank, or of a launcher, shows that something was started.
-NEEDS = (
-    "container",
-    "run",
-    "agent",
-    "launcher_log",
-    "rank_log",
-    "rank_hook",
-    "stack_dump",
-    "flight_recorder",
-)
 KINDS = {
     "preflight.failed": FactKind(
-        "a check failed before the start, and nothing was started; data: num_failed", NEEDS
+        "a check failed before the start, and nothing was started; data: num_failed",
+        OF_A_RUN,  # who tells of a rank, or of a launcher, shows that something was started
     ),
 }
 

@@ -2,26 +2,17 @@
 
 from collections.abc import Iterable
 
+from diagnose.containers import OF_A_RUN
 from diagnose.endings import End, ended
 from diagnose.model import Event, Evidence, Fact, FactKind
 from diagnose.raisings import kinds, parted
 
 # Only containers of a platform's cluster have such an outcome: who tells of a run without them rules it out.
-NEEDS = (
-    "container",
-    "run",
-    "agent",
-    "launcher_log",
-    "rank_log",
-    "rank_hook",
-    "stack_dump",
-    "flight_recorder",
-)
 KINDS = {
     "outcome.narrow": FactKind(
         "a node of a cluster failed, and the platform returned the word of another; data: outcome "
         "(ok, error), exit_code",
-        NEEDS,
+        OF_A_RUN,
     ),
 }
 ASKED = {2, 15}  # signals by which others end a rank

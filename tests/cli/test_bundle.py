@@ -190,3 +190,10 @@ def test_what_is_no_run_or_not_modals_is_refused_in_one_line(tmp_path):
                         (["nothing-there"], "no such path")):  # fmt: skip
         result = CliRunner().invoke(bundle.command, words)
         assert result.exit_code and told in result.output and "Traceback" not in result.output
+
+
+def test_a_place_is_quoted_as_it_is_counted(tmp_path):
+    """A progress bar overwrites its line by carriage returns, which begin no new one."""
+    (tmp_path / "a.log").write_bytes(b" 10%\r 20%\r done\r\n 1%\rTraceback (most recent call last):\r\nlast")
+    told = [ticket.excerpt(tmp_path, f"a.log:{number}") for number in (1, 2, 3, 4)]
+    assert told == ["done", "Traceback (most recent call last):", "last", ""]

@@ -129,7 +129,11 @@ def test_where_the_container_has_its_own_py_spy_none_is_carried(tmp_path):
     assert carried == [["probes.pyz", "job.json"]] and said == ["the look broke off: x"]
 
 
-@pytest.mark.parametrize("out", [b"", b"{}", b"[1]\n", b'"x"\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
+BROKEN = [b"", b"{}", b"[1]\n", b'"x"\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n"]
+CUT = [b'{}\n{"ranks": [{"ra', b"{}\n3\n", b'{}\n{"hidden": []}\n', b"{}\n" + b"[" * 100_000]
+
+
+@pytest.mark.parametrize("out", [*BROKEN, *CUT], ids=range(10))
 def test_whatever_is_answered_instead_is_one_line(out):
     done = type("Done", (), {"code": 0, "out": out, "errors": "a\nb \x1b[31m"})
     visit = visiting.Visit("ta-1", lambda *_: done, None)

@@ -42,7 +42,7 @@ def under_way(run: Path, found: Measured) -> list[str]:
     made, begun = {one.check for one in found.checks}, dict[str, None]()
     with suppress(OSError):
         for text in path.read_bytes().splitlines():
-            with suppress(msgspec.DecodeError):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 begun[msgspec.json.decode(text, type=_Started).check] = None
     return [name for name in begun if name and name not in made]
 

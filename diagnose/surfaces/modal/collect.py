@@ -12,14 +12,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-import msgspec
-
-from diagnose import follow, manifest
+from diagnose import event_lines, follow, manifest
 from diagnose.contract import Manifest
 from diagnose.surfaces.modal import reporting, result
 from diagnose.surfaces.modal.cloud_types import Remote
@@ -183,11 +181,4 @@ def is_here(path: Path, size: int, mtime: int) -> bool:
 
 def words(run: Path) -> Iterator[Mapping[str, object]]:
     """The event lines of the containers' own writers."""
-    for path in sorted(run.glob("attempts/*/events/*.jsonl")):
-        if WRITERS.match(path.name):
-            with suppress(OSError):
-                for text in path.read_bytes().splitlines():
-                    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                        line = msgspec.json.decode(text)
-                        if isinstance(line, dict):
-                            yield line
+    return event_lines.lines(run, WRITERS.match)

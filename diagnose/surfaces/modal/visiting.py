@@ -82,7 +82,10 @@ class Visit:
     def find(self, pids: Sequence[int]) -> Choice:
         """The jobs of these processes, or all in the container. Raises Unreachable."""
         self.place, body = self.ask(["find", *map(str, pids)], [], FIND_S)
-        return attaching.chosen(0, body, "")
+        try:
+            return attaching.chosen(0, body, "")
+        except (msgspec.DecodeError, ValueError, TypeError, KeyError, RecursionError):
+            raise self.strange() from None
 
     def look(self, run: Path, job: Job, options: Options, complain: Callable[[str], None]) -> None:
         """Take the evidence there, and bring it here. Raises Unreachable, OSError."""
@@ -134,8 +137,11 @@ class Visit:
         except ValueError:
             place = None
         if not isinstance(place, dict):
-            raise Unreachable(f"container {self.container}: what it answered is not of our probes")
+            raise self.strange()
         return place, body
+
+    def strange(self) -> Unreachable:
+        return Unreachable(f"container {self.container}: what it answered is not of our probes")
 
 
 def installed() -> Path | None:
