@@ -8,17 +8,15 @@ from diagnose.event_lines import Kinds, Line, first, moment, number, text
 
 # In the order of time; the compiler's share of the first step is told apart by kind.
 ORDER = (
-    *(
-        "schedule",
-        "overlay",
-        "boot",
-        "import",
-        "context",
-        "setup",
-        "compile",
-        "backward_compile",
-        "first_step",
-    ),
+    "schedule",
+    "overlay",
+    "boot",
+    "import",
+    "context",
+    "setup",
+    "compile",
+    "backward_compile",
+    "first_step",
 )
 
 

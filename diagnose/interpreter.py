@@ -72,7 +72,14 @@ def versions(folders: Iterator[Path]) -> set[str]:
 
 def asked(python: Path, environ: Mapping[str, str]) -> str:
     with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run([python, "-c", ASK], env=environ, capture_output=True, timeout=ASK_S, text=True)
+        done = subprocess.run(
+            [python, "-c", ASK],
+            env=environ,
+            stdin=subprocess.DEVNULL,  # ours is the command's
+            capture_output=True,
+            timeout=ASK_S,
+            text=True,
+        )
         text = done.stdout.strip()
         return text if done.returncode == 0 and VERSION.match(text) else ""
     return ""

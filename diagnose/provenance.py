@@ -18,6 +18,7 @@ KEPT = re.compile(
 )
 # Where platforms and people say what image a container was made from.
 IMAGES = (
+    "DIAGNOSE_IMAGE",
     "MODAL_IMAGE_ID",
     "IMAGE_DIGEST",
     "CONTAINER_IMAGE",

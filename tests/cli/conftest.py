@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,16 @@ class Place:
     def record(self) -> Any:
         return msgspec.json.decode((self.folder / "record.json").read_bytes())
 
-    def processes(self) -> list[int]:
-        """Everything that was started here and still lives."""
-        return carriers(self.temporary)
+    def processes(self, *words: bytes) -> list[int]:
+        """Everything that was started here and still lives; of it, what says one of the words."""
+
+        def says(pid: int) -> bool:
+            with suppress(OSError):  # it ended meanwhile
+                line = Path(f"/proc/{pid}/cmdline").read_bytes()
+                return any(word in line for word in words)
+            return False
+
+        return [pid for pid in carriers(self.temporary) if not words or says(pid)]
 
 
 @pytest.fixture

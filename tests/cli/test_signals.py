@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -86,14 +85,7 @@ def test_when_all_of_ours_were_killed_the_next_reader_brings_over_the_rest(place
     process = place.start(*RUN, *place.program(IGNORES), stderr=subprocess.DEVNULL)
     assert process.stdout.readline() == b"ready\n"
     wait(lambda: (place.folder / "attempts/1/events/agent-000001.jsonl").exists())
-    names = (b"probes.agent", b"probes.collector", b"diagnose")
-
-    def line(pid):
-        with suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_bytes()
-        return b""
-
-    for pid in [p for p in place.processes() if any(name in line(p) for name in names)]:
+    for pid in place.processes(b"probes.agent", b"probes.collector", b"diagnose"):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.wait()

@@ -3,12 +3,15 @@
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import probes
+from diagnose.cli import _preflight
+from diagnose.cli import preflight as checking
 from probes import procfs
 from probes.checking.__main__ import job_environment
-from probes.checking.check import Target
+from probes.checking.check import COSTS, Target
 from probes.checking.interpreter import NoAnswer, ask
 from probes.checking.machine import interpreter, missing, see
 
@@ -60,3 +63,11 @@ def test_a_machine_is_known_by_its_files(tmp_path):
     assert procfs.is_gvisor(str(tmp_path)) and not missing(("gpu", "gpus", "rdma"), seen, Target({}))
     assert missing(("gpu",), seen._replace(num_gpus=0), Target({})).startswith("no GPU")
     assert missing(("gpus",), seen._replace(num_gpus=1), Target({})) and missing(("nodes",), seen, Target({}))
+
+
+def test_the_command_line_knows_exactly_the_costs_that_checks_declare():
+    assert _preflight.costs(list(COSTS)) == list(COSTS)
+    with pytest.raises(click.UsageError) as refused:
+        _preflight.costs(["money"])
+    assert refused.value.message.endswith(f"known: {', '.join(COSTS)}")
+    assert all(cost in checking.command.help for cost in COSTS)

@@ -105,8 +105,8 @@ async def _follow(router: Any, container: str, exec_id: str, given: bytes, deadl
         read(api_pb2.FILE_DESCRIPTOR_STDOUT, MAX_OUT), read(api_pb2.FILE_DESCRIPTOR_STDERR, MAX_ERRORS)
     )
     try:
-        await asyncio.wait([feeding, reading], return_when=asyncio.FIRST_EXCEPTION)
-        if not reading.done():  # it takes no more input: its end, if it comes, says why
+        await asyncio.wait([feeding, reading], return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done() and feeding.exception():  # it takes no more: its end, if it comes, says why
             await asyncio.wait([reading], timeout=END_S)
             if not reading.done():
                 feeding.result()
