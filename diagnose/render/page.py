@@ -25,6 +25,8 @@ NUM_EVIDENCE = 4  # lines of a cause,
 NUM_LINKS = 3  # links of its certificate,
 NUM_REMEDIES = 2  # remedies in full
 NUM_UNKNOWN = 5  # failures that could be so,
+NUM_COLLECT = 4  # commands that fetch what would settle them,
+NUM_FILES = 6  # files, where no cause was found, and lines of them
 NUM_LOOKALIKES = 2
 NUM_STACKS = 3  # classes of ranks, each with
 NUM_FRAMES = 4  # frames, that the first screen holds
@@ -96,7 +98,8 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
     where = safe(run.phase)
     state += [where if where.startswith("before ") else f"in {where}"] if where not in {"", "unknown"} else []
     state += [f"exit code {run.exit_code}"] if run.exit_code else []
-    is_open = not verdict.causes and verdict.symptom not in {"none", "slow", "unknown"}
+    is_dark = not verdict.causes and verdict.symptom not in {"none", "slow"}
+    is_open = is_dark and verdict.symptom != "unknown"
     sections = [
         *(Section("CAUSE", list(cause_rows(cause, full))) for cause in verdict.causes),
         Section("CAUSE", [Row("could not tell: nothing that was seen settles it")] if is_open else []),
@@ -111,10 +114,10 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
         Section("NOT SEEN", list(gap_rows(verdict.coverage, full))),
         Section("AFTER", [Row(headline(cause)) for cause in verdict.aftermath]),
         Section("CONTEXT", list(context_rows(verdict, full))),
+        Section("READ", list(read_rows(verdict, full)) if full or is_dark else []),
+        Section("NOT READ", list(unread_rows(verdict, full)) if full or is_dark else []),
         Section("UNKNOWN", list(unknown_rows(verdict, book, full))),
-        Section("COLLECT", list(collect_rows(verdict, book))),
-        Section("READ", list(read_rows(verdict)) if full else []),
-        Section("NOT READ", list(unread_rows(verdict)) if full else []),
+        Section("COLLECT", list(collect_rows(verdict, book, full))),
     ]
     return Page(
         name=safe(run.name or verdict.bundle.rstrip("/").rpartition("/")[2] or verdict.bundle),
@@ -310,26 +313,34 @@ def unknown_rows(verdict: Verdict, book: Playbook, full: bool) -> Iterator[Row]:
         yield Row(f"{'and ' if shown else ''}{count(left, 'failure')} that could not be looked for: -v")
 
 
-def collect_rows(verdict: Verdict, book: Playbook) -> Iterator[Row]:
-    for command in dict.fromkeys(item.command for item in verdict.collect_next):
+def collect_rows(verdict: Verdict, book: Playbook, full: bool) -> Iterator[Row]:
+    commands = list(dict.fromkeys(item.command for item in verdict.collect_next))
+    for command in commands[: None if full else NUM_COLLECT]:
         for item in verdict.collect_next:
             if item.command == command:
                 who = f"{named(item.ranks)}: " if item.ranks else ""
                 yield Row(f"{who}{title_of(item.source, book)}")
         yield Row(f"   {safe(command)}", role="code")
+    if not full and len(commands) > NUM_COLLECT:
+        yield Row(f"and {len(commands) - NUM_COLLECT} more that would settle some: -v")
 
 
-def read_rows(verdict: Verdict) -> Iterator[Row]:
+def read_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
     """Each file with what was found in it."""
-    for found in verdict.recognised_in:
+    for found in verdict.recognised_in[: None if full else NUM_FILES]:
         told = ", ".join(f"{safe(source.replace('_', ' '))} {num}" for source, num in found.sources.items())
         yield Row(told, short(found.file), "place")
+    if not full and len(verdict.recognised_in) > NUM_FILES:
+        yield Row(f"and {count(len(verdict.recognised_in) - NUM_FILES, 'file')} more: -v")
 
 
-def unread_rows(verdict: Verdict) -> Iterator[Row]:
+def unread_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
     """Files that nobody knows; lines that look like errors, and nobody knows more of them."""
-    yield from (Row("nobody knows this file", short(where), "place") for where in verdict.unrecognised)
+    most = None if full else NUM_FILES
+    yield from (Row("nobody knows this file", short(where), "place") for where in verdict.unrecognised[:most])
+    if not full and len(verdict.unrecognised) > NUM_FILES:
+        yield Row(f"and {count(len(verdict.unrecognised) - NUM_FILES, 'file')} more: -v")
     lines = verdict.unrecognised_lines
     if lines.num:
         yield Row(f"{count(lines.num, 'line')} that may tell of an error; the first of each kind:")
-    yield from (Row(f"  {safe(line.text)}", short(line.where), "place") for line in lines.examples)
+    yield from (Row(f"  {safe(line.text)}", short(line.where), "place") for line in lines.examples[:most])
