@@ -14,7 +14,7 @@ import msgspec
 
 from diagnose import follow, manifest, playbook, runs
 from diagnose.playbook import Limits
-from diagnose.render.page import clock
+from diagnose.render.rows import clock
 from diagnose.surfaces.modal import checks, settings, told
 from diagnose.surfaces.modal.outcome import Outcome
 from diagnose.surfaces.modal.settings import BadSetting, Mount, Offer, Settings
