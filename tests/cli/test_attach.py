@@ -21,7 +21,7 @@ from probes.watching import standing
 
 pytestmark = [pytest.mark.ranks, pytest.mark.torch]
 ATTACH = ["-P", "-m", "diagnose", "attach"]
-LIMIT_S = 60
+LIMIT_S = 120
 
 PROGRAM = """
 import os, sys, time, threading, faulthandler, signal

@@ -114,7 +114,7 @@ def test_a_full_file_system_is_named_and_one_with_room_is_not(monkeypatch: pytes
 def test_disks_that_do_not_answer_cost_no_more_than_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda point: time.sleep(60))
     begun = time.monotonic()
-    assert disks.look() == [] and time.monotonic() - begun < 5
+    assert disks.look() == [] and time.monotonic() - begun < 30
 
 
 def test_what_a_job_holds_is_told_when_it_moves_and_once_a_minute() -> None:
