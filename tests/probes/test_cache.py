@@ -26,6 +26,15 @@ def test_files_and_bytes_of_all_folders_count_and_growth_is_seen(tmp_path: Path)
     wait_for(lambda: caches.measure(paths, 0.0) == (2, 6))
 
 
+def test_a_file_that_goes_meanwhile_hides_none_of_the_others(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_bytes(name.encode() * (1 + ord(name) - ord("a")))
+    sizes = cache._sizes(str(tmp_path))
+    first = next(sizes)
+    (tmp_path / ("a" if first == 3 else "c")).unlink()
+    assert len(list(sizes)) == 1
+
+
 def test_a_folder_that_does_not_answer_holds_nobody_up_and_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from probes import disks, kernel, memory, procfs
+from probes import disks, kernel, kmsg, memory, procfs
 from probes.watching.held import Held
 from probes.watching.host import Host
 from probes.watching.rank import Rank
@@ -84,6 +84,19 @@ def test_the_kernels_log_is_kept_from_now_on_and_without_chatter(tmp_path: Path)
     [line] = found.read()
     assert line.endswith("+00:00 python[9]: segfault at 0 ip 00 sp 00 error 4 in libx.so")
     found.close()
+
+
+def test_records_that_were_overwritten_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [BrokenPipeError, b"6,1,1,-;a\n", BrokenPipeError, b"6,2,2,-;b\n", BlockingIOError]
+
+    def read(fd: int, size: int) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, bytes):
+            return answer
+        raise answer
+
+    monkeypatch.setattr(kmsg.os, "read", read)
+    assert list(kmsg.records(-1, 50)) == [b"6,1,1,-;a\n", b"6,2,2,-;b\n"]
 
 
 def test_a_kernels_log_that_cannot_be_read_says_why(tmp_path: Path) -> None:
