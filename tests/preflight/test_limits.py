@@ -12,11 +12,19 @@ from pathlib import Path
 import pytest
 
 from probes import kmsg, procfs, stacks
-from probes.checking import cgroups, places
-from probes.checks import cpu_throttling, kernel_log, older_ranks, process_files
+from probes.checking import cgroups, places, sleeper
+from probes.checks import cpu_throttling, kernel_log, older_ranks, process_files, py_spy, stack_signal
 from tests.preflight.making import crossed, in_child, make, needs_root, outcome, target
 
 CPU = Path("/sys/fs/cgroup/cpu")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A busy machine starts a Python late, and gives its stack late."""
+    monkeypatch.setattr(sleeper, "START_S", 60.0)
+    for check in (py_spy, stack_signal):
+        monkeypatch.setattr(check, "LIMIT_S", 60.0)
 
 
 @pytest.mark.parametrize(
