@@ -198,12 +198,18 @@ def fd_links(pid: int) -> dict[int, str] | None:
     """Open descriptors and what they point at; None where we may not see them."""
     links: dict[int, str] = {}
     try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        names = os.listdir(f"/proc/{pid}/fd")
     except PermissionError:
         return None
     except OSError:
-        pass
+        return links
+    for name in names:
+        try:
+            links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        except PermissionError:
+            return None
+        except OSError:  # closed meanwhile: the others are open
+            continue
     return links
 
 

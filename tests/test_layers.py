@@ -114,7 +114,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.differing": {*ours("flags model"), "probes.redact"},
     "diagnose.flags": set(),
     "diagnose.measuring": ours("comparison differing model"),
-    "diagnose.render.comparison": ours("comparison differing playbook render.rows"),
+    "diagnose.render.comparison": ours("comparison model playbook render.rows"),
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
     "probes.rank_hook": {f"{HOOK}.*", "diagnose_rank.*", "sitecustomize"},  # the one it hides
