@@ -42,6 +42,7 @@ READINGS = (
         "fingerprints",
         "histories",
         "scans",
+        "behind",
         "tellings",
         "watchdogs",
         "nccl_calls",
