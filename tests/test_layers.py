@@ -78,6 +78,7 @@ MAY: dict[str, set[str]] = {
         f"diagnose.{name}": {
             "diagnose.model",
             "diagnose.certificate",
+            "diagnose.limits",
             "diagnose.xids",
             *WORDS,
             *(f"diagnose.{one}" for one in READINGS[:num]),
@@ -85,6 +86,7 @@ MAY: dict[str, set[str]] = {
         for num, name in enumerate(READINGS)
     },
     "diagnose.xids": ours("model playbook"),  # a table of the playbook that facts read
+    "diagnose.limits": ours("model playbook"),  # its numbers
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
@@ -104,6 +106,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.render": {*READER, "diagnose.certificate", "diagnose.render.*"},
     "diagnose.preflight.book": ours("model playbook"),
     "diagnose.preflight.measured": ours("model"),
+    "diagnose.preflight.joining": ours("preflight.measured"),
     "diagnose.preflight.report": ours("model preflight.measured"),
     "diagnose.preflight.judging": ours("model preflight.book preflight.measured preflight.report"),
     "diagnose.render.links": ours("preflight.report render.page"),

@@ -43,9 +43,12 @@ def test_a_dry_run_says_what_is_checked_where_and_what_it_costs(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_timeout_that_the_checks_may_outlast_is_said_to_be_one(tmp_path):
+def test_the_timeout_is_the_jobs_and_the_checks_have_one_of_their_own(tmp_path):
     done = call(tmp_path, "preflight", "--deep", "--timeout", "5m", "--dry-run")
-    assert "the checks may take 600 s, and their container is ended before that" in done.stdout
+    rows = {line[:10].strip(): line[10:] for line in done.stdout.splitlines() if line[:10].strip()}
+    assert rows["timeout"].startswith("12:00") and rows["job ends"].startswith("05:00")
+    assert "timeout 300 s ends the container before a hang tells of itself" in rows["note"]
+    assert call(tmp_path, "preflight", "--timeout", "2d", "--dry-run").exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -77,11 +80,21 @@ def test_what_runs_there_is_our_own_command_in_the_environment_that_the_job_woul
     assert words[words.index("diagnose") + 1 : words.index("--")][:4] == ["preflight", *asked["checks"]]
     assert words[words.index("--") + 1 :] == [*TORCHRUN]
     environ = one.environ()
+    assert "DIAGNOSE_ENDS_AT" not in environ, "nobody said when"
     assert environ["NCCL_DEBUG"] == "TRACE" and environ["TORCH_NCCL_DUMP_ON_TIMEOUT"] == "1"
     assert (
         "TORCH_NCCL_DUMP_ON_TIMEOUT"
         not in body.Attempt({**asked, "env": "none"}, body.uploader("v", "r")).environ()
     )
+
+
+def test_who_ends_a_hang_first_is_reckoned_with_the_jobs_own_end(here, monkeypatch):
+    monkeypatch.setattr(body.time, "time", lambda: 1000.0)
+    checks = body.Attempt(spec(checks=[], job_timeout_s=300, timeout_s=130), body.uploader("v", "r"))
+    launch = body.Attempt(spec("true", timeout_s=300, preflight="fast"), body.uploader("v", "r"))
+    launch.begun -= 100
+    assert checks.environ()["DIAGNOSE_ENDS_AT"] == "1300"
+    assert launch.environ()["DIAGNOSE_ENDS_AT"] in {"1199", "1200"}
 
 
 def test_the_report_goes_out_both_ways(here, monkeypatch):
