@@ -14,6 +14,12 @@ def cpu_share() -> float:
     return min(1.0, used / max(time.perf_counter() - begun, 1e-9))
 
 
+def slow(share: float) -> str:
+    """Why what is missing may only be late; empty on a machine that is not busy with other work."""
+    words = f"a process gets {share:.0%} of a CPU here: try again when this machine is quiet"
+    return words if share < STARVED else ""
+
+
 def patience(share: float) -> float:
     """By how much longer than on a quiet machine to wait for something.
 

@@ -69,10 +69,8 @@ class Trial(NamedTuple):
     cpu_share: float = 1.0  # before and after it, the smaller
 
     def slow(self) -> str:
-        """Why what is missing may only be late; empty on a machine that is not busy with other work."""
-        if self.cpu_share >= pace.STARVED:
-            return ""
-        return f"a process gets {self.cpu_share:.0%} of a CPU here: try again when this machine is quiet"
+        """Why what is missing may only be late; empty where it is not."""
+        return pace.slow(self.cpu_share)
 
     def of(self, part: str) -> Iterator[Said]:
         """The lines of one part of the program, rank by rank."""

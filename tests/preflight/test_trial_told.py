@@ -130,7 +130,9 @@ def test_what_did_not_arrive_is_not_called_arrived(change, subject, key):
 
 
 def test_a_job_that_never_came_to_the_hang_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(trial, "held", lambda target: Trial(2, "cpu", 1, [], "", rehearsal=dict(RUN)))
+    monkeypatch.setattr(
+        trial, "held", lambda target: Trial(2, "cpu", 1, [], "", rehearsal=RUN | {"events": {}})
+    )
     found = escape_routes.measure(Target({"DIAGNOSE_ROOT": str(tmp_path)}))
     assert [one.values for one in found] == [{"refusal": ""}, {"is_reached": False}]
 
