@@ -11,7 +11,7 @@ import msgspec
 from diagnose import children, follow, manifest, reader, runs
 from diagnose.model import named
 from diagnose.playbook import Playbook
-from diagnose.render.page import clock, count
+from diagnose.render.rows import clock, count
 from diagnose.verdict import Run, Verdict
 
 FIND_S, LOOK_S, NATIVE_S = 10.0, 25.0, 10.0

@@ -149,7 +149,8 @@ def collect(
 ) -> list[Collect]:
     """The sources that would settle what is unknown, each with the command that fetches it.
 
-    `is_open`: nothing was found at all. Then also the stacks of ranks that gave none.
+    First what settles most, then most of the rest. `is_open`: nothing was found at all. Then also
+    the stacks of ranks that gave none.
     """
     wanted: dict[str, set[int]] = {"stack_dump": set()} if is_open and gaps(evidence) else {}
     for finding in findings:
@@ -166,8 +167,25 @@ def collect(
             ranks=sorted(ranks),
             command=book.sources[source].collect,
         )
-        for source, ranks in sorted(wanted.items())
+        for source in in_order([set(finding.missing) & set(wanted) for finding in findings], list(wanted))
+        for ranks in [wanted[source]]
     ]
+
+
+def in_order(asked: Sequence[set[str]], sources: Sequence[str]) -> list[str]:
+    """Sources, each time the one that settles most of what none before it does; alike ones by name.
+
+    >>> in_order([{"a", "b"}, {"b"}, {"c"}], ["a", "b", "c"])
+    ['b', 'c', 'a']
+    """
+    ordered: list[str] = []
+    left, rest = [one for one in asked if one], sorted(sources)
+    while rest:
+        best = max(rest, key=lambda source: sum(source in one for one in left))
+        ordered.append(best)
+        rest.remove(best)
+        left = [one for one in left if best not in one] or [one for one in asked if one & set(rest)]
+    return ordered
 
 
 def gaps(evidence: Evidence) -> bool:

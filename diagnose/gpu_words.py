@@ -90,6 +90,7 @@ FAULTS = {
     "gpu.init_failed": "board",
     "gpu.firmware_silent": "firmware",
     "gpu.ecc_told": "memory",
+    "gpu.unlinked": "fabric",
 }
 
 
@@ -97,7 +98,7 @@ def faults(event: Event) -> Iterable[Told]:
     """What one event says has failed."""
     text = str(event.data.get("text", ""))
     if event.kind in FAULTS:
-        yield Told(FAULTS[event.kind], event, meaning=text)
+        yield Told(FAULTS[event.kind], event, meaning=text, inferred=event.kind == "gpu.unlinked")
     elif event.kind == "gpu.xid":
         yield from coded(event, text)
     elif event.kind == "gpu.sxid":

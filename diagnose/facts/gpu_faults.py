@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from diagnose.gpu_words import Told, all_told, beside, buses, pids, rank_of
 from diagnose.model import Evidence, Fact, FactKind, earliest, named
 
-NEEDS = ("kernel_log", "platform_log", "gpu_report")
+NEEDS = ("kernel_log", "platform_log", "gpu_report", "gpu_topology")
 KINDS = {
     "gpu.faulted": FactKind(
         "a GPU, its link or its driver failed, or a program's use of it; data: fault (bus, memory, board, "

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from diagnose.model import Scalar
 from diagnose.preflight.report import Crossed, Difference, Report, Result, Subject
 from diagnose.render import links, timeline
-from diagnose.render.page import Page, Row, Section, count, safe
+from diagnose.render.rows import Page, Row, Section, count, safe
 
 HEAD = {"fail": "DO NOT START", "warn": "WARNINGS", "unknown": "COULD NOT TELL", "pass": "PASSED"}
 NUM_SUBJECTS = 4  # of a check, on the first screen

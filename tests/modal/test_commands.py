@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from diagnose.cli import main
+from diagnose.cli.modal import launch
+from diagnose.surfaces.modal import launching
 
 UV = "--python $(command -v python) --compile-bytecode"
 VOLUMES = [
@@ -56,6 +58,14 @@ def dry(tmp_path, monkeypatch, capsys):
         return ended.value.code or 0, *capsys.readouterr()
 
     return launch
+
+
+def test_what_launch_is_told_goes_to_the_container(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--mode", "fsdp2", "--env", "observe", "--lane", "benchmark", "--stall-after", "30", "true"]
+    told = launching.asked(["true"], launch.make_context("launch", words).params).spec
+    assert (told["mode"], told["env"], told["lane"]) == ("fsdp2", "observe", "benchmark")
+    assert told["stall_after_s"] == 30 and told["command"] == ["true"]
 
 
 def test_a_dry_run_says_what_would_be_asked_and_what_it_costs(tmp_path, alone):
