@@ -13,7 +13,7 @@ def join(by_node: Mapping[str, Measured]) -> Measured:
     """One of all nodes, which are told apart by their names. Raises ValueError for none."""
     found = list(by_node.values())
     made = [
-        msgspec.structs.replace(one, node=name)
+        msgspec.structs.replace(one, on_node=name)
         for name, measured in by_node.items()
         for one in (*measured.checks, *measured.unmade())
     ]

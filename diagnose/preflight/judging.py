@@ -25,7 +25,7 @@ def judge(measured: Measured, book: Book) -> Report:
     """The report. A check that the playbook does not know is an error of its own, never left out."""
     found: dict[str, dict[str, Result]] = {}  # check -> node -> what it comes to
     for one in [*measured.checks, *(one for one in measured.unmade() if one.check in book.checks)]:
-        found.setdefault(one.check, {})[one.node] = result(one, measured, book)
+        found.setdefault(one.check, {})[one.on_node] = result(one, measured, book)
     checks = sorted(map(joined, found.values()), key=lambda check: check.id)
     outcome, code = decide(checks, measured.how == "ended")
     left = sorted(book.checks[name].id if name in book.checks else name for name in measured.left)
@@ -38,8 +38,8 @@ def result(made: Made, measured: Measured, book: Book) -> Result:
     if check is None:
         return Result("?", made.check, made.check, "?", "error", "the playbook has no thresholds for it")
     subjects = [subject(one, check, measured, book) for one in made.measurements]
-    if made.node:
-        subjects = [msgspec.structs.replace(one, subject=on(made.node, one.subject)) for one in subjects]
+    if made.on_node:
+        subjects = [msgspec.structs.replace(one, subject=on(made.on_node, one.subject)) for one in subjects]
     untold = check.untold.get(measured.machine.kernel, "")
     if untold:
         outcome, reason = "skip", untold

@@ -36,7 +36,7 @@ class Made(msgspec.Struct, frozen=True):
     made_at: str = "fast"
     needs: list[str] = []
     cost: list[str] = []
-    node: str = ""  # where several made it
+    on_node: str = ""  # where several made it; `node` of an event line is who said it
 
 
 class Machine(msgspec.Struct, frozen=True):
