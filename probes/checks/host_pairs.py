@@ -29,7 +29,8 @@ def measure(target: Target) -> list[Measurement]:
             skipped("job", WHERE, why if len(names) < 2 else f"this host is none of those that {why} names")
         ]
     num_gpus = trial.visible(machine.see().num_gpus, target.environ)
-    options = {"host": names[0], "port": launcher.of(target)[1] or launcher.PORT, "index": index}
+    port = (launcher.of(target)[1] or launcher.PORT) + 1  # on the job's own hosts may still be meeting
+    options = {"host": names[0], "port": port, "index": index}
     options |= {"num": len(names), "device": "cuda" if num_gpus else "cpu"}
     options |= {"begin_s": BEGIN_S, "pair_s": PAIR_S}
     command = [target.python, PAIRS, json.dumps(options)]
