@@ -80,6 +80,7 @@ MAY: dict[str, set[str]] = {
         f"diagnose.{name}": {
             "diagnose.model",
             "diagnose.certificate",
+            "diagnose.limits",
             "diagnose.values",
             "diagnose.xids",
             *WORDS,
@@ -88,6 +89,7 @@ MAY: dict[str, set[str]] = {
         for num, name in enumerate(READINGS)
     },
     "diagnose.xids": ours("model playbook"),  # a table of the playbook that facts read
+    "diagnose.limits": ours("model playbook"),  # its numbers
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
@@ -108,6 +110,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.render": {*READER, "diagnose.certificate", "diagnose.render.*"},
     "diagnose.preflight.book": ours("model playbook"),
     "diagnose.preflight.measured": ours("model"),
+    "diagnose.preflight.joining": ours("preflight.measured"),
     "diagnose.preflight.report": ours("model preflight.measured"),
     "diagnose.preflight.judging": ours("model preflight.book preflight.measured preflight.report"),
     "diagnose.render.links": ours("preflight.report render.rows"),
