@@ -11,6 +11,7 @@ TOP = Path(__file__).parent.parent
 SHARED = {
     "probes.files",
     "probes.cache_kinds",
+    "probes.cache_places",
     "probes.here",
     "probes.layout",
     "probes.procfs",
@@ -59,7 +60,7 @@ READINGS = (
         "certifying",
     ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
-    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction"),
+    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction", "gates"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.

@@ -149,7 +149,9 @@ def capture(
 
     cache, limits = of(inductor, triton)
     with refusals(ctx, form, "capture"):
-        name = good(run, root) if run else ""
+        name, own = good(run, root) if run else ("", "")
+        is_told = ctx.get_parameter_source("lane") is not click.core.ParameterSource.DEFAULT
+        lane = lane if is_told else own or lane
         here = places.provenance(environ(), python, image)
         places.require_rest(places.measure(cache))
         manifest = capturing.describe(cache, here, limits, lane, name)
@@ -326,8 +328,8 @@ def learn(cache: Any, manifest: Any) -> None:
         click.echo(f"diagnose: the good run is not noted in {cache.inductor}: {error.strerror}", err=True)
 
 
-def good(run: str, root: str | None) -> str:
-    """The id of a run that ended well. Raises Refused."""
+def good(run: str, root: str | None) -> tuple[str, str]:
+    """The id of a run that ended well, and its lane. Raises Refused."""
     from diagnose import manifest, runs
     from diagnose.caching.manifest import Refused
 
@@ -338,4 +340,4 @@ def good(run: str, root: str | None) -> str:
     found = manifest.read(path)
     if found is None or found.state != "ok":
         raise Refused(f"{path.name} did not end well: {found.state if found else 'it is no run'}")
-    return found.run
+    return found.run, found.lane
