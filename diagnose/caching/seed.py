@@ -49,6 +49,7 @@ class Outcome(NamedTuple):
     manifest: Manifest | None
     puts: list[Put]
     refused: list[tuple[str, str]]
+    is_told: bool = True  # what the source is of is written in it
 
 
 def seed(
@@ -72,7 +73,8 @@ def seed(
         for path in candidates(given, refused):
             try:
                 with closing(layers.layer(path.absolute(), here, limits, allowed)) as layer:
-                    return Outcome(layer.name, layer.manifest, put(cache, layer, limits, replace), refused)
+                    puts = put(cache, layer, limits, replace)
+                    return Outcome(layer.name, layer.manifest, puts, refused, layer.is_told)
             except Refused as error:
                 refused.append((str(path), str(error)))
     return Outcome("", None, [], refused)

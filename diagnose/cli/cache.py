@@ -217,7 +217,12 @@ def seed(
         found = seeding.seed(
             cache, given, here, limits, allowed, replace, lambda line: click.echo(line, err=True)
         )
-        data = {"source": found.source, "folders": found.puts, "refused": found.refused}
+        data = {
+            "source": found.source,
+            "folders": found.puts,
+            "refused": found.refused,
+            "is_told": found.is_told,
+        }
         show(form, "seed", data, words.seeded(found))
         ctx.exit(0 if found.puts else 1)
 

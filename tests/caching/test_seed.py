@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from diagnose.caching import capture, notes, placing, seed, verifying
+from diagnose.caching import capture, notes, placing, seed, verifying, words
 from diagnose.caching.manifest import Refused
 from diagnose.caching.places import Cache
 from tests.caching.conftest import CARRIED, HERE, content
@@ -61,6 +61,12 @@ def test_of_a_folder_the_newest_archive_comes_first(good, cold, warm, limits):
 def test_a_folder_that_is_a_cache_is_copied_file_by_file(warm, cold, limits):
     found = seed.seed(cold, [warm.inductor], HERE, limits)
     assert found.source == str(warm.inductor) and is_whole(cold.inductor)
+
+
+def test_a_folder_that_does_not_tell_what_it_is_of_is_taken_with_a_warning(warm, good, cold, limits):
+    assert not (found := seeded(warm.inductor, cold, limits)).is_told
+    assert any(line.startswith("warning") for line in words.seeded(found))
+    assert seeded(good, cold, limits, replace=True).is_told
 
 
 def test_both_folders_are_seeded_where_triton_has_its_own(warm, cold, limits, tmp_path):
