@@ -19,7 +19,8 @@ from diagnose.model import fold
 from diagnose.playbook import Playbook
 from diagnose.progress import Progress
 from diagnose.render import terminal as paper
-from diagnose.render.page import clock, count, gist
+from diagnose.render.page import gist
+from diagnose.render.rows import clock, count
 from diagnose.surfaces.local import GRACE_S, Local
 from diagnose.terminal import Screen
 from diagnose.verdict import Verdict, encode

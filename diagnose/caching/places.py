@@ -10,6 +10,7 @@ import msgspec
 from diagnose import children
 from diagnose.caching.manifest import Provenance, Refused
 from diagnose.model import Record
+from diagnose.provenance import image as image_of
 from diagnose.values import string
 from probes import cache_places
 from probes.cache_kinds import INDUCTOR, TRITON
@@ -126,7 +127,7 @@ def provenance(environ: Mapping[str, str], python: str, image: str = "") -> Prov
         key: string(told.get(key), 100) for key in ("torch", "cuda", "hip", "triton", "python", "cpu")
     }
     return Provenance(
-        image=image or environ.get("DIAGNOSE_IMAGE") or environ.get("MODAL_IMAGE_ID", ""),
+        image=image or image_of(environ),
         gpu=", ".join(names) if names else "none" if gpus == [] else "",
         num_gpus=len(gpus) if isinstance(gpus, list) else None,
         **versions,

@@ -9,7 +9,7 @@ from diagnose.caching.manifest import FIELDS, UNKNOWN, Manifest, word
 from diagnose.caching.notes import Seed
 from diagnose.caching.places import Measured, Part
 from diagnose.caching.seed import Outcome
-from diagnose.render.page import clock, count, safe
+from diagnose.render.rows import clock, count, safe
 
 NUM_ODD = 8
 

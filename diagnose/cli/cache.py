@@ -15,7 +15,10 @@ PYTHON = click.option(
     "--python", default=sys.executable, metavar="PATH", help="The ranks' interpreter (default: ours)."
 )
 IMAGE = click.option(
-    "--image", default="", metavar="ID", help="The image (default: $DIAGNOSE_IMAGE, $MODAL_IMAGE_ID)."
+    "--image",
+    default="",
+    metavar="ID",
+    help="The image (default: $DIAGNOSE_IMAGE, $MODAL_IMAGE_ID or the like).",
 )
 
 

@@ -47,7 +47,10 @@ def walk(path: str) -> dict[str, Any]:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
                         continue
-                    about = entry.stat(follow_symlinks=False)
+                    try:
+                        about = entry.stat(follow_symlinks=False)
+                    except OSError:  # compilers name a draft anew
+                        continue
                     num, size = num + 1, size + about.st_size
                     if entry.name == LOCK:
                         oldest = max(oldest or 0.0, now - about.st_mtime)

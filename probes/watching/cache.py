@@ -5,6 +5,7 @@ import os
 import select
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from probes import cache_places, deadline
@@ -54,7 +55,8 @@ def _sizes(folder: str) -> Iterator[int]:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                    else:
+                        continue
+                    with suppress(OSError):  # compilers name a draft anew
                         yield entry.stat(follow_symlinks=False).st_size
         except OSError:
             continue
