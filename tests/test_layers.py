@@ -11,6 +11,7 @@ TOP = Path(__file__).parent.parent
 SHARED = {
     "probes.files",
     "probes.cache_kinds",
+    "probes.cache_places",
     "probes.here",
     "probes.layout",
     "probes.procfs",
