@@ -51,7 +51,8 @@ EXHAUSTED = (
     (
         "memory",
         re.compile(
-            r"Cannot allocate memory|\[Errno 12\]|(?<!OutOf)MemoryError: |std::bad_alloc"
+            r"Cannot allocate memory|memory allocation of \d+ bytes failed|\[Errno 12\]"
+            r"|(?<!OutOf)MemoryError: |std::bad_alloc"
             r"|Unable to allocate [\d.]+ .iB|DefaultCPUAllocator: (?:can't allocate|not enough) memory"
         ),
     ),
