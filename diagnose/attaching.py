@@ -14,7 +14,7 @@ from diagnose.playbook import Playbook
 from diagnose.render.rows import clock, count
 from diagnose.verdict import Run, Verdict
 
-FIND_S, LOOK_S, NATIVE_S = 10.0, 25.0, 10.0
+FIND_S, LOOK_S, NATIVE_S = 30.0, 25.0, 10.0
 Job = dict[str, Any]  # a line of `python -m probes.finding`
 
 
@@ -50,7 +50,9 @@ def chosen(code: int | None, out: bytes, errors: str) -> Choice:
             (refused if line["refused"] else wrong).append(f"process {line['pid']}: {line['reason']}")
     if code != 0:
         last = (errors.strip().splitlines() or ["no word"])[-1]
-        refused.append(f"the search for ranks {'did not end' if code is None else 'failed: ' + last}")
+        refused.append(
+            f"the search for ranks {'did not end: the host is too busy' if code is None else 'failed: ' + last}"
+        )
     return Choice([line for line in lines if "ranks" in line], wrong, refused)
 
 

@@ -30,7 +30,8 @@ KINDS = {
         "what the main thread does, or a worker process that it waits for; data: is, frame, moving, still "
         "(no move was seen; a foreign dump may be the only one), awaited (others wait for this rank, or the "
         "whole job stands still), alone (nobody waits), resolved, state (the kernel's letter), file, "
-        "worker (its pid)",
+        "worker (its pid), at_work (it imports, moves bytes, or what it waits for works), live (nothing had "
+        "failed yet)",
         ("stack_dump", "native_stack", "agent"),
     ),
     "process.stopped": FactKind(
