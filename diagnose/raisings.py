@@ -16,6 +16,7 @@ from diagnose.rendezvous import said
 TIMED_OUT = re.compile(
     r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
     r"failed to pass monitoredBarrier|timed out in blocking wait|RPC call to \w{1,60} timed out"
+    r"|(?:Notify register|Getting socket|internal task) times out"  # Ascend's
     r"|DeepEP error: .{0,40}timeout|could finish the model loading, but there are other ranks"
 )
 LOST = re.compile(
@@ -45,7 +46,7 @@ GAVE_UP = re.compile(
     r"|peer access|unspecified launch"
     r"|invalid device ordinal|"
     r"all CUDA-capable devices)"
-    r"|communication with rank|Socket Timeout|died unexpectedly",
+    r"|communication with rank|Socket Timeout|died unexpectedly|process \d+ terminated with (?:signal|exit)",
     re.IGNORECASE,
 )
 OLD_CHECK = re.compile(

@@ -204,8 +204,7 @@ class Session:
         how = f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
         # Before the collector goes: killed in between, nobody would be left to write how it ended.
         local.move("error" if code else "ok", how + (f"; still there: {', '.join(stuck)}" if stuck else ""))
-        is_whole = local.fetch() and sealed(local.spool, run)()
-        is_whole = is_whole or (local.collect_again() and sealed(local.spool, run)())
+        is_whole = local.bring()
         asked, self.asked = self.asked, 2  # one more signal, and there is no verdict
         done: list[Verdict | Exception] = []
         self.kept = run if is_whole else local.spool

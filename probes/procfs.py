@@ -208,7 +208,7 @@ def fd_links(pid: int) -> dict[int, str] | None:
             links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
         except PermissionError:
             return None
-        except OSError:  # closed meanwhile
+        except OSError:  # closed meanwhile: the others are open
             continue
     return links
 

@@ -15,6 +15,7 @@ SHARED = {
     "probes.layout",
     "probes.procfs",
     "probes.redact",
+    "probes.cache_places",
 }  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"
@@ -60,7 +61,7 @@ READINGS = (
         "certifying",
     ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
-    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction"),
+    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction", "gates"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -79,6 +80,7 @@ MAY: dict[str, set[str]] = {
         f"diagnose.{name}": {
             "diagnose.model",
             "diagnose.certificate",
+            "diagnose.values",
             "diagnose.xids",
             *WORDS,
             *(f"diagnose.{one}" for one in READINGS[:num]),
@@ -89,6 +91,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
+        "diagnose.values",
         "diagnose.xids",
         *WORDS,
         *(f"diagnose.{name}" for name in READINGS),
@@ -115,7 +118,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.differing": {*ours("flags model"), "probes.redact"},
     "diagnose.flags": set(),
     "diagnose.measuring": ours("comparison differing model"),
-    "diagnose.render.comparison": ours("comparison differing playbook render.rows"),
+    "diagnose.render.comparison": ours("comparison model playbook render.rows"),
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
     "probes.rank_hook": {f"{HOOK}.*", "diagnose_rank.*", "sitecustomize"},  # the one it hides

@@ -9,10 +9,10 @@ import signal
 from collections.abc import Iterable
 
 from diagnose.asked import ENDINGS, asked, failed_before, heeded, stalls
-from diagnose.endings import End, ended, number, workers_killed
+from diagnose.endings import End, ended, workers_killed
 from diagnose.leaving import TOGETHER_S, Leaving, closings
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, integer, named
 from diagnose.resuming import resumed
 
 NEEDS = ("agent", "launcher_log", "run")
@@ -45,7 +45,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     ends.sort(key=lambda e: (e.time is None, e.time or 0.0, e.rank))
     signals = asked(ends, evidence)
     for event in signals[:1]:
-        name = signal_name(number(event.data.get("signal")))
+        name = signal_name(integer(event.data.get("signal")))
         yield Fact(
             kind="command.signalled",
             text=f"{SENT.get(event.kind, 'the run was sent')} {name}",

@@ -29,6 +29,11 @@ LINES = tuple(
             r"Timed out after (?P<wait_s>\d{1,9}) seconds waiting for clients\. "
             r"(?P<joined>\d{1,7})/(?P<expected>\d{1,7}) clients joined",
         ),
+        (  # a console broke the line
+            "store.clients_missing",
+            "DistStoreError: Timed out",
+            r"DistStoreError: Timed out after (?P<wait_s>\d{1,9}) seconds waiting(?: for)?(?: clients\.)?\s*$",  # noqa: E501
+        ),
         (
             "store.clients_missing",
             "store based barrier",
@@ -79,6 +84,8 @@ LINES = tuple(
             "cannot be retrieved (gai error",
             rf"IPv4 network addresses of \({HOST}, {PORT}\) cannot be retrieved",
         ),
+        ("store.unreachable", "host not found", r"Error: host not found: "),
+        ("store.unreachable", "Connect() timed out", r"DEADLINE_EXCEEDED: Connect\(\) timed out"),  # JAX
         (  # no name of a host: a path, or an address that kept its brackets
             "store.unreachable",
             "cannot be retrieved (gai error",

@@ -128,8 +128,8 @@ def faces(pid: int, link: str, does: str) -> bool:
 def lock_holder(table: str, pid: int) -> int:
     """Who holds the file lock that a process waits for, by /proc/locks; 0 where that is not told.
 
-    >>> held = "1: FLOCK  ADVISORY  WRITE 7 08:01:9 0 EOF"
-    >>> lock_holder(held + "\\n1: -> FLOCK  ADVISORY  WRITE 12 08:01:9 0 EOF", 12)
+    >>> table = "1: FLOCK  ADVISORY  WRITE 7 08:01:9 0 EOF\\n1: -> FLOCK  ADVISORY  WRITE 12 08:01:9 0 EOF"
+    >>> lock_holder(table, 12)
     7
     """
     holder = 0

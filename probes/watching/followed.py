@@ -132,9 +132,9 @@ def seen_from_here(one: Rank) -> Rank:
         return one
     for pid in procfs.pids():
         begun = procfs.stat(pid)
-        if begun is not None and begun.start_ticks == one.start_ticks:
-            if procfs.own_pids(pid)[1:][-1:] == [one.pid]:
-                return replace(one, pid=pid, inner=one.pid)
+        is_same = begun is not None and begun.start_ticks == one.start_ticks
+        if is_same and procfs.own_pids(pid)[1:][-1:] == [one.pid]:
+            return replace(one, pid=pid, inner=one.pid)
     return one
 
 
