@@ -16,6 +16,7 @@ from diagnose.activity import (
     of_workers,
     stands_still,
 )
+from diagnose.filelocks import locked
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -87,6 +88,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         {rank for w in waits for rank in ranks(w.awaited)} - waiting if had_time(look, evidence) else set()
     )
     failing = leaving(look, evidence)
+    held = locked(look)
+    awaited |= {one.holder for one in held} - {one.rank for one in held} - waiting
     found = {rank: of_rank(look, rank, rank in waiting) for rank in evidence.ranks if rank not in failing}
     doing = {rank: activity for rank, activity in found.items() if activity is not None}
     nobody = not waiting and nothing_moves(look, doing, evidence)

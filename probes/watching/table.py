@@ -78,7 +78,9 @@ class Table:
         if not self.is_marked:
             return
         raw = procfs.read(f"/proc/{stat.pid}/environ") or b""
-        if b"RANK=" in raw and (self.pair in raw.split(b"\0") or self.root in self.ancestors(stat.pid)):
+        if b"RANK=" in raw and (
+            self.pair in raw.split(b"\0") or self.root in (stat.pid, *self.ancestors(stat.pid))
+        ):
             environ = procfs.parse_environ(raw)
             if environ.get("RANK", "").isdigit() and not is_launcher(procfs.cmdline(stat.pid)):
                 self.marked[stat.pid] = Marked(stat.pid, stat.start_ticks, environ)
