@@ -49,7 +49,17 @@ READINGS = (
         "watchdogs",
         "nccl_calls",
     ),
-    *("losses", "joining", "raisings", "stackframes", "activity", "compiling", "places", "starting"),
+    *(
+        "losses",
+        "joining",
+        "raisings",
+        "stackframes",
+        "filelocks",
+        "activity",
+        "compiling",
+        "places",
+        "starting",
+    ),
     *(
         "waiting",
         "heads",
