@@ -17,12 +17,13 @@ from diagnose.standing import standing, waits
 from diagnose.waiting import ranks
 
 ANALYSED = {"COLLECTIVE_TYPE": "op", "COLLECTIVE_DTYPE": "dtype", "SIZE_OR_SYNTAX": "size"}
-MISMATCHED = {  # what Horovod's errors begin with
+MISMATCHED = {  # what libraries that check calls themselves have in their errors, Horovod first
     "Mismatched data types: One rank": "dtype",
     "Mismatched collective operations: One rank": "op",
     "Mismatched MPI operations: One rank": "op",
     "tensor shapes: One rank": "size",
     "root ranks: One rank": "root",
+    "disagreement between rank0 and rank": "op",  # DeepSpeed's
 }
 FAR = 1000  # numbers further apart are of groups that no line tells apart
 NAMELESS = {"wait", "backward", "something"}  # calls of a stack that tell no operation
@@ -103,12 +104,12 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
 
 def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     """Who only says that calls differ, where nothing tells what the ranks called."""
-    sizes = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
+    sizes = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed", "collective.sizes_differed"))
     raised = [
         (str(e.data.get("message")), e) for e in evidence.of("exception.raised", "collective.prints_told")
     ]
     checks = [e for message, e in raised if OLD_CHECK.search(message) or is_cut(message)]
-    horovods = [(name, e) for message, e in raised for words, name in MISMATCHED.items() if words in message]
+    refused = [(name, e) for message, e in raised for words, name in MISMATCHED.items() if words in message]
     analysed = list(evidence.of("flight.mismatch_told"))
     text = "a message was larger than the room for it: sizes or dtypes differ between ranks"
     aspect_ = "size"
@@ -118,10 +119,10 @@ def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     elif analysed and not sizes:
         text = "what the ranks called differs, says torch's analyser of their dumps"
         aspect_ = ANALYSED.get(str(analysed[0].data.get("what")), "op")
-    elif horovods and not sizes:
-        text = "what the ranks called differs, says Horovod"
-        aspect_ = horovods[0][0]
-    if found := [*sizes, *checks, *analysed, *(event for _, event in horovods)]:
+    elif refused and not sizes:
+        text = "what the ranks called differs, says the library's check"
+        aspect_ = refused[0][0]
+    if found := [*sizes, *checks, *analysed, *(event for _, event in refused)]:
         yield Fact(
             kind="collective.mismatched",
             text=text,

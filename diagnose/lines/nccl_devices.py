@@ -11,7 +11,10 @@ EVENTS = {
     "nccl.gpu_duplicated": "two ranks of a communicator on one GPU; data: first, second, device_id (its bus)",
     "nccl.peers_apart": "GPUs of one host cannot reach each other as their links promise; data: reason",
 }
-APART = r"(?P<reason>peer access (?:is not supported|has not been enabled)|mapping of buffer object failed)"
+APART = (
+    r"(?P<reason>peer access (?:is not supported|has not been enabled)|mapping of buffer object failed"
+    r"|peer mapping resources exhausted)"
+)
 LINES = (
     nccl_line(
         "nccl.gpu_duplicated",
@@ -32,7 +35,7 @@ LINES = (
             word,
             rf"(?:NCCL (?:WARN|INFO)|transport/p2p\.cc|[Cc]uda failure|CUDA error).{{0,160}}?{APART}",
         )
-        for word in ("peer access ", "mapping of buffer object")
+        for word in ("peer access ", "mapping of buffer object", "peer mapping resources")
     ),
     nccl_line(
         "nccl.peers_apart",

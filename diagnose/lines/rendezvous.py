@@ -32,13 +32,19 @@ LINES = tuple(
         (  # a console broke the line
             "store.clients_missing",
             "DistStoreError: Timed out",
-            r"DistStoreError: Timed out after (?P<wait_s>\d{1,9}) seconds waiting(?: for)?(?: clients\.)?\s*$",
+            r"DistStoreError: Timed out after (?P<wait_s>\d{1,9}) seconds waiting"
+            r"(?: for)?(?: clients\.)?\s*$",
         ),
         (
             "store.clients_missing",
             "store based barrier",
             r"Timed out (?:initializing process group )?in store based barrier.{0,300}"
             r"world_size=(?P<expected>\d{1,7}), (?:worker_count|num_workers_joined)=(?P<joined>\d{1,7})",
+        ),
+        (  # horovodrun's
+            "store.clients_missing",
+            "waiting for tasks to start",
+            r"Timed out waiting for tasks to start\. Please check connectivity",
         ),
         ("store.clients_missing", "RendezvousTimeoutError", r"\bRendezvousTimeoutError\b"),
         (  # JAX's
@@ -106,6 +112,8 @@ LINES = tuple(
                 ),
                 ("ssh: Could not resolve", rf"ssh: (?P<reason>Could not resolve hostname) {HOST}"),
                 ("Host key verification", r"(?P<reason>Host key verification failed)"),
+                ("orted: ", r"(?P<reason>(?:orted|prted): (?:command not found|No such file or directory))"),
+                ("ORTE was unable", r"(?P<reason>ORTE was unable to reliably start one or more daemons)"),
             )
         ),
         (
