@@ -68,7 +68,7 @@ class Leaving:
         """
         if end.time is None:  # a launcher's table alone: who lost nobody, while others did
             losers = self.victims | self.swept
-            others = losers - {end.rank} or self.was_swept_beside(end)
+            others = losers - {end.rank} or self.was_swept_beside(end) or is_named_first(end)
             return bool(end.code and others) and end.rank not in losers
         gone = {e.rank for e in self.ends if e.time is not None and e.time <= end.time}
         still = set(self.evidence.ranks) - gone - {end.rank}
@@ -85,6 +85,11 @@ class Leaving:
         calls = [e for e in self.calls if (e.time or 0.0) > end.time]
         stalled = bool(still and self.awaited and calls) and calls[-1].kind == "job.stalled"
         return bool(victims) or stalled
+
+
+def is_named_first(end: End) -> bool:
+    """Whether a launcher names it as the one that failed first, and so ended the job."""
+    return end.event.kind.startswith("launcher.") and "process" in end.event.data
 
 
 def closings(evidence: Evidence) -> set[int]:
