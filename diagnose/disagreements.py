@@ -26,6 +26,7 @@ MISMATCHED = {  # what libraries that check calls themselves have in their error
     "disagreement between rank0 and rank": "op",  # DeepSpeed's
 }
 FAR = 1000  # numbers further apart are of groups that no line tells apart
+ROOTED = {"BROADCAST", "REDUCE", "GATHER", "SCATTER", "SEND", "RECV"}
 NAMELESS = {"wait", "backward", "something"}  # calls of a stack that tell no operation
 
 
@@ -82,11 +83,17 @@ def by_text(
 def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     """Ranks that gave up one call under different numbers: one side made another before it.
 
-    Where the calls differ, too, who is at the lower number may only be behind.
+    Where the calls differ, too, who is at the lower number may only be behind; so it is with calls that a
+    root need not wait in, and where all had asked for as many.
     """
-    _, told = watchdogs.parted(evidence)
+    group, told = watchdogs.parted(evidence)
     votes = Counter(report.seq for report in told.values())
     if len({report.call for report in told.values()}) != 1 or max(votes) - min(votes) > FAR:
+        return
+    reaches = watchdogs.reaches(evidence).get(group, {})
+    asked = [reaches[rank].enqueued for rank in told if rank in reaches]
+    is_level = len(asked) == len(told) and len(set(asked)) == 1
+    if is_level or {report.call[0] for report in told.values()} & ROOTED:
         return
     usual, most = votes.most_common(1)[0]
     majority = 2 * most > len(told)
