@@ -51,7 +51,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from shut_out(found.get("host.unreachable", []))
     yield from unconnected(found, evidence)
     yield from untold(found.get("rendezvous.variable_missing", []))
-    yield from overfull(found.get("store.clients_missing", []))
+    yield from overfull([*found.get("store.clients_missing", []), *found.get("store.clients_counted", [])])
     yield from miscounted(found.get("nccl.ranks_differ", []))
     if not works:
         tried = inits(evidence)

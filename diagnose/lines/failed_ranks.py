@@ -14,7 +14,7 @@ from functools import partial
 from diagnose.messages import line as any_line
 
 EVENTS = {
-    "launcher.rank_failed": "whom the launcher saw fail first; data: process (its rank), exit_code or signal, pid",
+    "launcher.rank_failed": "whom the launcher saw fail first; data: process (its rank), pid, exit_code, signal",
     "launcher.process_named": "whom the launcher saw fail first; data: process (its rank), pid",
     "launcher.exit_told": "how it ended whom a line beside this one names; data: exit_code or signal",
 }
@@ -34,6 +34,11 @@ LINES = tuple(
             "launcher.rank_failed",
             "crashed with exit code",
             rf"composer\.cli\.launcher: ?Rank {PROCESS} crashed with exit code {CODE}",
+        ),
+        (  # horovodrun's; it ends the others by SIGTERM, then by SIGKILL
+            "launcher.rank_failed",
+            "exit with status code",
+            rf"^Process {PROCESS} exit with status code (?P<exit_code>(?!0\.|137|143)\d{{1,3}})\.",
         ),
         (
             "launcher.rank_failed",

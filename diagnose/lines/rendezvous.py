@@ -9,6 +9,7 @@ from diagnose.messages import line
 
 EVENTS = {
     "store.clients_missing": "not as many workers on a store as expected; data: joined, expected, wait_s",
+    "store.clients_counted": "who waits in torch's first barrier counts; data: joined, expected",
     "store.key_missing": "a key that another rank should have set did not come; data: wait_ms, keys",
     "store.unreachable": "a client could not reach the store's server; data: host, port",
     "store.address_taken": "the server's port is in use by somebody else; data: port, host",
@@ -40,6 +41,12 @@ LINES = tuple(
             "store based barrier",
             r"Timed out (?:initializing process group )?in store based barrier.{0,300}"
             r"world_size=(?P<expected>\d{1,7}), (?:worker_count|num_workers_joined)=(?P<joined>\d{1,7})",
+        ),
+        (
+            "store.clients_counted",
+            "Waiting in store based",
+            r"Waiting in store based barrier to initialize process group.{0,200}"
+            r"\(world_size=(?P<expected>\d{1,7}), (?:worker_count|num_workers_joined)=(?P<joined>\d{1,7})",
         ),
         (  # horovodrun's
             "store.clients_missing",
