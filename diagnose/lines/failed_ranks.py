@@ -14,7 +14,7 @@ from functools import partial
 from diagnose.messages import line as any_line
 
 EVENTS = {
-    "launcher.rank_failed": "whom the launcher saw fail first; data: process (its rank), pid, exit_code, signal",
+    "launcher.rank_failed": "whom it saw fail first; data: process (its rank), pid, exit_code or signal",
     "launcher.process_named": "whom the launcher saw fail first; data: process (its rank), pid",
     "launcher.exit_told": "how it ended whom a line beside this one names; data: exit_code or signal",
 }
