@@ -86,6 +86,17 @@ class Leaving:
         stalled = bool(still and self.awaited and calls) and calls[-1].kind == "job.stalled"
         return bool(victims) or stalled
 
+    def is_own(self, end: End) -> bool:
+        """Whether its program chose the code: it was seen to end, had lost nobody, and no exception is told.
+
+        Of a rank without a hook an exception in any log may be.
+        """
+        told = {e.rank for e in self.evidence.of("exception.raised")}
+        hooked = any(e.rank == end.rank for e in self.evidence.of("rank.claimed"))
+        lost = end.rank in self.victims or end.rank in self.swept
+        raised = end.rank in self.raised or bool(told & {None, end.rank} if not hooked else {})
+        return end.event.kind == "rank.died" and not lost and not raised
+
 
 def is_named_first(end: End) -> bool:
     """Whether a launcher names it as the one that failed first, and so ended the job."""

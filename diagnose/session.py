@@ -19,7 +19,8 @@ from diagnose.model import fold
 from diagnose.playbook import Playbook
 from diagnose.progress import Progress
 from diagnose.render import terminal as paper
-from diagnose.render.page import clock, count, gist
+from diagnose.render.page import gist
+from diagnose.render.rows import clock, count
 from diagnose.surfaces.local import GRACE_S, Local
 from diagnose.terminal import Screen
 from diagnose.verdict import Verdict, encode
@@ -198,8 +199,7 @@ class Session:
         how = f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
         # Before the collector goes: killed in between, nobody would be left to write how it ended.
         local.move("error" if code else "ok", how + (f"; still there: {', '.join(stuck)}" if stuck else ""))
-        is_whole = local.fetch() and sealed(local.spool, run)()
-        is_whole = is_whole or (local.collect_again() and sealed(local.spool, run)())
+        is_whole = local.bring()
         asked, self.asked = self.asked, 2  # one more signal, and there is no verdict
         done: list[Verdict | Exception] = []
         self.kept = run if is_whole else local.spool

@@ -15,6 +15,7 @@ SHARED = {
     "probes.layout",
     "probes.procfs",
     "probes.redact",
+    "probes.cache_places",
 }  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"
@@ -42,6 +43,7 @@ READINGS = (
         "fingerprints",
         "histories",
         "scans",
+        "behind",
         "tellings",
         "watchdogs",
         "nccl_calls",
@@ -59,7 +61,7 @@ READINGS = (
         "certifying",
     ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
-    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction"),
+    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction", "gates"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -78,6 +80,7 @@ MAY: dict[str, set[str]] = {
         f"diagnose.{name}": {
             "diagnose.model",
             "diagnose.certificate",
+            "diagnose.values",
             "diagnose.xids",
             *WORDS,
             *(f"diagnose.{one}" for one in READINGS[:num]),
@@ -88,6 +91,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
+        "diagnose.values",
         "diagnose.xids",
         *WORDS,
         *(f"diagnose.{name}" for name in READINGS),
@@ -106,15 +110,15 @@ MAY: dict[str, set[str]] = {
     "diagnose.preflight.measured": ours("model"),
     "diagnose.preflight.report": ours("model preflight.measured"),
     "diagnose.preflight.judging": ours("model preflight.book preflight.measured preflight.report"),
-    "diagnose.render.links": ours("preflight.report render.page"),
-    "diagnose.render.timeline": ours("model render.page"),
-    "diagnose.render.checks": ours("model preflight.report render.links render.page render.timeline"),
-    "diagnose.render.junit": ours("preflight.report render.checks render.page"),
+    "diagnose.render.links": ours("preflight.report render.rows"),
+    "diagnose.render.timeline": ours("model render.rows"),
+    "diagnose.render.checks": ours("model preflight.report render.links render.rows render.timeline"),
+    "diagnose.render.junit": ours("preflight.report render.checks render.rows"),
     "diagnose.comparison": set(),
     "diagnose.differing": {*ours("flags model"), "probes.redact"},
     "diagnose.flags": set(),
     "diagnose.measuring": ours("comparison differing model"),
-    "diagnose.render.comparison": ours("comparison differing playbook render.page"),
+    "diagnose.render.comparison": ours("comparison model playbook render.rows"),
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
     "probes.rank_hook": {f"{HOOK}.*", "diagnose_rank.*", "sitecustomize"},  # the one it hides

@@ -15,7 +15,7 @@ from diagnose.preflight.book import Book
 from diagnose.preflight.judging import judge
 from diagnose.preflight.measured import Measured
 from diagnose.preflight.report import Report
-from diagnose.render.page import safe
+from diagnose.render.rows import safe
 from diagnose.surfaces.modal import checked, launching, settings
 from diagnose.terminal import Screen
 

@@ -15,7 +15,10 @@ PYTHON = click.option(
     "--python", default=sys.executable, metavar="PATH", help="The ranks' interpreter (default: ours)."
 )
 IMAGE = click.option(
-    "--image", default="", metavar="ID", help="The image (default: $DIAGNOSE_IMAGE, $MODAL_IMAGE_ID)."
+    "--image",
+    default="",
+    metavar="ID",
+    help="The image (default: $DIAGNOSE_IMAGE, $MODAL_IMAGE_ID or the like).",
 )
 
 
@@ -141,7 +144,8 @@ def capture(
 ) -> None:
     """After a good run: put the cache into one archive, in the folder TO (or as TO, a *.tar.zst).
 
-    With --run it is refused unless that run ended well. Exit codes: 0 done, 1 refused.
+    With --run it is refused unless that run ended well, and the gate learns from it what the lane needs.
+    Exit codes: 0 done, 1 refused.
     """
     from diagnose.caching import capture as capturing
     from diagnose.caching import places, words
@@ -153,6 +157,8 @@ def capture(
         places.require_rest(places.measure(cache))
         manifest = capturing.describe(cache, here, limits, lane, name)
         path = capturing.capture(cache, manifest, to)
+        if name:
+            learn(cache, manifest)
         show(
             form,
             "capture",
@@ -308,6 +314,19 @@ def refusals(ctx: click.Context, form: str, action: str) -> Iterator[None]:
             show(form, action, {"refused_because": reason}, [])
         click.echo(f"diagnose: refused: {reason}", err=True)
         ctx.exit(1)
+
+
+def learn(cache: Any, manifest: Any) -> None:
+    """The gate goes by this run from now on; an archive is no worse where the cache cannot be written."""
+    from diagnose.caching import notes
+
+    sizes = manifest.num_entries, manifest.num_bytes
+    try:
+        notes.note_good(
+            cache, manifest.lane, notes.Good(manifest.created, manifest.run, *sizes, manifest.provenance)
+        )
+    except OSError as error:
+        click.echo(f"diagnose: the good run is not noted in {cache.inductor}: {error.strerror}", err=True)
 
 
 def good(run: str, root: str | None) -> str:

@@ -57,6 +57,7 @@ def client() -> Iterator[None]:
 )
 @click.option("--stall-after", type=_options.Finite(min=1), metavar="S", help="As of `diagnose run`.")
 @click.option("--on-stall", type=click.Choice(["keep", "stop"]), default="keep", help="As of `diagnose run`.")
+@_options.mode
 @click.option("--cache-gate", is_flag=True, help="As of `diagnose run`.")
 @click.option("--lane", default="training", show_default=True, help="As of `diagnose run`.")
 @click.option("--preflight", type=click.Choice(["fast", "default"]), help="As of `diagnose run`.")

@@ -41,6 +41,8 @@ FAILED = ("raised", "died", "ended")
 AFTER = (*FAILED, "foreign")
 STUCK = {"lock", "loader", "storage", "checkpoint", "gil"}
 MEETS = {"collective", "rendezvous"}  # waits for other ranks, though no dump says in what
+OPEN = {"stalled", "asked", "expiring"}
+OVER = ("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", "rank.died", "command.ended")
 SWEPT = {9, 15}  # a rank that others end this way does what it did until then
 LOST = re.compile(
     r"DataLoader worker \(pid(?:\(s\))? (?P<pid>\d+)[^)]{0,200}\) "
@@ -101,6 +103,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "state": one.state,
                 "file": one.file,
                 "worker": one.worker,
+                "at_work": one.at_work,
+                "live": is_live(look, evidence),
             }
             is_stopped = one.is_ == "stopped" and one.worker is None
             yield Fact(
@@ -203,6 +207,11 @@ def had_time(look: Look, evidence: Evidence) -> bool:
     )
 
 
+def is_live(look: Look, evidence: Evidence) -> bool:
+    """Whether the job went on, and nobody had failed or run out of patience, as it was looked at."""
+    return look.cause in OPEN and not any(evidence.of(*OVER))
+
+
 def nothing_moves(look: Look, doing: dict[int, Activity], evidence: Evidence) -> bool:
     """Whether a silent job stands still as a whole, each rank by itself: then the job waits for them all."""
     return (
@@ -227,13 +236,15 @@ def describe(who: str, doing: Activity) -> str:
     place = doing.caller or doing.frame
     is_active = doing.moving is True and doing.is_ in {"busy", "native"}  # maybe at one line all the time
     moves = "using its CPU" if is_active else {True: "moving", False: "not moving", None: ""}[doing.moving]
+    moves = "at work" if doing.at_work else moves
     thread = "" if doing.thread is None else f"its thread {doing.thread} in "
     state = f" ({thread}D state)" if doing.state == "D" else ""
     return (
         f"{who} {WORDS.get(doing.is_, 'is somewhere')}{state}"
-        + (f", on {doing.file}," if doing.file.startswith("/") else "")
+        + (f", on {doing.file}," if doing.file.startswith("/") and doing.file not in doing.behind else "")
         + (f" at {place}" if place else "")
         + (f", {moves}" if moves else "")
+        + (f": {doing.behind}" if doing.behind and (doing.at_work or doing.moving is not True) else "")
     )
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from diagnose.preflight.report import Report, Result, Subject
-from diagnose.render.page import Row, Section, safe
+from diagnose.render.rows import Row, Section, safe
 
 PAIR = re.compile(r"gpu (\d{1,4}) - gpu (\d{1,4})\Z")
 WIDEST = 11  # GPUs in a matrix that fits 80 columns; of more only the odd pairs are shown

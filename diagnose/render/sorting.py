@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from diagnose.model import named
 from diagnose.playbook import Playbook
-from diagnose.render.page import Page, Row, Section, count, page, safe
+from diagnose.render.page import page
+from diagnose.render.rows import Page, Row, Section, count, safe
 from diagnose.verdict import Move, Part, Sorting, Verdict
 
 BAR = 22  # columns for the longest phase

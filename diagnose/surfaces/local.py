@@ -19,8 +19,8 @@ from diagnose import __version__, follow, manifest, provenance
 from diagnose.children import HOOK, Helper, end_marked, is_held, marked, send
 from diagnose.contract import Change
 from diagnose.environment import plan, shown
-from diagnose.interpreter import interpreter, torch_version
-from diagnose.journal import Journal
+from diagnose.interpreter import assigned, interpreter, torch_version
+from diagnose.journal import Journal, sealed
 from diagnose.playbook import Environment
 from diagnose.terminal import Screen, Tee
 from probes.here import cluster
@@ -61,7 +61,8 @@ def lookup(command: Sequence[str], environ: Mapping[str, str]) -> None:
         return
     if os.sep in word and Path(word).exists():
         raise NotStarted(126, f"{word}: {'a folder' if Path(word).is_dir() else 'not executable'}")
-    raise NotStarted(127, f"{word}: command not found")
+    how = f"; to set it: env {word} COMMAND" if "=" in word and os.sep not in word.partition("=")[0] else ""
+    raise NotStarted(127, f"{word}: command not found{how}")
 
 
 def scratch() -> str:
@@ -147,8 +148,9 @@ class Local:
             "elastic": elastic_dir(str(self.spool)),
         }
         job = self.job
-        python = interpreter(job.command, os.environ) if job.policies else None
-        torch = torch_version(python, os.environ) if python else ""
+        given = assigned(job.command, os.environ)
+        python = interpreter(job.command, given) if job.policies else None
+        torch = torch_version(python, given) if python else ""
         planned = plan(job.command, os.environ, job.policies, fill, torch, job.mode)
         self.changes = [shown(change) for change in planned.changes]
         path = planned.environ.get("PYTHONPATH", "")
@@ -274,6 +276,13 @@ class Local:
             self.reading.join(1.0)
         self._await(self.collector, 0)
         return self.collector.end(60.0) or self.collect_again()
+
+    def bring(self) -> bool:
+        """End the helpers; whether all that was taken is in the run directory then, after two tries."""
+        run = self.job.run
+        return (self.fetch() and sealed(self.spool, run)()) or (
+            self.collect_again() and sealed(self.spool, run)()
+        )
 
     def _told(self) -> int:
         """How much collectors have said so far; the first they say is that they listen to signals."""

@@ -90,7 +90,8 @@ class Followed:
         one.pidfd = death.open_pidfd(one.pid, one.start_ticks)
         one.environ = one.environ or procfs.environ(one.pid)
         self.ranks[key] = one
-        self.known.add(key)
+        if not one.is_provisional:
+            self.known.add(key)
         self.say(
             one,
             "rank.found",
@@ -106,7 +107,7 @@ class Followed:
         for marked in self.table.unclaimed():
             one = _from_environ(marked, self.attempt)
             if (one.attempt, one.rank) not in self.known:
-                self._follow(one)
+                self._claim(one)
 
     def forget(self, key: Key) -> None:
         """Stop following a rank."""

@@ -23,7 +23,7 @@ def test_closed_standard_streams_take_no_file_of_ours(place, closed):
         cwd=place.path,
         env=place.environ,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
     assert ended.returncode == 3
     assert ended.stdout == (b"" if 1 in closed else b"out\n")
@@ -75,7 +75,7 @@ def test_a_poor_environment_changes_nothing(place):
     words = ["prlimit", "--nofile=64", *DIAGNOSE, *RUN, command[0], "-I", "-S", *command[1:]]
     if not shutil.which("prlimit"):
         pytest.skip("prlimit is not installed")
-    ended = subprocess.run(words, cwd=place.path, env=place.environ, capture_output=True, timeout=60)
+    ended = subprocess.run(words, cwd=place.path, env=place.environ, capture_output=True, timeout=120)
     assert (ended.returncode, ended.stdout) == (0, b"1 True\n")
     assert len(ours(ended.stderr)) == 2
 
@@ -127,7 +127,8 @@ for rank in range(64):
     jobs.append(subprocess.Popen([sys.executable, '-c', text], env=mine))
 for job in jobs:
     os.waitid(os.P_PID, job.pid, os.WEXITED | os.WNOWAIT)
-time.sleep(2)  # an exit code can be read only until its parent has asked for it
+while not os.path.exists('told'):  # an exit code can be read only until its parent has asked for it
+    time.sleep(0.2)
 raise SystemExit(max(job.wait() for job in jobs))
 """
 
@@ -146,7 +147,9 @@ def test_the_agent_keeps_up_with_64_ranks(place, wait):
     wait(lambda: lines_of(place.folder, "rank.stopped"))
     os.kill(victim, signal.SIGCONT)
     (place.path / "go").touch()
-    _, err = process.communicate(timeout=40)
+    wait(lambda: len(lines_of(place.folder, "rank.died")) == 64)
+    (place.path / "told").touch()
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 7
     assert b"CRASH" in err and b"rank 41" in err
     assert [line["rank"] for line in lines_of(place.folder, "rank.stopped")] == [9]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.modal.container import BARE, stuck
+from tests.modal.container import BARE, PYTHON, stuck
 
 pytestmark = [pytest.mark.torch, pytest.mark.ranks]
-TOP = Path(__file__).parents[2]
+TOP, HAS_PYTHON = Path(__file__).parents[2], Path(PYTHON).exists()
 TRAIN = """
 import torch, torch.distributed as dist
 dist.init_process_group("gloo")
@@ -63,7 +63,9 @@ def test_every_block_works_in_its_order(plane, tmp_path):
                 contain()
             if "collect" in line:
                 assert "ok: exit code 0" in done.stderr
-    assert len(list((tmp_path / "runs").iterdir())) == 4
+    assert len(list((tmp_path / "runs").iterdir())) == 3 + HAS_PYTHON
+    if not HAS_PYTHON:
+        pytest.skip("all but the look into a container: no Python beside the tests' own")
 
 
 def check(text, contain, folder, more):
@@ -84,6 +86,8 @@ def check(text, contain, folder, more):
 
 def look(plane, text, folder, more):
     """Into a container that has nothing of ours: two ranks of it stand still, and nobody can say why."""
+    if not HAS_PYTHON:
+        return
     with stuck(folder) as (_, [pid, _]):
         task = plane.ask("box", env=BARE)["task"]
         here = text.strip().replace("ta-01KB2M4XQZ", f"{task} {pid}")

@@ -12,7 +12,8 @@ from diagnose.certificate import Link
 from diagnose.model import Coverage
 from diagnose.playbook import Failure, Limits, Playbook, Source
 from diagnose.render import json, markdown, terminal
-from diagnose.render.page import Row, page
+from diagnose.render.page import page
+from diagnose.render.rows import Row
 from diagnose.verdict import Advice, Cause, Citation, Collect, Run, Stack, Step, Unknown, Verdict, Wait
 
 HERE = Path(__file__).parent

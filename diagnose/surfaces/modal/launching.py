@@ -14,7 +14,7 @@ import msgspec
 
 from diagnose import follow, manifest, playbook, runs
 from diagnose.playbook import Limits
-from diagnose.render.page import clock
+from diagnose.render.rows import clock
 from diagnose.surfaces.modal import checks, settings, told
 from diagnose.surfaces.modal.outcome import Outcome
 from diagnose.surfaces.modal.settings import BadSetting, Mount, Offer, Settings
@@ -34,6 +34,7 @@ class Asked(NamedTuple):
 ALONE: dict[str, Any] = {
     **{"name": "preflight", "nodes": 1, "rdma": False, "stall_after": None, "on_stall": "keep"},
     **{"push_every": 2.0, "cache_gate": False, "lane": "", "preflight": None, "reduced": []},
+    "sharing": None,
 }
 SPARE_S = 120  # beyond what the checks may take, until their container is ended
 
@@ -69,6 +70,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "volume": wanted.volume,
         "mount": settings.MOUNT,
         "env": given["mode"],
+        "mode": given["sharing"],
         "stall_after_s": given["stall_after"],
         "on_stall": given["on_stall"],
         "workdir": given["workdir"] or (settings.CODE if wanted.code else ""),
