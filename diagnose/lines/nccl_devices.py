@@ -57,6 +57,7 @@ LINES = (
                 "IpcOpenMemHandle",
                 r"\w{2,4}IpcOpenMemHandle\b.{0,60}?(?:(?:cuda|hip|CUDA)_?[Ee]\w{3,40}|failed|[Ee]rror).{0,60}",
             ),
+            ("IpcGetMemHandle", r"\w{2,4}IpcGetMemHandle failed ?: .{0,60}"),  # RCCL's
             ("PeerAccess", r"\b(?:cuda|hip)ErrorPeerAccess(?:Unsupported|NotEnabled)"),
             (
                 "custom_all_reduce.cu",
