@@ -68,7 +68,7 @@ class Leaving:
         """
         if end.time is None:  # a launcher's table alone: who lost nobody, while others did
             losers = self.victims | self.swept
-            others = losers - {end.rank} or self.was_swept_beside(end)
+            others = losers - {end.rank} or self.was_swept_beside(end) or is_named_first(end)
             return bool(end.code and others) and end.rank not in losers
         gone = {e.rank for e in self.ends if e.time is not None and e.time <= end.time}
         still = set(self.evidence.ranks) - gone - {end.rank}
@@ -96,6 +96,11 @@ class Leaving:
         lost = end.rank in self.victims or end.rank in self.swept
         raised = end.rank in self.raised or bool(told & {None, end.rank} if not hooked else {})
         return end.event.kind == "rank.died" and not lost and not raised
+
+
+def is_named_first(end: End) -> bool:
+    """Whether a launcher names it as the one that failed first, and so ended the job."""
+    return end.event.kind.startswith("launcher.") and "process" in end.event.data
 
 
 def closings(evidence: Evidence) -> set[int]:

@@ -52,7 +52,7 @@ EXHAUSTED = (
         "memory",
         re.compile(
             r"Cannot allocate memory|memory allocation of \d+ bytes failed|\[Errno 12\]"
-            r"|(?<!OutOf)MemoryError: |std::bad_alloc"
+            r"|(?<!OutOf)MemoryError: (?!.{0,40}: CUDA error)|std::bad_alloc(?!: out_of_memory: CUDA error)"
             r"|Unable to allocate [\d.]+ .iB|DefaultCPUAllocator: (?:can't allocate|not enough) memory"
         ),
     ),
