@@ -47,6 +47,7 @@ LINES = (
         )
     ),
     line("device.failed", "board", "CUDA error: unknown error", r"CUDA error: (?P<text>unknown error)"),
+    line("device.failed", "board", "HW Exception by GPU", r"(?P<text>HW Exception by GPU node-\d{1,3}.{0,60}reason ?: ?GPU Hang)"),
     line(
         "device.failed",
         "bus",
@@ -55,5 +56,6 @@ LINES = (
     ),
     line("device.misnumbered", "", "invalid device ordinal", r"^(?!.{0,300}transport/)"
          r".{0,300}?(?P<text>(?:CUDA|CUDART|[Cc]uda|error=\d{1,4})\b.{0,60}invalid device ordinal)"),
+    line("device.busy", "", "occupied by other processes", r"(?P<text>GPUs may be occupied by other processes)"),
     line("device.busy", "", "busy or unavailable", r"(?P<text>devices?(?:\(s\))? (?:is/)?are busy or unavailable)"),
 )  # fmt: skip

@@ -60,6 +60,12 @@ REFUSED = (
         r"Instruction '[\w.:]{1,60}' not supported on \.target '?\w{1,20}",
     ),
     ("architecture", "does not support", r"PTX \.version .{1,40} does not support \.target \w{1,20}"),
+    ("architecture", "Unsupported .version", r"Unsupported \.version [\d.]{1,9}; current version is '[\d.]{1,9}'"),
+    (
+        "architecture",
+        "the current PyTorch install",
+        r"CUDA capability sm_\w{1,6} is not compatible with the current PyTorch installation",
+    ),
     (
         "architecture",
         "FlashAttention only",
@@ -85,6 +91,12 @@ REFUSED = (
         "library",
         "cannot open shared",
         r"\b\w{2,40}Error: .{0,100}?lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
+    ),
+    ("library", "is incompatible with", r"MKL_THREADING_LAYER=\w{1,20} is incompatible with \S{1,80} library"),
+    (
+        "library",
+        "tag does not match",
+        r"Version tag does not match\. Note: Current Version: \d{1,9}, Serialized Engine Version: \d{1,9}",
     ),
     ("library", "load NCCL library", r"Failed to load NCCL library from [\w./-]{1,200}"),
     ("library", "cuDNN version ", r"cuDNN version (?:incompatibility|mismatch): .{1,200}"),
