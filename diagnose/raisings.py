@@ -34,6 +34,7 @@ SECONDHAND = {
     "CalledProcessError", "RayActorError", "ActorDiedError", "ActorUnavailableError", "WorkerCrashedError",
     "LocalRayletDiedError", "NodeDiedError", "EngineDeadError", "AsyncEngineDeadError", "RemoteError",
     "RendezvousClosedError", "DeadlockDetectedException", "FunctionTimeoutError", "ChildFailedError",
+    "CheckpointException",
 }  # fmt: skip
 GAVE_UP = re.compile(
     r"See (?:root cause|stack trace|the stack trace) above"
