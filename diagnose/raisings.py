@@ -14,7 +14,8 @@ from diagnose.model import Event, Evidence
 from diagnose.rendezvous import said
 
 TIMED_OUT = re.compile(
-    r"[Tt]imed out (?:waiting|receiving the shared seed)|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
+    r"[Tt]imed out (?:waiting|receiving the shared seed)|[Tt]imeout at NCCL|collective operation timeout|"
+    r"Timed out initializing|"
     r"failed to pass monitoredBarrier|timed out in blocking wait|RPC call to \w{1,60} timed out"
     r"|DeepEP error: .{0,40}timeout|could finish the model loading, but there are other ranks"
 )
