@@ -26,18 +26,20 @@ DAMAGED = re.compile(
     r"PytorchStreamReader failed|failed finding central directory|archive is corrupted|not a ZIP archive"
     r"|unexpected EOF, expected \d{1,12} more bytes|file might be corrupted|Error while deserializing header"
     r"|(?:MetadataIncompleteBuffer|InvalidHeaderDeserialization|HeaderTooLarge|HeaderTooSmall)\b"
-    r"|zero checkpoints paths are missing"
+    r"|zero checkpoints paths are missing|storage has wrong byte size|Consistency check failed: file should be"
+    r"|pickle data was truncated|invalid load key|Unable to load weights from pytorch checkpoint"
+    r"|without having git-lfs"
 )
 WRITE = re.compile(
     r"PytorchStreamWriter failed|inline_container\.cc.{0,20}\. unexpected pos"
     r"|basic_ios::clear|iostream error|write\(\): fd \d{1,7} failed|(?s:File .{1,300} cannot be opened)"
-    r"|Error while serializing: .{0,20}I/?[oO]"
+    r"|Error while serializing: .{0,20}I/?[oO]|Parent directory .{1,300} does not exist"
     r"|[Ff]ailed to write|[Ww]rite failed|[Ss]hort write|\[Errno 30\]|Read-only file system"
 )
 # Errors that only file systems give; those that sockets have, too, name a path.
 BROKEN = re.compile(
     r"Input/output error|Stale file handle|Remote I/O error|No locks available"
-    r"|\[Errno (?:5|37|116|121)\]|\(os error (?:5|37|116|121)\)"
+    r"|\[Errno (?:5|37|116|121)\]|\(os error (?:5|37|116|121)\)|\berrno = (?:5|37|38|116|121)\b"
     r"|(?:\[Errno (?:107|108|110|112)\]|Transport endpoint|Host is down).{0,100}['\"]/"
 )
 # What a client of remote data raises that waited in vain, and whose client it is.

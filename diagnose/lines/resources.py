@@ -17,5 +17,6 @@ LINES = tuple(
         "Disk quota exceeded",
         "Cannot allocate memory",
         "out of shared memory",
+        "insufficient shared memory",
     )
 )
