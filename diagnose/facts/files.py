@@ -26,7 +26,7 @@ DAMAGED = re.compile(
     r"PytorchStreamReader failed|failed finding central directory|archive is corrupted|not a ZIP archive"
     r"|unexpected EOF, expected \d{1,12} more bytes|file might be corrupted|Error while deserializing header"
     r"|(?:MetadataIncompleteBuffer|InvalidHeaderDeserialization|HeaderTooLarge|HeaderTooSmall)\b"
-    r"|zero checkpoints paths are missing|storage has wrong byte size|Consistency check failed: file should be"
+    r"|zero checkpoints paths are missing|storage has wrong byte size|Consistency check failed: file should"
     r"|pickle data was truncated|invalid load key|Unable to load weights from pytorch checkpoint"
     r"|without having git-lfs"
 )
