@@ -47,7 +47,7 @@ GAVE_UP = re.compile(
     r"|peer access|unspecified launch"
     r"|invalid device ordinal|"
     r"all CUDA-capable devices)"
-    r"|communication with rank|Socket Timeout|died unexpectedly",
+    r"|CUDA unknown error - this may be due|communication with rank|Socket Timeout|died unexpectedly",
     re.IGNORECASE,
 )
 OLD_CHECK = re.compile(

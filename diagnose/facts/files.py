@@ -53,6 +53,8 @@ CLIENTS = re.compile(
     r"|torch/utils/data/"
 )
 SAVES = re.compile(r"torch/serialization\.py.* in _?save|torch/distributed/checkpoint/|\bin _?save\w*$")
+# A checkpoint's folder that another rank, on another node, has already moved or not yet emptied.
+CROSSED = re.compile(r"No such file or directory: .{1,300} -> |Directory not empty|\[Errno 39\]")
 CONSOLE = re.compile(r"/(?:tqdm|logging|rich)/|/_?(?:colorama|codecs)\b|\bin (?:print|flush)$")
 WORDS = {
     "file.write_failed": "could not write a file",
@@ -109,6 +111,8 @@ def kind_of(event: Event) -> str:
     ):
         return "source.unanswered"
     if WRITE.search(text):
+        return "file.write_failed"
+    if CROSSED.search(text) and ("checkpoint" in text.lower() or any(SAVES.search(f) for f in frames)):
         return "file.write_failed"
     if not BROKEN.search(text) or any(CONSOLE.search(frame) for frame in frames[-2:]):
         return ""
