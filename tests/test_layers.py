@@ -16,7 +16,6 @@ SHARED = {
     "probes.layout",
     "probes.procfs",
     "probes.redact",
-    "probes.cache_places",
 }  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"

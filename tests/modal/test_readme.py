@@ -53,16 +53,21 @@ def test_every_block_works_in_its_order(plane, tmp_path):
             check(text, contain, tmp_path, more)
             continue
         for line in text.splitlines():
-            here = line.replace("--code .", f"--code . --workdir {tmp_path}").replace("-node 8", "-node 2")
-            done = subprocess.run(["sh", "-c", here], **more)
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-            if "launch" in line and "--dry-run" not in line:
-                contain()
-            if "collect" in line:
-                assert "ok: exit code 0" in done.stderr
+            typed(line, contain, tmp_path, more)
     assert len(list((tmp_path / "runs").iterdir())) == 3 + HAS_PYTHON
     if not HAS_PYTHON:
         pytest.skip("all but the look into a container: no Python beside the tests' own")
+
+
+def typed(line, contain, folder, more):
+    """One line of a block, with two ranks for eight."""
+    here = line.replace("--code .", f"--code . --workdir {folder}").replace("-node 8", "-node 2")
+    done = subprocess.run(["sh", "-c", here], **more)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    if "launch" in line and "--dry-run" not in line:
+        contain()
+    if "collect" in line:
+        assert "ok: exit code 0" in done.stderr
 
 
 def spawn(text, folder, more):
