@@ -179,8 +179,9 @@ class Attempt:
         """When Modal ends the job (of checks alone: the one to come), for who ends a hang first."""
         limit = self.spec.get("job_timeout_s", self.spec.get("timeout_s"))
         past = 0.0 if "checks" in self.spec else time.monotonic() - self.begun
-        known = isinstance(limit, int | float)
-        return {"DIAGNOSE_ENDS_AT": f"{time.time() + limit - past:.0f}"} if known else {}
+        if not isinstance(limit, int | float):
+            return {}
+        return {"DIAGNOSE_ENDS_AT": f"{time.time() + limit - past:.0f}"}
 
     def command(self) -> list[str]:
         spec = self.spec
