@@ -31,7 +31,8 @@ LOOK_S = 0.5
 LINE_S = 30.0  # between lines of progress on a pipe
 SEALED_S = 2.0
 STOP_S = 30.0  # what --on-stall stop gives the command
-BLIND = "no step, collective or phase of the ranks is seen (python -I, -S or -E?), so no stall is called."
+BLIND = "no rank has shown a step, a collective or a phase so far (with python -I, -S or -E none can), so no \
+stall is called."
 NOBODY = "no rank seen yet: no process below the command has loaded torch with our hook, or carries RANK."
 TWICE_S = 0.5  # two signals within this are one wish (systemd sends SIGTERM and SIGHUP)
 
