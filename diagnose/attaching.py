@@ -16,7 +16,7 @@ from diagnose.verdict import Run, Verdict
 
 FIND_S, LOOK_S, NATIVE_S = 30.0, 25.0, 10.0
 Job = dict[str, Any]  # a line of `python -m probes.finding`, in the shape of Found
-Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Rank(msgspec.Struct, frozen=True):
