@@ -31,8 +31,10 @@ LOOK_S = 0.5
 LINE_S = 30.0  # between lines of progress on a pipe
 SEALED_S = 2.0
 STOP_S = 30.0  # what --on-stall stop gives the command
-BLIND = "no step, collective or phase of the ranks is seen (python -I, -S or -E?), so no stall is called."
+BLIND = "no rank has shown a step, a collective or a phase so far (with python -I, -S or -E none can), so no \
+stall is called."
 NOBODY = "no rank seen yet: no process below the command has loaded torch with our hook, or carries RANK."
+MISS_S = 60.0  # a launcher may take its time to start ranks
 TWICE_S = 0.5  # two signals within this are one wish (systemd sends SIGTERM and SIGHUP)
 
 
@@ -271,8 +273,8 @@ class Session:
             self.screen.say(f"diagnose: {line}\n")
 
     def _miss(self) -> None:
-        """Say once that no rank was seen for as long as counts as a stall."""
-        if not self.is_missed and time.monotonic() - self.begun >= self.local.job.stall_after_s:
+        """Say once that no rank was seen for long."""
+        if not self.is_missed and time.monotonic() - self.begun >= max(MISS_S, self.local.job.stall_after_s):
             self.is_missed = True
             self.screen.say(f"diagnose: {NOBODY} Is one silent: diagnose attach {self._pid()}\n")
 
