@@ -6,7 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from probes.files import contents
+
 Line = dict[str, object]
+LARGEST = 1 << 30  # bytes of one segment
 
 
 def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]:
@@ -19,7 +22,7 @@ def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]
         if not is_meant(path.name):
             continue
         try:
-            data = path.read_bytes()
+            data = contents(path, LARGEST)
         except OSError:
             continue
         for text in data.splitlines():

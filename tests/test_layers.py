@@ -9,12 +9,14 @@ import pytest
 
 TOP = Path(__file__).parent.parent
 SHARED = {
+    "probes.allowance",
     "probes.files",
     "probes.cache_kinds",
     "probes.here",
     "probes.layout",
     "probes.procfs",
     "probes.redact",
+    "probes.settings",
 }  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"
