@@ -3,7 +3,9 @@
 import math
 import re
 
-from diagnose.model import Event, Evidence, Record, integer
+import msgspec
+
+from diagnose.model import Event, Evidence, Record, integer, line_of
 
 FEWEST_ON_A_NODE, MOST_ON_A_NODE = 4, 8  # ranks, one a GPU
 SHELL_SIGNALS = {4, 6, 7, 8, 9, 11, 15}
@@ -32,6 +34,7 @@ def ended(evidence: Evidence) -> dict[int, End]:
     for event in [
         *evidence.of("spawn.child_failed"),
         *evidence.of("launcher.rank_failed"),
+        *first_failed(evidence),
         *evidence.of("launcher.failure_listed"),
         *evidence.of("rank.died"),
     ]:
@@ -54,6 +57,22 @@ def ended(evidence: Evidence) -> dict[int, End]:
         found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us, pid=pid)
     found.update(whole(evidence, found))
     return found
+
+
+def first_failed(evidence: Evidence) -> list[Event]:
+    """Whom MPI's launchers name as the first to fail, with the status that stands beside."""
+    told = list(evidence.of("launcher.exit_told"))
+    return [
+        msgspec.structs.replace(event, data=event.data | beside[0].data)
+        for event in evidence.of("launcher.process_named")
+        if (beside := [other for other in told if is_beside(event, other)])
+    ]
+
+
+def is_beside(one: Event, other: Event) -> bool:
+    """Whether two lines of a file follow each other."""
+    (file, line), (other_file, other_line) = line_of(one), line_of(other)
+    return file == other_file and abs(other_line - line) == 1
 
 
 def placed(place: int | None, evidence: Evidence) -> int | None:

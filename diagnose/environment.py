@@ -143,7 +143,7 @@ def is_fsdp(command: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 
 def is_tensor_parallel(command: Sequence[str]) -> bool:
-    for word, after in zip(command, [*command[1:], ""], strict=True):
+    for word, after in zip(command, [*command, ""][1:], strict=True):
         if (match := TENSOR.fullmatch(word)) and (match[1] or after).isdecimal():
             return int(match[1] or after) > 1
     return False
