@@ -5,6 +5,7 @@ Nothing of a user's code runs for it, and what may not answer has a deadline.
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,15 +43,24 @@ def image(environ: Mapping[str, str]) -> str:
     return redact(here.image(environ))[:300]
 
 
+NEAR = 6  # words before one that may tell it to be a secret
+
+
 def arguments(command: Sequence[str]) -> list[str]:
     """The command word by word, without secrets.
 
     >>> arguments(["train.py", "--hf-token", "abc", "--lr=0.1"])
     ['train.py', '--hf-token', '<redacted>', '--lr=0.1']
+    >>> arguments(["mysql", "-u", "me", "-phunter2", "db"])
+    ['mysql', '-u', 'me', '<redacted>', 'db']
     """
     words, hide = list[str](), False
-    for word in command:
-        words.append(HIDDEN if hide and not word.startswith("-") else redact(word)[:LONGEST])
+    for at, word in enumerate(command):
+        before = shlex.join(command[max(0, at - NEAR) : at])
+        is_told = redact(f"{before} {word}").endswith(word) if before else True
+        shown = redact(word)[:LONGEST]
+        is_hidden = (hide and not word.startswith("-")) or (shown == word and not is_told)
+        words.append(HIDDEN if is_hidden else shown)
         hide = word.startswith("-") and "=" not in word and is_secret_name(word)
     return words
 
