@@ -5,6 +5,7 @@ Nothing of a user's code runs for it, and what may not answer has a deadline.
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from diagnose import uncommitted
 from probes import here, settings
 from probes.redact import HIDDEN, is_secret_name, redact
 
+NEAR = 6  # words before one that may tell it to be a secret
 GIT_S = 5.0
 # No hook, no monitor, no pager and no lock: the checkout stays as it is.
 GIT = [
@@ -55,10 +57,16 @@ def arguments(command: Sequence[str]) -> list[str]:
 
     >>> arguments(["train.py", "--hf-token", "abc", "--lr=0.1"])
     ['train.py', '--hf-token', '<redacted>', '--lr=0.1']
+    >>> arguments(["mysql", "-u", "me", "-phunter2", "db"])
+    ['mysql', '-u', 'me', '<redacted>', 'db']
     """
     words, hide = list[str](), False
-    for word in command:
-        words.append(HIDDEN if hide and not word.startswith("-") else redact(word)[: settings.LONGEST])
+    for at, word in enumerate(command):
+        before = shlex.join(command[max(0, at - NEAR) : at])
+        is_told = redact(f"{before} {word}").endswith(word) if before else True
+        shown = redact(word)[: settings.LONGEST]
+        is_hidden = (hide and not word.startswith("-")) or (shown == word and not is_told)
+        words.append(HIDDEN if is_hidden else shown)
         hide = word.startswith("-") and "=" not in word and is_secret_name(word)
     return words
 
