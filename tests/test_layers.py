@@ -11,6 +11,7 @@ TOP = Path(__file__).parent.parent
 SHARED = {
     "probes.files",
     "probes.cache_kinds",
+    "probes.cache_places",
     "probes.here",
     "probes.layout",
     "probes.procfs",
@@ -42,11 +43,22 @@ READINGS = (
         "fingerprints",
         "histories",
         "scans",
+        "behind",
         "tellings",
         "watchdogs",
         "nccl_calls",
     ),
-    *("losses", "joining", "raisings", "stackframes", "activity", "compiling", "places", "starting"),
+    *(
+        "losses",
+        "joining",
+        "raisings",
+        "stackframes",
+        "filelocks",
+        "activity",
+        "compiling",
+        "places",
+        "starting",
+    ),
     *(
         "waiting",
         "heads",
@@ -59,7 +71,7 @@ READINGS = (
         "certifying",
     ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
-    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction"),
+    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction", "gates"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -79,6 +91,7 @@ MAY: dict[str, set[str]] = {
             "diagnose.model",
             "diagnose.certificate",
             "diagnose.limits",
+            "diagnose.values",
             "diagnose.xids",
             *WORDS,
             *(f"diagnose.{one}" for one in READINGS[:num]),
@@ -90,6 +103,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
+        "diagnose.values",
         "diagnose.xids",
         *WORDS,
         *(f"diagnose.{name}" for name in READINGS),
@@ -117,7 +131,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.differing": {*ours("flags model"), "probes.redact"},
     "diagnose.flags": set(),
     "diagnose.measuring": ours("comparison differing model"),
-    "diagnose.render.comparison": ours("comparison differing playbook render.rows"),
+    "diagnose.render.comparison": ours("comparison model playbook render.rows"),
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
     "probes.rank_hook": {f"{HOOK}.*", "diagnose_rank.*", "sitecustomize"},  # the one it hides

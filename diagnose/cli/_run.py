@@ -112,8 +112,10 @@ def watched(words: Sequence[str], wish: Wish, report: "Report | None" = None) ->
         local.start()
     except BaseException as error:
         local.move("error", str(error))
-        local.fetch()
-        local.clear()
+        if local.bring():
+            local.clear()
+        else:
+            complain(f"not all could be brought over from {local.spool}: diagnose show {local.job.run}")
         raise
     told = changes_line(local.changes, wish.verbose)
     complain(f"run {local.job.run.name} in {wish.top}" + (f"; {told}" if told else ""))

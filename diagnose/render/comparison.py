@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from diagnose.comparison import Comparison, Difference, Figure, Side, Span, Untold
-from diagnose.differing import size
+from diagnose.model import size
 from diagnose.playbook import Playbook
 from diagnose.render.rows import Page, Row, Section, count, safe
 

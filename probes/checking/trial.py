@@ -20,6 +20,7 @@ from probes.checking import file_systems, launcher, machine, pace
 from probes.checking.check import Check, Target
 from probes.checking.places import own
 from probes.checking.trial_files import Said, cause, left, lines, text
+from probes.here import IMAGES
 from probes.nvml.visible import CUDA, before_end
 
 MIB = 1 << 20
@@ -172,6 +173,7 @@ def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str])
         "timeout_s": TIMEOUT_S[level],
         "folders": wanted.folders,
         "master": wanted.master,
+        "images": IMAGES,
         "sizes": SIZES[wanted.device],
         "box_s": BOX_S[level],
         "gpu": level == "deep",

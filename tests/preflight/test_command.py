@@ -14,14 +14,16 @@ from diagnose.cli.run import command as run_command
 from diagnose.preflight import running
 
 PROBE = """
-import os, sys, time
+import fcntl, os, sys, termios, time
 names = [name for name in sys.argv[1:] if name in {"shared_memory", "open_files", "disk_room"}]
 print('{"event":"checks.begun","node":"n","time":1.0,"machine":{"kernel":"linux"},"target":{}}')
 size = os.environ.get("SHM", "8589934592")
 print('{"event":"check.made","check":"shared_memory","measurements":[{"subject":"/dev/shm","where":"statvfs",'
       '"values":{"size_bytes":%s}}]}' % size, flush=True)
 if "CTRL_C" in os.environ:
-    time.sleep(0.3)
+    while fcntl.ioctl(1, termios.FIONREAD, bytes(4)) != bytes(4):
+        time.sleep(0.01)
+    time.sleep(0.3)  # what is read is also kept
     os.kill(os.getppid(), 2)
     time.sleep(30)
 print('{"event":"checks.ended","how":"ended","took_s":0.1}')

@@ -52,7 +52,7 @@ def is_gone(pid: int) -> bool:
 
 
 def test_a_rank_that_hangs_is_the_finding_and_nothing_of_it_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(trial, "LIMIT_S", {"default": 1.0})
+    monkeypatch.setattr(trial, "LIMIT_S", {"default": 3.0})
     monkeypatch.setattr(trial, "GRACE_S", 1.0)
     monkeypatch.setattr(pace, "cpu_share", lambda: 1.0)  # on a busy machine it might only be late
     launcher, pids = tmp_path / "python", tmp_path / "pids"
@@ -63,7 +63,7 @@ def test_a_rank_that_hangs_is_the_finding_and_nothing_of_it_is_left(tmp_path, mo
     assert first.values["is_through"] and not second.values["is_through"]
     assert (second.values["last"], second.values["was_ended_by_us"]) == ("in all_reduce", True)
     assert second.values["launcher_says"] == "RuntimeError: wait timeout after 30000ms"
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while not all(is_gone(int(pid)) for pid in pids.read_text().split()) and time.monotonic() < end:
         time.sleep(0.05)
     assert all(is_gone(int(pid)) for pid in pids.read_text().split())
