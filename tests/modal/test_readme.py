@@ -92,7 +92,7 @@ def check(text, contain, folder, more):
     assert one.returncode in (1, 3), "1 where this machine has too few CPUs for eight GPUs"
     assert "needed: no GPU here" in out, out + errors
     assert "H200:8 asked for" in out and re.search(
-        r"modal: container ta-\w+, ta-\w+, region loopback", out
+        r"modal: container ta-\w+,\s+ta-\w+, region loopback", out
     ), out
     assert "node-0, node-1" in out
 
