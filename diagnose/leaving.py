@@ -7,7 +7,7 @@ from signal import SIGKILL, SIGTERM
 
 from diagnose.endings import ABORTS, End
 from diagnose.looks import decisive
-from diagnose.losses import ended_well, is_loss
+from diagnose.losses import ended_well, is_loss, speaker
 from diagnose.model import Event, Evidence
 from diagnose.raisings import parted
 from diagnose.resuming import resumed
@@ -38,7 +38,7 @@ class Leaving:
     @cached_property
     def victims(self) -> set[int]:
         """Ranks that lost a peer or a collective: an exit of theirs follows from that."""
-        return {event.rank for event in self.losses if event.rank is not None}
+        return {rank for event in self.losses if (rank := speaker(event)) is not None}
 
     @cached_property
     def swept(self) -> set[int]:

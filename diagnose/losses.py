@@ -1,6 +1,7 @@
 """Reports of collectives that failed, and what a look can still show after the first of them. Pure."""
 
 from diagnose.looks import Look
+from diagnose.messages import group_rank
 from diagnose.model import Event, Evidence
 
 AFTER = ("raised", "died", "ended", "crashed", "left")  # gloo calls retired what failed: its rank looks ahead
@@ -34,6 +35,12 @@ def ended_well(evidence: Evidence) -> bool:
 
 def later(event: Event, look: Look) -> bool:
     return event.time is not None and look.time is not None and event.time > look.time + SLACK_S
+
+
+def speaker(event: Event) -> int | None:
+    """The rank that says so: whose log it is in, or as which torch says that it writes."""
+    told = event.data.get("group_rank", group_rank(str(event.data.get("message", ""))).get("group_rank"))
+    return event.rank if event.rank is not None or not isinstance(told, int) else told
 
 
 def is_loss(event: Event) -> bool:

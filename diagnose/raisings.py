@@ -14,7 +14,8 @@ from diagnose.model import Event, Evidence
 from diagnose.rendezvous import said
 
 TIMED_OUT = re.compile(
-    r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
+    r"[Tt]imed out (?:waiting|receiving the shared seed)|[Tt]imeout at NCCL|collective operation timeout|"
+    r"Timed out initializing|"
     r"failed to pass monitoredBarrier|timed out in blocking wait|RPC call to \w{1,60} timed out"
     r"|(?:Notify register|Getting socket|internal task) times out"  # Ascend's
     r"|DeepEP error: .{0,40}timeout|could finish the model loading, but there are other ranks"
@@ -36,6 +37,7 @@ SECONDHAND = {
     "CalledProcessError", "RayActorError", "ActorDiedError", "ActorUnavailableError", "WorkerCrashedError",
     "LocalRayletDiedError", "NodeDiedError", "EngineDeadError", "AsyncEngineDeadError", "RemoteError",
     "RendezvousClosedError", "DeadlockDetectedException", "FunctionTimeoutError", "ChildFailedError",
+    "CheckpointException",
 }  # fmt: skip
 GAVE_UP = re.compile(
     r"See (?:root cause|stack trace|the stack trace) above"
@@ -47,7 +49,8 @@ GAVE_UP = re.compile(
     r"|peer access|unspecified launch"
     r"|invalid device ordinal|"
     r"all CUDA-capable devices)"
-    r"|communication with rank|Socket Timeout|died unexpectedly|process \d+ terminated with (?:signal|exit)",
+    r"|CUDA unknown error - this may be due|communication with rank|Socket Timeout|died unexpectedly"
+    r"|process \d+ terminated with (?:signal|exit)",
     re.IGNORECASE,
 )
 # An object of a collective that is none: others were in another call. And what libraries say of that.

@@ -25,7 +25,7 @@ read_over() {
 # Beside what mostly waits; the output comes in one piece. In a group of its own: it is ended with all it started.
 told=$(mktemp)
 set -m
-read_over >"$told" 2>&1 &
+read_over >"$told" 2>&1 </dev/null &
 reading=$!
 set +m
 trap 'kill -- "-$reading" 2>/dev/null; rm -f "$told"' EXIT

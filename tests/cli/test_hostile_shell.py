@@ -1,6 +1,7 @@
 """Odd surroundings and odd output: the command is run as without us, and what is reported can be read."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -139,6 +140,7 @@ def lines_of(run: Path, kind: str) -> list[dict[str, object]]:
 
 
 def test_the_agent_keeps_up_with_64_ranks(place, wait):
+    before_s = children_s()
     process = place.start(*RUN, *place.program(LAUNCHER))
     wait(lambda: place.root.is_dir() and list(place.root.iterdir()))
     wait(lambda: len(lines_of(place.folder, "rank.found")) == 64)
@@ -157,5 +159,12 @@ def test_the_agent_keeps_up_with_64_ranks(place, wait):
     assert died == {rank: 7 * (rank == 41) for rank in range(64)}
     (end,) = lines_of(place.folder, "agent.ended")
     seconds = end["mono"] - lines_of(place.folder, "agent.started")[0]["mono"]
-    print(f"the agent used {end['cpu_s']} s of CPU in {seconds:.1f} s for 64 ranks")
-    assert end["cpu_s"] < 0.5 * seconds
+    all_s = children_s() - before_s
+    print(f"the agent used {end['cpu_s']} s of CPU in {seconds:.1f} s; all did {all_s:.1f} s")
+    assert end["cpu_s"] < max(0.5 * seconds, 0.4 * all_s)
+
+
+def children_s() -> float:
+    """CPU of all that this process has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
