@@ -8,7 +8,12 @@ AFTER = ("raised", "died", "ended", "crashed", "left")  # gloo calls retired wha
 TIMEOUTS = {"gloo.timed_out", "nccl.watchdog_timed_out", "gloo.barrier_failed"}
 LOSSES = {"gloo.connection_closed", "gloo.connection_reset"}
 TIMED_OUT = ("imed out waiting", "collective operation timeout", "failed to pass monitoredBarrier")
-LOST = ("onnection closed by peer", "onnection reset by peer", "reached monitoredBarrier")
+LOST = (
+    "onnection closed by peer",
+    "onnection reset by peer",
+    "reached monitoredBarrier",
+    "Horovod has been shut down",
+)
 SLACK_S = 1.0  # dumps are named by whole seconds; an exception is told a little after the collective failed
 
 

@@ -9,22 +9,13 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from probes import here
 from probes.redact import HIDDEN, is_secret_name, redact
 
 # Variables of libraries that decide how ranks compute and meet.
 KEPT = re.compile(
     r"(?:NCCL|TORCH|PYTORCH|CUDA|CUBLAS|CUDNN|TRITON|FSDP|GLOO|OMP|MKL|XLA|NVIDIA|NVTE|UCX|FI|PET|ACCELERATE)[A-Z]*_"
     r"|(?:LD_LIBRARY_PATH|LD_PRELOAD|PYTHONHASHSEED|WORLD_SIZE|LOCAL_WORLD_SIZE|NNODES)$"
-)
-# Where platforms and people say what image a container was made from.
-IMAGES = (
-    "DIAGNOSE_IMAGE",
-    "MODAL_IMAGE_ID",
-    "IMAGE_DIGEST",
-    "CONTAINER_IMAGE",
-    "DOCKER_IMAGE",
-    "IMAGE_ID",
-    "APPTAINER_CONTAINER",
 )
 MOST_VARIABLES, LONGEST = 300, 1000
 GIT_S = 5.0
@@ -48,7 +39,7 @@ def variables(environ: Mapping[str, str], spool: str) -> dict[str, str]:
 
 def image(environ: Mapping[str, str]) -> str:
     """The image's id or digest, where the container's environment tells it."""
-    return redact(next((environ[name] for name in IMAGES if environ.get(name)), ""))[:300]
+    return redact(here.image(environ))[:300]
 
 
 def arguments(command: Sequence[str]) -> list[str]:

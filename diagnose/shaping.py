@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from diagnose.contract import Burst, CacheSize, Compile, Distributed, Gpu, Gpus, Steps
-from diagnose.event_lines import Kinds, Line, integer, moment, number, strings, text
+from diagnose.event_lines import Kinds, Line, moment, strings, text
+from diagnose.model import integer, number
 
 Ranks = Mapping[int, Kinds]  # each rank's lines of its last attempt
 

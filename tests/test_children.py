@@ -49,7 +49,7 @@ def test_a_process_is_held_once_it_is_stopped_and_asked_to_end() -> None:
         process.send_signal(signal.SIGTERM)
         assert is_held(process.pid)
         process.send_signal(signal.SIGCONT)
-        assert process.wait(10) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
         assert not is_held(process.pid)
     finally:
         process.kill()

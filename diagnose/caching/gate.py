@@ -20,13 +20,20 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """`is_open` is None where it cannot be told."""
+    """`is_open` is None where it cannot be told; `why` it is not open: cold, foreign or unreadable."""
 
     is_open: bool | None
+    why: str
     reason: str
     num_entries: int
     num_bytes: int
     threshold: Threshold
+
+
+def next_step(found: Gate) -> str:
+    """What opens it; a cache that holds something is only replaced where one says so."""
+    replace = " --replace" if found.num_entries else ""
+    return f"diagnose cache seed{replace} --from PLACE, or one run without the gate and with time enough"
 
 
 def threshold(
@@ -54,20 +61,21 @@ def decide(
 ) -> Gate:
     """Hold what is there against the threshold, and what it is of against this host."""
 
-    def answer(is_open: bool | None, reason: str) -> Gate:
-        return Gate(is_open, reason, measured.num_entries, measured.num_bytes, least)
+    def answer(is_open: bool | None, reason: str, why: str = "") -> Gate:
+        return Gate(is_open, why, reason, measured.num_entries, measured.num_bytes, least)
 
+    found = "1 entry" if measured.num_entries == 1 else f"{measured.num_entries} entries"
     if measured.error:
-        return answer(None, f"the cache cannot be read: {measured.error}")
+        return answer(None, f"the cache cannot be read: {measured.error}", "unreadable")
     if measured.num_entries < least.num_entries:
-        return answer(False, f"{measured.num_entries} entries, {least.num_entries} are needed")
+        return answer(False, f"{found}, {least.num_entries} are needed", "cold")
     if measured.num_bytes < least.num_bytes:
-        return answer(False, f"{measured.num_bytes} bytes, {least.num_bytes} are needed")
+        return answer(False, f"{measured.num_bytes} bytes, {least.num_bytes} are needed", "cold")
     if least.provenance and here:
         kinds = {kind: row["entries"] for part in measured.parts for kind, row in part.kinds.items()}
         if wrong := differences(least.provenance, here, kinds, allowed):
-            return answer(False, f"it was made for something else: {'; '.join(wrong)}")
-    return answer(True, f"{measured.num_entries} entries, {least.num_entries} are needed")
+            return answer(False, f"it was made for something else: {'; '.join(wrong)}", "foreign")
+    return answer(True, f"{found}, {least.num_entries} are needed")
 
 
 def ask(

@@ -6,8 +6,7 @@ Programs of the job share a name. One of another name beside them, with much mem
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from diagnose.endings import number
-from diagnose.model import Event, Evidence, Fact, FactKind, fold, named
+from diagnose.model import Event, Evidence, Fact, FactKind, fold, integer, named
 
 KINDS = {
     "gpu.held_down": FactKind(
@@ -65,7 +64,7 @@ def foreign(listed: list[Event], evidence: Evidence) -> Iterable[Fact]:
     ours = PYTHON if PYTHON in names else ""
     homes = {event.data.get("index") for event in listed if program(event) == ours}
     for event in listed:
-        index, used = number(event.data.get("index")), number(event.data.get("used")) or 0
+        index, used = integer(event.data.get("index")), integer(event.data.get("used")) or 0
         if ours and program(event) != ours and index in homes and used >= MUCH:
             yield Fact(
                 kind="gpu.shared",
@@ -81,7 +80,7 @@ def contexts(listed: list[Event]) -> Iterable[Fact]:
     """Processes that are each at work on a GPU of their own, and hold a context on others too."""
     homes: dict[object, dict[object, int]] = defaultdict(dict)
     for event in listed:
-        homes[event.data.get("pid")][event.data.get("index")] = number(event.data.get("used")) or 0
+        homes[event.data.get("pid")][event.data.get("index")] = integer(event.data.get("used")) or 0
     guests = {pid for pid, used in homes.items() if is_guest(list(used.values()))}
     guests |= visitors(homes)
     if len(guests) < 2 and len(homes) > 2:
@@ -90,11 +89,11 @@ def contexts(listed: list[Event]) -> Iterable[Fact]:
         e
         for e in listed
         if e.data.get("pid") in guests
-        and number(e.data.get("used")) != max(homes[e.data.get("pid")].values())
+        and integer(e.data.get("used")) != max(homes[e.data.get("pid")].values())
     ]
     events = events or crowd(listed)
     if events:
-        num, gpus = len({e.data.get("pid") for e in events}), {number(e.data.get("index")) for e in events}
+        num, gpus = len({e.data.get("pid") for e in events}), {integer(e.data.get("index")) for e in events}
         where = fold([gpu for gpu in gpus if gpu is not None])
         text = f"{num} processes hold no more than a context on GPU {where}, beside one that computes there"
         yield Fact(kind="gpu.misplaced", text=text, data={"how": "contexts"}, events=events[:4])
@@ -124,6 +123,6 @@ def crowd(listed: list[Event]) -> list[Event]:
     """Contexts on the one GPU that is shown: all of one size, and of the program that computes there."""
     if len({event.data.get("index") for event in listed}) != 1 or len(set(map(program, listed))) != 1:
         return []
-    *small, most = sorted(listed, key=lambda event: number(event.data.get("used")) or 0)
-    used = [number(event.data.get("used")) or 0 for event in small]
-    return small if are_alike(used) and is_guest([*used, number(most.data.get("used")) or 0]) else []
+    *small, most = sorted(listed, key=lambda event: integer(event.data.get("used")) or 0)
+    used = [integer(event.data.get("used")) or 0 for event in small]
+    return small if are_alike(used) and is_guest([*used, integer(most.data.get("used")) or 0]) else []

@@ -49,7 +49,7 @@ def crossed(result: Result) -> set[str]:
 
 def in_child(function: Callable[[], str]) -> str:
     """What a function returns in a forked child, whose limits and rights it may change."""
-    told = deadline.call(lambda: function().encode(), 20.0)
+    told = deadline.call(lambda: function().encode(), 90.0)
     assert told is not None, "the child ended without an answer"
     return told.decode()
 

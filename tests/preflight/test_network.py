@@ -116,14 +116,14 @@ def test_a_host_to_which_there_is_no_way_is_not_reached():
 def ways(tmp_path_factory):
     """Two hosts that meet: both ends of the way, over loopback; and the folders of the first."""
     shared, port, found = tmp_path_factory.mktemp("shared"), free_port(), list[list[meeting.Way]]()
-    first = threading.Thread(target=lambda: found.append(meeting.serve(port, 1, [str(shared)])))
+    first = threading.Thread(target=lambda: found.append(meeting.serve(port, 1, [str(shared)], 60.0)))
     first.start()
     for _ in range(50):  # one that only looks whether somebody listens is nobody
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
             break
         time.sleep(0.02)
     folders = [str(shared), "/only/here"]
-    theirs = meeting.visit("127.0.0.1", port, folders)
+    theirs = meeting.visit("127.0.0.1", port, folders, 60.0)
     first.join()
     return found[0], theirs, shared
 
