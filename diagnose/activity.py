@@ -200,7 +200,7 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> s
     if stacks and not any(map(frames, stacks)):
         return "unknown"  # no Python at all: the interpreter begins, or ends
     calls = {call if isinstance(call := p.data.get("syscall"), int) else None for p in procs}
-    if stacks and stacks[-1].data.get("active"):
+    if stacks and stacks[-1].data.get("active") and not sleeps(procs):
         return "native" if is_native(stacks) else "busy"
     if calls and calls <= FUTEX:
         return "lock"
@@ -209,6 +209,11 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> s
     if procs and procs[-1].data.get("state") == "R":
         return "busy"
     return "blocked" if procs or stacks else "unknown"
+
+
+def sleeps(procs: Sequence[Event]) -> bool:
+    """Whether the kernel has it asleep: py-spy takes any thread of another pid namespace for active."""
+    return len(procs) > 1 and all(p.data.get("state") == "S" for p in procs) and not works(procs)
 
 
 def is_native(stacks: Sequence[Event]) -> bool:

@@ -14,7 +14,7 @@ from diagnose.playbook import Playbook
 from diagnose.render.rows import clock, count, safe
 from diagnose.verdict import Run, Verdict
 
-FIND_S, LOOK_S, NATIVE_S = 10.0, 25.0, 10.0
+FIND_S, LOOK_S, NATIVE_S = 30.0, 25.0, 10.0
 Job = dict[str, Any]  # a line of `python -m probes.finding`, in the shape of Found
 Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
@@ -97,7 +97,8 @@ def chosen(code: int | None, out: bytes, errors: str) -> Choice:
             jobs.append({**told, "job": safe(found.job), "argv": safe(found.argv)})
     if code != 0:
         last = (errors.strip().splitlines() or ["no word"])[-1]
-        refused.append(f"the search for ranks {'did not end' if code is None else 'failed: ' + last}")
+        how = "did not end: the host is too busy" if code is None else f"failed: {last}"
+        refused.append(f"the search for ranks {how}")
     return Choice(jobs, wrong, refused)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from diagnose.model import Event
 from diagnose.scans import IDLE_BYTES, IDLE_CPU_S
-from diagnose.values import integer, number, string
 
 DOES = {
     "read": "reads from",
@@ -25,8 +24,16 @@ def told(procs: Sequence[Event]) -> str:
     >>> told([Event("proc.dumped", "agent", "a:1", data={"behind": [end]})])
     'reads from a pipe, written by process 9 (tail -f x)'
     """
-    texts = {"; ".join(map(text, rows(p.data.get("behind"))[:MOST])) for p in procs}
-    return texts.pop() if len(texts) == 1 else ""
+    for each in ([rows(p.data.get("behind"))[:MOST] for p in procs], [without_inner(p) for p in procs]):
+        texts = {"; ".join(map(text, ends)) for ends in each}
+        if len(texts) == 1:
+            return texts.pop()
+    return ""
+
+
+def without_inner(proc: Event) -> list[dict[str, object]]:
+    """The ends, without what a child waits for itself: one at work is somewhere else each time."""
+    return [{**end, "behind": []} for end in rows(proc.data.get("behind"))[:MOST]]
 
 
 def works(procs: Sequence[Event]) -> bool:
@@ -43,9 +50,12 @@ def children(event: Event) -> dict[int, tuple[float, float]]:
     """pid of a child that is waited for -> CPU seconds and bytes moved so far."""
     found = {}
     for end in rows(event.data.get("behind")):
-        pids = [integer(one.get("pid")) for one in rows(end.get("holders"))]
-        if end.get("does") == "child" and pids and pids[0] is not None:
-            found[pids[0]] = number(end.get("cpu_s")) or 0.0, number(end.get("io_bytes")) or 0.0
+        pid = next((one.get("pid") for one in rows(end.get("holders"))), None)
+        cpu_s, num_bytes = end.get("cpu_s"), end.get("io_bytes")
+        if not isinstance(cpu_s, int | float) or not isinstance(num_bytes, int | float):
+            continue
+        if isinstance(pid, int):
+            found[pid] = float(cpu_s), float(num_bytes)
     return found
 
 
@@ -55,11 +65,11 @@ def rows(value: object) -> list[dict[str, object]]:
 
 def text(end: dict[str, object]) -> str:
     """One end of a wait in words."""
-    does, who = string(end.get("does"), 20), named(rows(end.get("holders")))
+    does, who = str(end.get("does")), named(rows(end.get("holders")))
     if does == "child":
         inner = [text({**one, "behind": []}) for one in rows(end.get("behind"))[:1]]
         return " which ".join([f"waits for its {who}" if who else "waits for a child", *inner])
-    name = string(end.get("name"), 200)
+    name = str(end.get("name"))[:200]
     is_pipe = name.startswith("pipe:[")
     what = "a pipe" if is_pipe else "an unnamed socket" if name == "socket" else name
     if end.get("fd") == 0 and does == "read":
@@ -73,7 +83,7 @@ def named(ends: Sequence[dict[str, object]]) -> str:
     """The processes in words, ranks by their rank."""
     found = []
     for one in ends[:MOST]:
-        rank, words = integer(one.get("rank")), string(one.get("words"), 80).strip()
-        by_pid = f"process {integer(one.get('pid'))}" + (f" ({words})" if words else "")
+        rank, words = one.get("rank"), str(one.get("words") or "")[:80].strip()
+        by_pid = f"process {one.get('pid')}" + (f" ({words})" if words else "")
         found.append(by_pid if rank is None else f"rank {rank}")
     return ", ".join(found) + (", ..." if len(ends) > MOST else "")

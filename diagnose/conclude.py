@@ -233,7 +233,14 @@ def stacks(causes: Sequence[Cause], waited: Sequence[Wait], evidence: Evidence) 
     """Who stands where; culprits, else those that others wait for, are the odd ones."""
     culprits = {rank for cause in causes for rank in cause.ranks}
     culprits = culprits or {rank for wait in waited for rank in (*wait.awaited, *wait.behind)}
-    return [msgspec.convert(found, Stack, from_attributes=True) for found in merge(evidence, culprits)]
+    merged = [msgspec.convert(found, Stack, from_attributes=True) for found in merge(evidence, culprits)]
+    told = {e.rank: pid for e in evidence.of("rank.found") if isinstance(pid := e.data.get("pid"), int)}
+    return [
+        msgspec.structs.replace(one, pids=[told[rank] for rank in one.ranks])
+        if told.keys() >= {*one.ranks}
+        else one
+        for one in merged
+    ]
 
 
 def contexts(findings: Sequence[Finding], evidence: Evidence, book: Playbook) -> list[Finding]:

@@ -37,9 +37,8 @@ TENSOR = re.compile(r"--(?:tensor[-_](?:model[-_])?parallel[-_]size|tp[-_]size)(
 
 
 # How many nodes: a torchrun's, a script's, Accelerate's, DeepSpeed's or Slurm's own flag.
-NODES = re.compile(
-    r"(?<=\s)(?:--(?:nnodes|num[-_]nodes|num[-_]machines|nodes)(?:=|\s{1,4})[\"']?([^\s\"']{1,100})|-N\s?(\d{1,6})(?=\s))"
-)
+NODES = re.compile(r"\s--(?:nnodes|num[-_]nodes|num[-_]machines|nodes)(?:=|\s{1,4})[\"']?([^\s\"']{1,100})")
+SRUN = re.compile(r"\bsrun\s(?:[^\n]{0,500}?\s)?-N\s?(\d{1,6})(?=\s)")
 OVER_HOSTS = {"srun", "mpirun", "mpiexec", "horovodrun", "deepspeed", "jsrun", "aprun"}
 
 
@@ -130,7 +129,8 @@ def is_on_one_node(command: Sequence[str], environ: Mapping[str, str], flags: Ma
     names = {PurePath(word).name for word in command}
     nodes = [flags.get("--nnodes") or environ.get("PET_NNODES") or "1"]
     nodes += [environ.get(name, "1") for name in ("SLURM_NNODES", "SLURM_JOB_NUM_NODES", "NNODES")]
-    said = [match[1] or match[2] for match in NODES.finditer(spoken(command))]
+    text = spoken(command)
+    said = NODES.findall(text) + SRUN.findall(text)
     if OVER_HOSTS & names and not said:
         return False
     world, local = environ.get("WORLD_SIZE"), environ.get("LOCAL_WORLD_SIZE")
@@ -143,7 +143,7 @@ def is_fsdp(command: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 
 def is_tensor_parallel(command: Sequence[str]) -> bool:
-    for word, after in zip(command, [*command[1:], ""], strict=True):
+    for word, after in zip(command, [*command, ""][1:], strict=True):
         if (match := TENSOR.fullmatch(word)) and (match[1] or after).isdecimal():
             return int(match[1] or after) > 1
     return False

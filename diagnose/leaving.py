@@ -7,7 +7,7 @@ from signal import SIGKILL, SIGTERM
 
 from diagnose.endings import ABORTS, End
 from diagnose.looks import decisive
-from diagnose.losses import ended_well, is_loss
+from diagnose.losses import ended_well, is_loss, speaker
 from diagnose.model import Event, Evidence
 from diagnose.raisings import parted
 from diagnose.resuming import resumed
@@ -38,7 +38,7 @@ class Leaving:
     @cached_property
     def victims(self) -> set[int]:
         """Ranks that lost a peer or a collective: an exit of theirs follows from that."""
-        return {event.rank for event in self.losses if event.rank is not None}
+        return {rank for event in self.losses if (rank := speaker(event)) is not None}
 
     @cached_property
     def swept(self) -> set[int]:
@@ -68,7 +68,7 @@ class Leaving:
         """
         if end.time is None:  # a launcher's table alone: who lost nobody, while others did
             losers = self.victims | self.swept
-            others = losers - {end.rank} or self.was_swept_beside(end)
+            others = losers - {end.rank} or self.was_swept_beside(end) or is_named_first(end)
             return bool(end.code and others) and end.rank not in losers
         gone = {e.rank for e in self.ends if e.time is not None and e.time <= end.time}
         still = set(self.evidence.ranks) - gone - {end.rank}
@@ -96,6 +96,11 @@ class Leaving:
         lost = end.rank in self.victims or end.rank in self.swept
         raised = end.rank in self.raised or bool(told & {None, end.rank} if not hooked else {})
         return end.event.kind == "rank.died" and not lost and not raised
+
+
+def is_named_first(end: End) -> bool:
+    """Whether a launcher names it as the one that failed first, and so ended the job."""
+    return end.event.kind.startswith("launcher.") and "process" in end.event.data
 
 
 def closings(evidence: Evidence) -> set[int]:

@@ -1,9 +1,9 @@
-"""A platform's limit of time against when ranks fell silent, and who would have told of it later. Pure."""
+"""A platform's limit of time against when ranks fell silent, and who would have told of it later."""
 
 from diagnose.asked import is_over, stalls
+from diagnose.limits import limits
 from diagnose.model import Event, Evidence, earliest, number
 
-FLUSH_S = 60.0  # to take the evidence, to end, and to get it out
 AT_WORK_S, PART = 30.0, 0.25  # silence that is none: so long, and no more than this part of the limit
 
 
@@ -49,7 +49,7 @@ def arithmetic(event: Event, evidence: Evidence) -> str:
     words = " and ".join(f"{what} after {s:.0f} s" for what, s in later.items())
     return (
         f"its limit of {limit:.0f} s ended it before it could tell why it hung: silent since {moved:.0f} s, "
-        f"and {words}; {moved + min(later.values()) + FLUSH_S:.0f} s are the least that it needs"
+        f"and {words}; {moved + min(later.values()) + limits().flush_s:.0f} s are the least that it needs"
     )
 
 

@@ -11,11 +11,11 @@ TOP = Path(__file__).parent.parent
 SHARED = {
     "probes.files",
     "probes.cache_kinds",
+    "probes.cache_places",
     "probes.here",
     "probes.layout",
     "probes.procfs",
     "probes.redact",
-    "probes.cache_places",
 }  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"
@@ -48,7 +48,17 @@ READINGS = (
         "watchdogs",
         "nccl_calls",
     ),
-    *("losses", "joining", "raisings", "stackframes", "activity", "compiling", "places", "starting"),
+    *(
+        "losses",
+        "joining",
+        "raisings",
+        "stackframes",
+        "filelocks",
+        "activity",
+        "compiling",
+        "places",
+        "starting",
+    ),
     *(
         "waiting",
         "heads",
@@ -80,6 +90,7 @@ MAY: dict[str, set[str]] = {
         f"diagnose.{name}": {
             "diagnose.model",
             "diagnose.certificate",
+            "diagnose.limits",
             "diagnose.values",
             "diagnose.xids",
             *WORDS,
@@ -88,6 +99,7 @@ MAY: dict[str, set[str]] = {
         for num, name in enumerate(READINGS)
     },
     "diagnose.xids": ours("model playbook"),  # a table of the playbook that facts read
+    "diagnose.limits": ours("model playbook"),  # its numbers
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
@@ -108,6 +120,7 @@ MAY: dict[str, set[str]] = {
     "diagnose.render": {*READER, "diagnose.certificate", "diagnose.render.*"},
     "diagnose.preflight.book": ours("model playbook"),
     "diagnose.preflight.measured": ours("model"),
+    "diagnose.preflight.joining": ours("preflight.measured"),
     "diagnose.preflight.report": ours("model preflight.measured"),
     "diagnose.preflight.judging": ours("model preflight.book preflight.measured preflight.report"),
     "diagnose.render.links": ours("preflight.report render.rows"),

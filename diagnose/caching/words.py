@@ -119,5 +119,7 @@ def seeded(found: Outcome) -> Iterator[str]:
         yield row(
             "from", f"{found.source}, {entries(found.manifest.num_entries)}, {size(found.manifest.num_bytes)}"
         )
+        if not found.is_told:
+            yield row("warning", "nothing in it tells what it is of: taken for this image, GPUs and versions")
     elif not found.puts:
         yield row("seeded", "nothing: no place had a cache that fits")

@@ -152,7 +152,9 @@ def capture(
 
     cache, limits = of(inductor, triton)
     with refusals(ctx, form, "capture"):
-        name = good(run, root) if run else ""
+        name, own = good(run, root) if run else ("", "")
+        is_told = ctx.get_parameter_source("lane") is not click.core.ParameterSource.DEFAULT
+        lane = lane if is_told else own or lane
         here = places.provenance(environ(), python, image)
         places.require_rest(places.measure(cache))
         manifest = capturing.describe(cache, here, limits, lane, name)
@@ -218,7 +220,12 @@ def seed(
         found = seeding.seed(
             cache, given, here, limits, allowed, replace, lambda line: click.echo(line, err=True)
         )
-        data = {"source": found.source, "folders": found.puts, "refused": found.refused}
+        data = {
+            "source": found.source,
+            "folders": found.puts,
+            "refused": found.refused,
+            "is_told": found.is_told,
+        }
         show(form, "seed", data, words.seeded(found))
         ctx.exit(0 if found.puts else 1)
 
@@ -329,8 +336,8 @@ def learn(cache: Any, manifest: Any) -> None:
         click.echo(f"diagnose: the good run is not noted in {cache.inductor}: {error.strerror}", err=True)
 
 
-def good(run: str, root: str | None) -> str:
-    """The id of a run that ended well. Raises Refused."""
+def good(run: str, root: str | None) -> tuple[str, str]:
+    """The id of a run that ended well, and its lane. Raises Refused."""
     from diagnose import manifest, runs
     from diagnose.caching.manifest import Refused
 
@@ -341,4 +348,4 @@ def good(run: str, root: str | None) -> str:
     found = manifest.read(path)
     if found is None or found.state != "ok":
         raise Refused(f"{path.name} did not end well: {found.state if found else 'it is no run'}")
-    return found.run
+    return found.run, found.lane

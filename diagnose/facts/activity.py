@@ -16,6 +16,7 @@ from diagnose.activity import (
     of_workers,
     stands_still,
 )
+from diagnose.filelocks import locked
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -30,7 +31,8 @@ KINDS = {
         "what the main thread does, or a worker process that it waits for; data: is, frame, moving, still "
         "(no move was seen; a foreign dump may be the only one), awaited (others wait for this rank, or the "
         "whole job stands still), alone (nobody waits), resolved, state (the kernel's letter), file, "
-        "worker (its pid)",
+        "worker (its pid), at_work (it imports, moves bytes, or what it waits for works), live (nothing had "
+        "failed yet)",
         ("stack_dump", "native_stack", "agent"),
     ),
     "process.stopped": FactKind(
@@ -86,6 +88,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         {rank for w in waits for rank in ranks(w.awaited)} - waiting if had_time(look, evidence) else set()
     )
     failing = leaving(look, evidence)
+    held = locked(look)
+    awaited |= {one.holder for one in held} - {one.rank for one in held} - waiting
     found = {rank: of_rank(look, rank, rank in waiting) for rank in evidence.ranks if rank not in failing}
     doing = {rank: activity for rank, activity in found.items() if activity is not None}
     nobody = not waiting and nothing_moves(look, doing, evidence)

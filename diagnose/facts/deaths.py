@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from diagnose.asked import ENDINGS, asked, failed_before, heeded, stalls
 from diagnose.endings import End, ended, workers_killed
-from diagnose.leaving import Leaving, closings
+from diagnose.leaving import TOGETHER_S, Leaving, closings
 from diagnose.losses import ended_well
 from diagnose.model import Event, Evidence, Fact, FactKind, earliest, integer, named
 from diagnose.resuming import resumed
@@ -23,8 +23,7 @@ KINDS = {
         "SIGTERM, SIGINT or SIGHUP; data: by (unknown, launcher, operator, us)", NEEDS
     ),
     "process.exited": FactKind(
-        "ended by itself; data: exit_code, early (others still needed it), raised, own (its own code, and "
-        "nobody's loss)",
+        "ended by itself; data: exit_code, early (others still needed it), raised, own (it chose the code)",
         NEEDS,
     ),
     "process.cleaned_up": FactKind("the launcher ended it after another rank's failure", NEEDS),
@@ -115,7 +114,8 @@ def fact(
     elif end.code is not None:
         is_early, text = leaving.early(end), f"{named([end.rank])} exited with code {end.code}"
         data |= {"raised": end.rank in leaving.raised, "early": is_early, "operator": operator}
-        data["own"] = bool(end.code) and not is_early and leaving.is_own(end)
+        after = first is not None and end.time is not None and end.time > first + TOGETHER_S
+        data["own"] = bool(end.code) and not (is_early or after) and leaving.is_own(end)
         if (is_early or data["own"]) and (line := last_line(end.rank, evidence)):
             text += f"; its last line: {line}"
         yield statement("process.exited", text, end, data)

@@ -4,7 +4,7 @@ Programs of the job share a name. One of another name beside them, with much mem
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from diagnose.model import Event, Evidence, Fact, FactKind, fold, integer, named
 
@@ -82,6 +82,7 @@ def contexts(listed: list[Event]) -> Iterable[Fact]:
     for event in listed:
         homes[event.data.get("pid")][event.data.get("index")] = integer(event.data.get("used")) or 0
     guests = {pid for pid, used in homes.items() if is_guest(list(used.values()))}
+    guests |= visitors(homes)
     if len(guests) < 2 and len(homes) > 2:
         guests = set()  # one of many: it may be a tool
     events = [
@@ -104,11 +105,24 @@ def is_guest(used: list[int]) -> bool:
     return bool(small) and small[-1] <= CONTEXT and small[-1] < SHARE * most
 
 
+def visitors(homes: Mapping[object, Mapping[object, int]]) -> set[object]:
+    """Processes that each hold the same on one GPU, and more on another: they loaded it there."""
+    on: dict[object, dict[object, int]] = defaultdict(dict)
+    for pid, used in homes.items():
+        for gpu in used if len(used) == 2 else ():
+            if used[gpu] < max(used.values()):
+                on[gpu][pid] = used[gpu]
+    return {pid for held in on.values() if are_alike(list(held.values())) for pid in held}
+
+
+def are_alike(used: Sequence[int]) -> bool:
+    return len(used) >= 2 and max(used) - min(used) <= ALIKE * max(used)
+
+
 def crowd(listed: list[Event]) -> list[Event]:
     """Contexts on the one GPU that is shown: all of one size, and of the program that computes there."""
     if len({event.data.get("index") for event in listed}) != 1 or len(set(map(program, listed))) != 1:
         return []
     *small, most = sorted(listed, key=lambda event: integer(event.data.get("used")) or 0)
     used = [integer(event.data.get("used")) or 0 for event in small]
-    alike = len(small) >= 2 and used[-1] - used[0] <= ALIKE * used[-1]
-    return small if alike and is_guest([*used, integer(most.data.get("used")) or 0]) else []
+    return small if are_alike(used) and is_guest([*used, integer(most.data.get("used")) or 0]) else []

@@ -52,7 +52,8 @@ EXHAUSTED = (
         "memory",
         re.compile(
             r"Cannot allocate memory|memory allocation of \d+ bytes failed|\[Errno 12\]"
-            r"|(?<!OutOf)MemoryError: |std::bad_alloc"
+            r"|(?<!OutOf)MemoryError: (?!.{0,40}: CUDA error)"
+            r"|std::bad_alloc(?!: (?:out_of_memory: )?(?:CUDA|cuda))"
             r"|Unable to allocate [\d.]+ .iB|DefaultCPUAllocator: (?:can't allocate|not enough) memory"
         ),
     ),
@@ -77,6 +78,7 @@ SPOILED = (
     ("stale", re.compile(r"Stale file handle|\[Errno 116\]")),
     ("busy", re.compile(r"Device or resource busy|\[Errno 16\]|Text file busy|\[Errno 26\]")),
     ("quota", re.compile(r"Disk quota exceeded|\[Errno 122\]")),
+    ("refused", re.compile(r"Permission denied|\[Errno 13\]")),
     # A header that a compiler does not find was never there.
     (
         "gone",
@@ -98,7 +100,7 @@ CACHED = re.compile(
 )
 KEEPERS = re.compile(
     r"torch/_inductor/(?:codecache|cpp_builder|runtime/\w*cach\w*|remote_cache|async_compile)\w*\.py"
-    r"|triton/runtime/cache\.py|torch/_functorch/_aot_autograd/autograd_cache\.py"
+    r"|triton/(?:runtime/cache|compiler/compiler)\.py|torch/_functorch/_aot_autograd/autograd_cache\.py"
 )
 FILE_ERROR = re.compile(
     r"(?:[\w.]+: )?(?:[\w.]*\.)?(?:FileNotFound|FileExists|OS|JSONDecode|EOF|Unpickling)Error\b"

@@ -71,11 +71,26 @@ LINES = (
     *(
         line("cuda.out_of_memory", word, text, data=of(by))
         for by, word, text in (
-            ("driver", "error: out of memory", r"\b(?:CUDA|HIP|CUDA driver) error: out of memory"),
+            *(
+                ("driver", word, rf"\b(?:CUDA|HIP) (?:driver |runtime )?{error}: out of memory")
+                for word, error in (
+                    ("error: out of memory", "error"),
+                    ("Error: out of memory", "Error"),
+                    ("runtime error in ", r"error in .{1,160}?"),  # TensorRT-LLM
+                )
+            ),
             ("allocator", "CUDA out of memory", r"CUDA out of memory\b"),
             ("driver", " : out of memory", r"\b(?:cuda runtime error \(2\)|error=2) : out of memory"),
             ("allocator", "llocation on device", r"Allocation on device .{0,20}would exceed allowed memory"),
-            ("driver", "cudaMalloc failed", r"cudaMalloc failed: out of memory"),
+            *(
+                ("driver", word, rf"{word}: out of memory")
+                for word in ("cudaMalloc failed", "cudaMalloc retry failed")
+            ),
+            (
+                "allocator",
+                "Out of memory allocating",
+                r"OutOfMemoryError: Out of memory allocating [\d,]{1,26} bytes",
+            ),
             ("allocator", "memory error on GPU", r"Out of memory error on GPU (?P<device>\d{1,3})\b"),
             ("xla", "OOM when allocating", r"OOM when allocating tensor with shape"),
             ("library", "STATUS_NOT_INITIALIZED", r"CUBLAS_STATUS_NOT_INITIALIZED"),

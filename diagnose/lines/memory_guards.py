@@ -33,5 +33,7 @@ LINES = (
     line("slurm", "exceeded memory limit", r"slurmstepd: (?:error: )?(?:Job|Step) \S{1,40} exceeded memory limit \(\d{1,15} > \d{1,15}\), being killed"),
     line("slurm", "job memory limit", r"slurmstepd: error: Exceeded job memory limit\s*$"),
     line("pbs", "PBS: job killed", r"PBS: job killed: v?p?mem \d{1,15}\w{0,3} exceeded limit \d{1,15}\w{0,3}"),
+    line("gridengine", "exceeds job hard limit", r"exceeds job hard limit \"(?:h_vmem|h_rss|s_vmem)\" of queue .{1,200}"),
+    line("htcondor", "memory limit of", r"Job has gone over (?:cgroup )?memory limit of \d{1,12} megabytes"),
     line("systemd-oomd", "systemd-oomd", r"systemd-oomd.{0,40}Killed .{1,200}"),
 )  # fmt: skip

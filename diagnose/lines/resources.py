@@ -14,6 +14,7 @@ WORDS = (
     "Disk quota exceeded",
     "Cannot allocate memory",
     "out of shared memory",
+    "insufficient shared memory",
 )
 LINES = (
     *(

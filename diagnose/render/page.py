@@ -143,7 +143,7 @@ def stack_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
         if left and one is stacks[-1]:
             who = brackets([rank for other in left for rank in other.ranks])
             yield Row(f"{who} at {count(len(left), 'other place')}: -v")
-        yield Row(f"{brackets(one.ranks)}{moved(one)}", short(one.where), "place")
+        yield Row(f"{brackets(one.ranks)}{process(one)}{moved(one)}", short(one.where), "place")
         own = one.frames[: len(one.frames) - len(trunk)] or one.frames or ["no Python frame"]
         yield from frame_rows(own, full, is_fork=bool(trunk))
     if trunk:
@@ -167,6 +167,11 @@ def brackets(ranks: list[int]) -> str:
     '[0-2,4]'
     """
     return f"[{fold(ranks)}]"
+
+
+def process(one: Stack) -> str:
+    """Whom to look at next: the pid of an odd one."""
+    return f" pid {one.pids[0]}" if one.odd and len(one.pids) == 1 else ""
 
 
 def moved(one: Stack) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from diagnose import __version__, follow, manifest, provenance
-from diagnose.children import HOOK, Helper, end_marked, is_held, marked, send
+from diagnose.children import HOOK, Helper, end_marked, is_held, marked, of_job, send
 from diagnose.contract import Change
 from diagnose.environment import plan, shown
 from diagnose.interpreter import assigned, interpreter, torch_version
@@ -244,12 +244,16 @@ class Local:
     def stop(self, why: str, signum: int = signal.SIGTERM, everyone: bool = False) -> None:
         """Ask the command to end; `everyone`: all of its processes, wherever they have gone."""
         assert self.process
-        pids = marked(self.mark) if everyone else [self.process.pid]
+        pids = of_job(self.mark, self._group()) if everyone else [self.process.pid]
         for pid in pids:
             self.journal.say("signal.sent", "warning", pid=pid, signal=int(signum), why=why)
         send(pids, signum)
         if signum != signal.SIGKILL:
             send(pids, signal.SIGCONT)  # a stopped process must run to take its SIGTERM
+
+    def _group(self) -> int:
+        """The command's process group, where it has one of its own."""
+        return self.process.pid if self.process and not self.shares_terminal else 0
 
     def wake(self) -> None:
         """Let stopped processes run that were asked to end; one that was not would train on."""
@@ -259,7 +263,7 @@ class Local:
         """Write down how the command ended, and end what it left behind; who cannot be ended is named."""
         how = {"exit_code": code} if code >= 0 else {"signal": -code}
         self.journal.say("command.ended", "info" if code == 0 else "warning", **how)
-        pids, stuck = end_marked(self.mark, GRACE_S, nap)
+        pids, stuck = end_marked(self.mark, GRACE_S, nap, self._group())
         if pids or stuck:
             self.journal.say("strays.ended", "warning", pids=pids, left=stuck)
         for tee in self.tees:

@@ -27,6 +27,7 @@ class Behind:
         self.ranks = ranks
         self.held: dict[str, set[int]] | None = None  # pipe, socket or file -> processes that have it open
         self.below: dict[int, list[int]] | None = None  # process -> its children
+        self.locks: dict[int, set[int]] | None = None  # process -> inodes of the files that it has locked
 
     def of(self, pid: int, deep: bool = True) -> list[dict[str, Any]]:
         """What is waited for: `does`, `name`, `holders` (`pid`, `words`, `rank`) of the other end.
@@ -49,6 +50,15 @@ class Behind:
         else:
             ends = [(words[0], does)] if does else []
         return [end for fd, does in ends if (end := self._end(pid, fd, does))][:_MOST]
+
+    def holds(self, pid: int) -> list[str]:
+        """The files that it has locked as a whole."""
+        if self.locks is None:
+            table = (procfs.head("/proc/locks", 1 << 20) or b"").decode(errors="replace")
+            self.locks = lock_owners(table)
+        mine = self.locks.get(pid, set())
+        files = {*(procfs.fd_links(pid) or {}).values()} if mine else set[str]()
+        return sorted(path for path in files if is_at(path, pid, mine))[:_MOST]
 
     def _end(self, pid: int, fd: int, does: str) -> dict[str, Any] | None:
         try:
@@ -123,6 +133,30 @@ def faces(pid: int, link: str, does: str) -> bool:
         for fd, name in (procfs.fd_links(pid) or {}).items()
         if name == link
     )
+
+
+def lock_owners(table: str) -> dict[int, set[int]]:
+    """pid -> inodes, by /proc/locks.
+
+    >>> lock_owners("1: FLOCK  ADVISORY  WRITE 7 08:01:99 0 EOF")
+    {7: {99}}
+    """
+    found: dict[int, set[int]] = {}
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) < 6 or words[1] == "->":
+            continue
+        pid, inode = words[4], words[5].rpartition(":")[2]
+        if pid.isdigit() and inode.isdigit():
+            found.setdefault(int(pid), set()).add(int(inode))
+    return found
+
+
+def is_at(path: str, pid: int, inodes: set[int]) -> bool:
+    try:
+        return path.startswith("/") and os.stat(procfs.seen_by(pid, path)).st_ino in inodes
+    except OSError:
+        return False
 
 
 def lock_holder(table: str, pid: int) -> int:

@@ -16,7 +16,8 @@ CALLS = {
         **dict.fromkeys((43, 288), "accept"),
         **dict.fromkeys((7, 271), "poll"),
         **dict.fromkeys((232, 281, 441), "epoll"),
-        **{42: "connect", 61: "wait", 247: "waitid", 72: "lock", 73: "lock", 257: "open"},
+        **dict.fromkeys((257, 2, 85), "open"),
+        **{42: "connect", 61: "wait", 247: "waitid", 72: "lock", 73: "lock"},
     },
     "aarch64": {
         **dict.fromkeys((63, 65, 67, 69, 207, 212), "read"),
@@ -26,6 +27,7 @@ CALLS = {
         **{203: "connect", 260: "wait", 95: "waitid", 25: "lock", 32: "lock", 56: "open", 73: "poll"},
     },
 }.get(os.uname().machine, dict[int, str]())
+_WITHOUT_FOLDER = {2, 85} if os.uname().machine == "x86_64" else set[int]()  # their path comes first
 _MOST, _PATH, _POLL = 16, 4096, struct.Struct("=ihh")
 _OUT = 4  # POLLOUT, EPOLLOUT
 
@@ -40,6 +42,8 @@ def call(pid: int) -> tuple[str, list[int]]:
         number, *arguments = (int(word, 0) for word in words[:7])
     except ValueError:
         return "", []
+    if number in _WITHOUT_FOLDER:
+        arguments = [0, *arguments[:5]]
     return CALLS.get(number, "") if len(arguments) == 6 else "", arguments
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from probes import dumps, procfs
@@ -65,7 +66,7 @@ class Followed:
             return None
 
     def _claim(self, one: Rank) -> None:
-        attempt = one.attempt
+        one, attempt = seen_from_here(one), one.attempt
         others = [key for key, rank in self.ranks.items() if key[0] == attempt]
         if one.is_provisional and any(not self.ranks[key].is_provisional for key in others):
             return
@@ -122,6 +123,19 @@ class Followed:
             self.gone.add((one.attempt, one.rank, one.pid))
             self.forget((one.attempt, one.rank))
         return told
+
+
+def seen_from_here(one: Rank) -> Rank:
+    """A rank with the pid that it has for us: one in a pid namespace of its own calls itself otherwise."""
+    now = procfs.stat(one.pid)
+    if not one.start_ticks or (now is not None and now.start_ticks == one.start_ticks):
+        return one
+    for pid in procfs.pids():
+        begun = procfs.stat(pid)
+        is_same = begun is not None and begun.start_ticks == one.start_ticks
+        if is_same and procfs.own_pids(pid)[1:][-1:] == [one.pid]:
+            return replace(one, pid=pid, inner=one.pid)
+    return one
 
 
 def settings_told(event: dict[str, Any]) -> dict[str, str]:

@@ -234,6 +234,7 @@ class Look:
     def _proc(self, one: Rank, ends: Behind) -> None:
         if (data := process.describe(one.pid)) is not None:
             data |= {**standing.describe(one.pid), "behind": ends.of(one.pid)}
+            data["locked"] = ends.holds(one.pid)
             self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)
 
     def _connections(self, one: Rank, tables: connections.Tables) -> None:

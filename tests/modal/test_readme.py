@@ -31,22 +31,19 @@ def test_every_block_works_in_its_order(plane, tmp_path):
     environ = plane.environ(OMP_NUM_THREADS="1", PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin")
     more = {"cwd": tmp_path, "env": environ, "capture_output": True, "text": True, "timeout": 200}
 
-    def contain(call=""):
-        """What Modal does by itself: a container, in which our code lies where the test has it."""
+    def contain(verb="start"):
+        """What Modal does by itself: containers, in which our code lies where the test has it."""
         env = {name: environ[name] for name in ("PATH", "OMP_NUM_THREADS")} | {
             "PYTHONPATH": environ["PYTHONPATH"]
         }
         env["PYTHONPATH"] += f":{tmp_path}"
-        started = plane.ask("start", call=call, env=env)
-        assert plane.ask("wait", task=started["task"])["code"] == 0
+        started = plane.ask(verb, env=env)
+        for one in started if verb == "gather" else [started]:
+            assert plane.ask("wait", task=one["task"])["code"] == 0
 
     for language, text in blocks():
         if language == "python":
-            text = text.replace('"8", "train.py"', f'"2", "{tmp_path}/train.py"')
-            (tmp_path / "theirs.py").write_text(text)
-            program = "import theirs\nwith theirs.app.run(detach=True): theirs.train.spawn('my-run')"
-            done = subprocess.run([sys.executable, "-c", program], **more)
-            assert done.returncode == 0, done.stderr
+            spawn(text, tmp_path, more)
             contain()
             continue
         if "attach" in text:
@@ -56,32 +53,48 @@ def test_every_block_works_in_its_order(plane, tmp_path):
             check(text, contain, tmp_path, more)
             continue
         for line in text.splitlines():
-            here = line.replace("--code .", f"--code . --workdir {tmp_path}").replace("-node 8", "-node 2")
-            done = subprocess.run(["sh", "-c", here], **more)
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-            if "launch" in line and "--dry-run" not in line:
-                contain()
-            if "collect" in line:
-                assert "ok: exit code 0" in done.stderr
+            typed(line, contain, tmp_path, more)
     assert len(list((tmp_path / "runs").iterdir())) == 3 + HAS_PYTHON
     if not HAS_PYTHON:
         pytest.skip("all but the look into a container: no Python beside the tests' own")
 
 
+def typed(line, contain, folder, more):
+    """One line of a block, with two ranks for eight."""
+    here = line.replace("--code .", f"--code . --workdir {folder}").replace("-node 8", "-node 2")
+    done = subprocess.run(["sh", "-c", here], **more)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    if "launch" in line and "--dry-run" not in line:
+        contain()
+    if "collect" in line:
+        assert "ok: exit code 0" in done.stderr
+
+
+def spawn(text, folder, more):
+    """A function of their own, called as they would."""
+    (folder / "theirs.py").write_text(text.replace('"8", "train.py"', f'"2", "{folder}/train.py"'))
+    program = "import theirs\nwith theirs.app.run(detach=True): theirs.train.spawn('my-run')"
+    done = subprocess.run([sys.executable, "-c", program], **more)
+    assert done.returncode == 0, done.stderr
+
+
 def check(text, contain, folder, more):
-    """In a container that has not the GPUs which were asked for: what needs them could not be checked."""
+    """On two nodes that have not the GPUs which were asked for: what needs them could not be checked."""
     piped = {"cwd": more["cwd"], "env": more["env"], "text": True}
     piped |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(
-        ["sh", "-c", text.replace("--code .", f"--code . --workdir {folder}")], **piped
+        ["sh", "-c", text.replace("--code .", f"--nodes 2 --code . --workdir {folder}")], **piped
     ) as one:
         while "call " not in (line := one.stderr.readline()):
             assert line, "not launched"
-        contain()
+        contain("gather")
         out, errors = one.communicate(timeout=200)
     assert one.returncode in (1, 3), "1 where this machine has too few CPUs for eight GPUs"
     assert "needed: no GPU here" in out, out + errors
-    assert "H200:8 asked for" in out and "modal: container ta-" in out and "region loopback" in out
+    assert "H200:8 asked for" in out and re.search(
+        r"modal: container ta-\w+, ta-\w+, region loopback", out
+    ), out
+    assert "node-0, node-1" in out
 
 
 def look(plane, text, folder, more):

@@ -1,6 +1,6 @@
-"""What mpirun, Hydra and horovodrun say of the rank that failed first: they end all others.
+"""Whom launchers name that know their ranks: mpirun, Hydra, horovodrun, Composer, Paddle.
 
-The rank and how it ended are often on two lines.
+It failed first, and they ended all others. MPI tells on a line of its own how it ended.
 
 >>> from diagnose.messages import said
 >>> said("mpirun noticed that process rank 1 with PID 20341 on node n7 exited on signal 9 (Killed).", LINES)
@@ -14,6 +14,7 @@ from functools import partial
 from diagnose.messages import line as any_line
 
 EVENTS = {
+    "launcher.rank_failed": "whom it saw fail first; data: process (its rank), pid, exit_code or signal",
     "launcher.process_named": "whom the launcher saw fail first; data: process (its rank), pid",
     "launcher.exit_told": "how it ended whom a line beside this one names; data: exit_code or signal",
 }
@@ -28,6 +29,21 @@ LINES = tuple(
             "noticed that process rank",
             rf"noticed that process rank {PROCESS} with PID {PID} on node \S{{1,200}} exited on signal "
             r"(?P<signal>\d{1,3})",
+        ),
+        (
+            "launcher.rank_failed",
+            "crashed with exit code",
+            rf"composer\.cli\.launcher: ?Rank {PROCESS} crashed with exit code {CODE}",
+        ),
+        (  # horovodrun's; it ends the others by SIGTERM, then by SIGKILL
+            "launcher.rank_failed",
+            "exit with status code",
+            rf"^Process {PROCESS} exit with status code (?P<exit_code>(?!0\.|137|143)\d{{1,3}})\.",
+        ),
+        (
+            "launcher.rank_failed",
+            "Container rank",
+            rf"^Container rank {PROCESS} status failed cmd \[.{{1,4000}}\] code {CODE} log ",
         ),
         (
             "launcher.rank_failed",
