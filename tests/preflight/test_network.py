@@ -14,12 +14,7 @@ import pytest
 
 from probes.checking import hosts, meeting, rdma
 from probes.checks import hosts_reachable, network_plugin, own_name, rdma_errors, rdma_write_speed
-from tests.preflight.making import make, outcome, target
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
+from tests.preflight.making import free_port, make, outcome, target
 
 
 @pytest.mark.parametrize(
