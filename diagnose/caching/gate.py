@@ -64,17 +64,18 @@ def decide(
     def answer(is_open: bool | None, reason: str, why: str = "") -> Gate:
         return Gate(is_open, why, reason, measured.num_entries, measured.num_bytes, least)
 
+    found = "1 entry" if measured.num_entries == 1 else f"{measured.num_entries} entries"
     if measured.error:
         return answer(None, f"the cache cannot be read: {measured.error}", "unreadable")
     if measured.num_entries < least.num_entries:
-        return answer(False, f"{measured.num_entries} entries, {least.num_entries} are needed", "cold")
+        return answer(False, f"{found}, {least.num_entries} are needed", "cold")
     if measured.num_bytes < least.num_bytes:
         return answer(False, f"{measured.num_bytes} bytes, {least.num_bytes} are needed", "cold")
     if least.provenance and here:
         kinds = {kind: row["entries"] for part in measured.parts for kind, row in part.kinds.items()}
         if wrong := differences(least.provenance, here, kinds, allowed):
             return answer(False, f"it was made for something else: {'; '.join(wrong)}", "foreign")
-    return answer(True, f"{measured.num_entries} entries, {least.num_entries} are needed")
+    return answer(True, f"{found}, {least.num_entries} are needed")
 
 
 def ask(

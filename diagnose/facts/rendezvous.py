@@ -29,6 +29,7 @@ KINDS = {
 }
 LATER = ("gloo.timed_out", "nccl.watchdog_timed_out", "flight.group_read")
 NO_WAY = ("refused", "No route", "unreachable", "abort", "same subnet", "Connection timed out")
+WATCHING = ("in num_nodes_waiting", "in _restart_workers")  # what torchrun does once its ranks run
 WAITED = {"store.clients_missing", "store.key_missing", "gloo.connect_failed"}
 Saying = tuple[Event, dict[str, object]]
 
@@ -74,7 +75,7 @@ def is_past(evidence: Evidence) -> bool:
 def is_watching(event: Event) -> bool:
     """Whether torchrun raised it that already watched its ranks: its store was there before."""
     frames = event.data.get("frames")
-    return isinstance(frames, list) and any(str(frame).endswith("in num_nodes_waiting") for frame in frames)
+    return isinstance(frames, list) and any(str(frame).endswith(WATCHING) for frame in frames)
 
 
 def waited(found: list[Saying]) -> Iterable[Fact]:

@@ -52,7 +52,8 @@ EXHAUSTED = (
         "memory",
         re.compile(
             r"Cannot allocate memory|memory allocation of \d+ bytes failed|\[Errno 12\]"
-            r"|(?<!OutOf)MemoryError: (?!.{0,40}: CUDA error)|std::bad_alloc(?!: out_of_memory: CUDA error)"
+            r"|(?<!OutOf)MemoryError: (?!.{0,40}: CUDA error)"
+            r"|std::bad_alloc(?!: (?:out_of_memory: )?(?:CUDA|cuda))"
             r"|Unable to allocate [\d.]+ .iB|DefaultCPUAllocator: (?:can't allocate|not enough) memory"
         ),
     ),

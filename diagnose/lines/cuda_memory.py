@@ -71,7 +71,14 @@ LINES = (
     *(
         line("cuda.out_of_memory", word, text, data=of(by))
         for by, word, text in (
-            ("driver", "error: out of memory", r"\b(?:CUDA|HIP|CUDA driver) error: out of memory"),
+            *(
+                ("driver", word, rf"\b(?:CUDA|HIP) (?:driver |runtime )?{error}: out of memory")
+                for word, error in (
+                    ("error: out of memory", "error"),
+                    ("Error: out of memory", "Error"),
+                    ("runtime error in ", r"error in .{1,160}?"),  # TensorRT-LLM
+                )
+            ),
             ("allocator", "CUDA out of memory", r"CUDA out of memory\b"),
             ("driver", " : out of memory", r"\b(?:cuda runtime error \(2\)|error=2) : out of memory"),
             ("allocator", "llocation on device", r"Allocation on device .{0,20}would exceed allowed memory"),

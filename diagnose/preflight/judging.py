@@ -76,11 +76,9 @@ def joined(by_node: dict[str, Result]) -> Result:
     """What a check comes to on all nodes: on one alone, just that."""
     if [*by_node] == [""]:
         return by_node[""]
-    found = [
-        part
-        for node, one in by_node.items()
-        for part in one.subjects or [Subject(node, one.outcome, one.reason)]
-    ]
+    found: list[Subject] = []
+    for node, one in by_node.items():
+        found += one.subjects or [Subject(node, one.outcome, one.reason)]
     first = next(iter(by_node.values()))
     worst = next(one for one in OUTCOMES if any(result.outcome == one for result in by_node.values()))
     whose = [Subject(node, one.outcome, one.reason) for node, one in by_node.items() if one.outcome == worst]

@@ -10,7 +10,8 @@ from diagnose.verdict import Move, Part, Sorting, Verdict
 
 BAR = 22  # columns for the longest phase
 NUM_CHANGED = 6
-URGENT = ("CAUSE", "DO")  # come first
+SORTED = ("LANE", "STAGE")  # come first of all, then what is urgent
+URGENT = ("CAUSE", "DO")
 
 
 def whole(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
@@ -18,9 +19,11 @@ def whole(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
     laid = page(verdict, book, full)
     if verdict.sorting is None:
         return laid
+    told = list(sections(verdict.sorting, full))
+    first = [section for section in told if section.label in SORTED]
     urgent = [section for section in laid.sections if section.label in URGENT]
-    rest = [section for section in laid.sections if section.label not in URGENT]
-    return laid._replace(sections=[*urgent, *sections(verdict.sorting, full), *rest])
+    rest = [section for section in (*told, *laid.sections) if section not in (*first, *urgent)]
+    return laid._replace(sections=[*first, *urgent, *rest])
 
 
 def sections(told: Sorting, full: bool) -> Iterator[Section]:

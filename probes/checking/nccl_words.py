@@ -71,7 +71,8 @@ def diagnosed(text: str) -> Diagnosed | None:
     Diagnosed(num_tested=56, num_passed=52, failed=[], notice='')
     """
     lines = _DIAG.findall(text)
-    num_tested, num_passed, notice = None, 0, ""
+    num_tested: int | None = None
+    num_passed, notice = 0, ""
     failed: dict[tuple[int, int], tuple[int, int, str, str]] = {}
     for tag, words in lines:
         if not tag:

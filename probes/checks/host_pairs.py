@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from probes import deadline
-from probes.checking import hosts, launcher, machine, meeting, pace, trial, trial_files
+from probes.checking import hosts, launcher, machine, meeting, pace, trial
 from probes.checking.check import Check, Measurement, Target, measured, skipped
+from probes.checking.trial_files import cause
 
 COST = ("ranks", "gpu_memory", "kernels", "network")
 CHECK = Check("deep", 330.0, ("nodes", "torch"), COST, "hosts", alone=True)
@@ -39,7 +40,7 @@ def measure(target: Target) -> list[Measurement]:
         told = json.loads(done.stdout.decode(errors="replace").strip().splitlines()[-1])
     except (IndexError, ValueError):
         words = done.stderr.decode(errors="replace").splitlines()
-        late = f"no end within {LIMIT_S:g} s" if done.timed_out else trial_files.cause(words)
+        late = f"no end within {LIMIT_S:g} s" if done.timed_out else cause(words)
         return [skipped("job", WHERE, f"the hosts did not meet at {names[0]}: {late}")]
     return said(told, names, pace.slow(pace.cpu_share()))
 

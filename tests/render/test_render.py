@@ -32,7 +32,7 @@ BOOK = Playbook(
     trees={},
     sources={"stack_dump": Source("Python stacks of a rank", "where it is", "py-spy dump")},
     environments={},
-    limits=Limits(120, 600, 2),
+    limits=Limits(120, 600, 2, 60),
 )
 WARM = """Copy the compile cache of a good run of the same image and the same number of GPUs:
 
