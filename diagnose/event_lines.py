@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from diagnose.model import integer, number
 from probes.files import contents
 
 Line = dict[str, object]
@@ -32,14 +33,6 @@ def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]
                 continue
             if isinstance(line, dict) and isinstance(line.get("event"), str):
                 yield line
-
-
-def integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def moment(line: Line, first: Line) -> float | None:

@@ -19,6 +19,7 @@ NEXT = {
     "launching": {"detached", "running", "ok", "error", "lost"},
     "detached": {"running", "ok", "error", "lost"},
     "running": {"ok", "error", "lost"},
+    "ok": {"error"},  # another node of a cluster told its failure after the first one's word
     "lost": {"running", "ok", "error"},  # the parent was slow, or somebody else has the run: its word counts
 }
 

@@ -5,24 +5,16 @@ Nothing of a user's code runs for it, and what may not answer has a deadline.
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from diagnose import uncommitted
-from probes import settings
+from probes import here, settings
 from probes.redact import HIDDEN, is_secret_name, redact
 
-# Where platforms and people say what image a container was made from.
-IMAGES = (
-    "DIAGNOSE_IMAGE",
-    "MODAL_IMAGE_ID",
-    "IMAGE_DIGEST",
-    "CONTAINER_IMAGE",
-    "DOCKER_IMAGE",
-    "IMAGE_ID",
-    "APPTAINER_CONTAINER",
-)
+NEAR = 6  # words before one that may tell it to be a secret
 GIT_S = 5.0
 # No hook, no monitor, no pager and no lock: the checkout stays as it is.
 GIT = [
@@ -49,7 +41,7 @@ def variables(environ: Mapping[str, str], spool: str) -> dict[str, str]:
 
 def image(environ: Mapping[str, str]) -> str:
     """The image's id or digest, where the container's environment tells it."""
-    return redact(next((environ[name] for name in IMAGES if environ.get(name)), ""))[:300]
+    return redact(here.image(environ))[:300]
 
 
 def folder() -> str:
@@ -65,10 +57,16 @@ def arguments(command: Sequence[str]) -> list[str]:
 
     >>> arguments(["train.py", "--hf-token", "abc", "--lr=0.1"])
     ['train.py', '--hf-token', '<redacted>', '--lr=0.1']
+    >>> arguments(["mysql", "-u", "me", "-phunter2", "db"])
+    ['mysql', '-u', 'me', '<redacted>', 'db']
     """
     words, hide = list[str](), False
-    for word in command:
-        words.append(HIDDEN if hide and not word.startswith("-") else redact(word)[: settings.LONGEST])
+    for at, word in enumerate(command):
+        before = shlex.join(command[max(0, at - NEAR) : at])
+        is_told = redact(f"{before} {word}").endswith(word) if before else True
+        shown = redact(word)[: settings.LONGEST]
+        is_hidden = (hide and not word.startswith("-")) or (shown == word and not is_told)
+        words.append(HIDDEN if is_hidden else shown)
         hide = word.startswith("-") and "=" not in word and is_secret_name(word)
     return words
 

@@ -9,7 +9,8 @@ from diagnose import coldstart, reduction, shaping
 from diagnose.clusters import FIRST, Clusters
 from diagnose.contract import Attempt, Change, Git, Manifest, RankRecord, Reduced, RunRecord, Volume
 from diagnose.coverage import age
-from diagnose.event_lines import Line, by_kind, by_rank, first, integer, moment, number, strings, text
+from diagnose.event_lines import Line, by_kind, by_rank, first, moment, strings, text
+from diagnose.model import integer, number
 from probes.files import atomic_write, contents
 
 LARGEST = 64 << 20  # bytes of a record; ours have some thousands

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from diagnose.contract import Burst, CacheSize, Compile, Distributed, Gpu, Gpus, Steps
 from diagnose.differing import NOT_SET
-from diagnose.event_lines import Kinds, Line, integer, moment, number, strings, text
+from diagnose.event_lines import Kinds, Line, moment, strings, text
+from diagnose.model import integer, number
 from probes.settings import LONGEST, OF_RANKS
 
 Ranks = Mapping[int, Kinds]  # each rank's lines of its last attempt

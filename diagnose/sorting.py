@@ -1,6 +1,7 @@
 """A run sorted before anyone reads its output: by lane, stage, artefacts, cold start."""
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -56,13 +57,24 @@ def of_layers(run: Path, found: Manifest, done: RunRecord, missing: list[str]) -
     why = f"{named(silent)} left none" if silent else ""
     why = why or ("there are none" if not writers else "no rank left any" if not done.ranks else "")
     yield Layer("events", "breaks" if why else "holds", why)
-    has_logs = any(path.stat().st_size for path in run.glob("attempts/*/logs/*") if path.is_file())
+    has_logs = any(map(is_filled, run.glob("attempts/*/logs/*")))
     yield Layer("logs", "holds" if has_logs else "breaks", "" if has_logs else "nothing printed is there")
     is_there = (run / "record.json").is_file()
     why = "; ".join(missing) if is_there else "there is none"
     yield Layer("record", "breaks" if why else "holds", why)
     is_there = (run / "verdict.json").is_file()
     yield Layer("verdict", "holds" if is_there else "breaks", "" if is_there else "there is none")
+
+
+def is_filled(path: Path) -> bool:
+    """Whether it is a file with something in it; the draft of one may be gone by now.
+
+    >>> is_filled(Path("/no/such"))
+    False
+    """
+    with suppress(OSError):
+        return path.is_file() and path.stat().st_size > 0
+    return False
 
 
 def of_stage(found: Manifest, done: RunRecord, layers: list[Layer], is_short: bool, has_drifted: bool) -> str:

@@ -6,8 +6,8 @@ import sys
 from typing import NamedTuple
 
 from probes import procfs
+from probes.cgroup_mounts import folder_of, parse_mounts
 from probes.emit import open_log
-from probes.hierarchies import folder_of, parse_mounts
 
 _UNLIMITED = 1 << 60  # v1 writes "no limit" as a huge number
 _NAMES = {  # ours: v1's file, v2's file

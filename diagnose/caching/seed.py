@@ -23,6 +23,7 @@ from diagnose.caching.places import Cache
 from diagnose.caching.placing import (
     beside,
     holds_something,
+    is_at_work,
     is_ours,
     owner,
     recover,
@@ -48,6 +49,7 @@ class Outcome(NamedTuple):
     manifest: Manifest | None
     puts: list[Put]
     refused: list[tuple[str, str]]
+    is_told: bool = True  # what the source is of is written in it
 
 
 def seed(
@@ -59,17 +61,20 @@ def seed(
     replace: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
-    """Seed from the first place that has something that fits. Raises OSError."""
+    """Seed from the first place that has something that fits. Raises Refused, OSError."""
     refused: list[tuple[str, str]] = []
     with turn(cache.inductor, say):
         for _, folder in cache.parts():
             recover(folder)
         if holds_something(cache.inductor) and not replace:
             return Outcome("", None, [Put(INDUCTOR, cache.inductor, "kept")], [])
+        if busy := [folder for _, folder in cache.parts() if is_at_work(folder)]:
+            raise Refused(f"a compiler is at work in {busy[0]}: what it writes would be gone")
         for path in candidates(given, refused):
             try:
                 with closing(layers.layer(path.absolute(), here, limits, allowed)) as layer:
-                    return Outcome(layer.name, layer.manifest, put(cache, layer, limits, replace), refused)
+                    puts = put(cache, layer, limits, replace)
+                    return Outcome(layer.name, layer.manifest, puts, refused, layer.is_told)
             except Refused as error:
                 refused.append((str(path), str(error)))
     return Outcome("", None, [], refused)

@@ -1,4 +1,4 @@
-"""Mounted hierarchies of control groups, and where a group is seen in them. Pure."""
+"""Where control groups are mounted, and where one of them is seen below a mount."""
 
 from typing import NamedTuple
 
