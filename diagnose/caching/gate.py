@@ -9,6 +9,10 @@ from diagnose.caching.archive import Limits
 from diagnose.caching.manifest import Provenance, Refused, differences
 from diagnose.caching.places import Cache, Measured
 
+NEXT = (
+    "diagnose cache seed --from PLACE (--replace what is in it), or one run without the gate and time enough"
+)
+
 
 class Threshold(msgspec.Struct, frozen=True):
     """What a cache must hold at least, and who says so."""
@@ -28,12 +32,6 @@ class Gate(msgspec.Struct, frozen=True):
     num_entries: int
     num_bytes: int
     threshold: Threshold
-
-
-def next_step(found: Gate) -> str:
-    """What opens it; a cache that holds something is only replaced where one says so."""
-    replace = " --replace" if found.num_entries else ""
-    return f"diagnose cache seed{replace} --from PLACE, or one run without the gate and with time enough"
 
 
 def threshold(

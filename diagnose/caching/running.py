@@ -10,7 +10,6 @@ import msgspec
 from diagnose import playbook
 from diagnose.caching import gate, notes, places
 from diagnose.caching.archive import Limits
-from diagnose.caching.gate import next_step
 from diagnose.caching.manifest import Provenance, Refused
 from diagnose.caching.places import Measured
 from diagnose.environment import conditions, launcher_flags
@@ -70,7 +69,7 @@ class Gatekeeper:
             self.complain(f"compile cache {told}" + ("" if found.is_open else "; one rank may warm it"))
             return
         state = "cannot be told" if found.is_open is None else "is too cold for several ranks"
-        raise NotStarted(126, f"the compile cache {state}: {told}; next: {next_step(found)}")
+        raise NotStarted(126, f"the compile cache {state}: {told}; next: {gate.NEXT}")
 
     def ended(self, code: int) -> None:
         """Measure once more after a good end, while events are still written."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from diagnose.caching.archive import Limits
-from diagnose.caching.gate import Gate, next_step
+from diagnose.caching.gate import NEXT, Gate
 from diagnose.caching.manifest import FIELDS, UNKNOWN, Manifest, word
 from diagnose.caching.notes import Seed
 from diagnose.caching.places import Measured, Part
@@ -89,7 +89,7 @@ def gate(found: Gate) -> Iterator[str]:
     least = found.threshold
     yield row("least", f"{entries(least.num_entries)}, {size(least.num_bytes)}; {least.learnt_from}")
     if found.is_open is False:
-        yield row("next", next_step(found))
+        yield row("next", NEXT)
 
 
 def archive(place: str, manifest: Manifest) -> Iterator[str]:

@@ -135,6 +135,11 @@ REFUSED = (
     ),
     (
         "package",
+        "Unsupported global",
+        r"Unsupported global: GLOBAL [\w.]{1,120}",
+    ),  # torch 2.6 loads weights only
+    (
+        "package",
         "recognize this architecture",
         r"model type `[\w.-]{1,60}` but Transformers does not recognize this architecture",
     ),

@@ -108,7 +108,7 @@ def used(pid: int, below: Mapping[int, list[int]]) -> dict[str, float]:
 
 
 def is_at_pipe(pid: int) -> bool:
-    """Whether the kernel has a process in the code of pipes. The file is not asked: it may hang."""
+    """Whether a process is in the kernel's code of pipes; the file is not asked: its disk may not answer."""
     place = procfs.word(pid, "wchan") or ""
     return any(part in place for part in ("pipe_", "fifo_", "wait_for_partner"))
 

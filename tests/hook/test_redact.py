@@ -69,6 +69,7 @@ SECRETS = {
     "JSON in quotes": (r'--config "{\"api_key\": \"abc123def\"}"', "abc123def"),
     "password for short": ("SMTP_PASS=hunter2", "hunter2"),
     "flag for short": ("train.py --pw hunter2", "hunter2"),
+    "flag behind a launcher's prefix": ("[default0]:--pass hunter2", "hunter2"),
     "set": ("set -x HF_TOKEN abcdefgh12345", "abcdefgh12345"),
     "variable": (f"KAGGLE_KEY={HEX[:32]}", HEX[:32]),
     "collector's headers": ("OTEL_EXPORTER_OTLP_HEADERS=x-team=abc123def456", "abc123def456"),
@@ -180,12 +181,16 @@ def test_nested_data_hides_by_key_and_by_value() -> None:
         "text": "PASSWORD=hunter2",
         "none": None,
         "TOKEN": "",
+        "auths": {"ghcr.io": {"auth": "dXNlcjpwYXNz"}, "kaggle": {"username": "me", "key": "abc"}},
+        "key": "a",
     }
     assert redact_value(data) == {
         "a": [{"HF_TOKEN": HIDDEN, "n": 3}],
         "text": f"PASSWORD={HIDDEN}",
         "none": None,
         "TOKEN": "",
+        "auths": {"ghcr.io": {"auth": HIDDEN}, "kaggle": {"username": "me", "key": HIDDEN}},
+        "key": "a",
     }
 
 

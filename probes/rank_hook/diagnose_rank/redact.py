@@ -30,7 +30,7 @@ _PLAIN = r"[^\s,;&(){}\[\]\"'|]+"
 _BY_NAME = re.compile(rf"{_BEFORE}{_SURE}[A-Za-z0-9_-]{{0,30}}{_EQUALS}({_QUOTED}|{_PLAIN})", re.I)
 _BY_TOKEN = re.compile(rf"{_BEFORE}{_TOKEN}{_EQUALS}({_QUOTED}|{_PLAIN})", re.I)
 _BY_FLAG = re.compile(
-    rf"(?<!\S)(--?[A-Za-z0-9_.-]{{0,60}}?(?:{_SURE}[A-Za-z0-9_-]{{0,30}}|{_TOKEN})\s+)(?!-)({_QUOTED}|[^\s]+)",
+    rf"(?<![^\s:\]])(--?[A-Za-z0-9_.-]{{0,60}}?(?:{_SURE}[A-Za-z0-9_-]{{0,30}}|{_TOKEN})\s+)(?!-)({_QUOTED}|[^\s]+)",
     re.I,
 )
 # A variable of the environment, by the end of its name: so long a value is no key of a table or a cache.
@@ -46,8 +46,8 @@ _SET = re.compile(
     rf"(\bset(?:x|\s-\w{{1,3}})\s{{1,3}}\w{{0,60}}?(?:{_SURE}|{_TOKEN})\w{{0,30}}\s{{1,3}})({_QUOTED}|\S+)",
     re.I,
 )
-_FLAG_PASS = re.compile(rf"(?<!\S)(--(?:pass|pw|pwd)(?:=|\s{{1,3}}))(?!-)({_QUOTED}|\S+)")
-_NAME = re.compile(rf"(?:{_SURE}|{_TOKEN}$|{_VARIABLE}$)", re.I)
+_FLAG_PASS = re.compile(rf"(?<![^\s:\]])(--(?:pass|pw|pwd)(?:=|\s{{1,3}}))(?!-)({_QUOTED}|\S+)")
+_NAME = re.compile(rf"(?:{_SURE}|{_TOKEN}$|{_VARIABLE}$|^auth$)", re.I)
 _HARMLESS = re.compile(r"[\"']?(?:true|false|none|null|yes|no|on|off|[01]|\.{3}|\*+|<[^>]*>|)[\"']?,?", re.I)
 _SHORT = re.compile(r"[\"']?(?:[-+]?[\d.]+|.{0,7})[\"']?")
 
@@ -191,17 +191,18 @@ def redact_argv(argv: "list[str]") -> str:
     return redact(" ".join(words))
 
 
+def _is_secret(key: object, value: object, beside: "dict[object, object]") -> bool:
+    if not (isinstance(key, str) and isinstance(value, (str, bytes)) and value):
+        return False
+    return is_secret_name(key) or (key == "key" and "username" in beside)
+
+
 def redact_value(value: object) -> object:
     """The same for plain data: walks dicts, lists and texts; the value of a secret's name is hidden whole."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {
-            k: HIDDEN
-            if isinstance(k, str) and is_secret_name(k) and isinstance(v, (str, bytes)) and v
-            else redact_value(v)
-            for k, v in value.items()
-        }
+        return {k: HIDDEN if _is_secret(k, v, value) else redact_value(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [one if type(one) in _NUMBERS else redact_value(one) for one in value]
     return value
