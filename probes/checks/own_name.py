@@ -7,7 +7,7 @@ import time
 
 from probes import deadline
 from probes.checking import launcher
-from probes.checking.check import Check, Measurement, Target, measured
+from probes.checking.check import Check, Measurement, Target, Value, measured
 
 CHECK = Check(limit_s=15.0, cost=("network",))
 LIMIT_S = 6.0
@@ -27,7 +27,11 @@ def resolved(part: str, name: str, num_nodes: int, named: str) -> Measurement:
     told = deadline.call(lambda: json.dumps(look(name)).encode(), LIMIT_S)
     took = round(time.monotonic() - begun, 3)
     where = f"getaddrinfo({name})"
-    said = {"num_nodes": num_nodes, "is_meeting_place": part == MEETING, "gloo_interface": named}
+    said: dict[str, Value] = {
+        "num_nodes": num_nodes,
+        "is_meeting_place": part == MEETING,
+        "gloo_interface": named,
+    }
     if told is None:
         return measured(part, where, refusal=f"no answer within {LIMIT_S:g} s", took_s=took, **said)
     refusal, found = json.loads(told)
