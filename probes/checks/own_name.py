@@ -7,7 +7,7 @@ import time
 
 from probes import deadline
 from probes.checking import launcher
-from probes.checking.check import Check, Measurement, Target, measured
+from probes.checking.check import Check, Measurement, Target, Value, measured
 
 CHECK = Check(limit_s=15.0, cost=("network",))
 LIMIT_S = 6.0
@@ -27,7 +27,7 @@ def resolved(part: str, name: str, num_nodes: int, named: str) -> Measurement:
     told = deadline.call(lambda: json.dumps(look(name)).encode(), LIMIT_S)
     took = round(time.monotonic() - begun, 3)
     where = f"getaddrinfo({name})"
-    said: dict[str, str | int] = {
+    said: dict[str, Value] = {
         "num_nodes": num_nodes,
         "is_meeting_place": part == MEETING,
         "gloo_interface": named,
