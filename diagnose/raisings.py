@@ -83,7 +83,7 @@ def kind_of(event: Event) -> str | None:
         return "peer.connection_lost"
     if "has inconsistent 0 params" in message:
         return None
-    if TIMED_OUT.search(message):
+    if TIMED_OUT.search(message) or is_unheard(event):
         return "collective.timed_out"
     if DIFFERS.search(message) or OLD_CHECK.search(message) or is_out_of_step(event):
         return "collective.refused"
@@ -102,6 +102,13 @@ def is_out_of_step(event: Event) -> bool:
     return bool(OUT_OF_STEP.search(str(event.data.get("message", "")))) or (
         is_unpacking and any(UNPACKS.search(str(frame)) for frame in inner)
     )
+
+
+def is_unheard(event: Event) -> bool:
+    """Whether an engine's queue to its workers gave up without a word: vLLM's."""
+    frames, message = event.data.get("frames"), event.data.get("message")
+    is_mute = not message or message == "cancelled"
+    return is_mute and isinstance(frames, list) and any("shm_broadcast.py" in str(f) for f in frames[-3:])
 
 
 def identity(event: Event) -> tuple[str, str]:
