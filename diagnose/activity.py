@@ -164,7 +164,8 @@ def of_process(
         if (thread := event.data.get("gil_thread")) and not event.data.get("gil_is_main"):
             frame = caller = f"{next(iter(gil_stack(event)), '?')} in the thread {thread}"
     moving = False if is_ == "gil" else moved(stacks, procs, is_)
-    at_work = moving is True and (is_ == "import" or moves_bytes(procs) or behind.works(procs))
+    is_fed = is_ not in {*WORKING, "collective", "rendezvous"} and (moves_bytes(procs) or behind.works(procs))
+    at_work = moving is True and (is_ == "import" or is_fed)  # an endless loop may read and write, too
     found = Activity(is_, frame, caller, moving, event, state, file, behind.told(procs), at_work)
     below = deep(procs) if is_ in PARENTS else None
     return msgspec.structs.replace(found, state="D", thread=below[0], file=below[1]) if below else found

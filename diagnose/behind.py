@@ -74,8 +74,8 @@ def text(end: dict[str, object]) -> str:
     what = "a pipe" if is_pipe else "an unnamed socket" if name == "socket" else name
     if end.get("fd") == 0 and does == "read":
         what = f"its standard input ({what})"
-    alone = {"open": ", a named pipe", "read": " that nobody else has open"}.get(does, "") if not who else ""
-    alone = alone if is_pipe or does == "open" else ""
+    alone = ", a named pipe" if end.get("pipe") is True else " that nobody else has open"
+    alone = alone if end.get("pipe") is True or (is_pipe and does == "read") else ""
     return f"{DOES.get(does, does)} {what}" + (f", {FAR.get(does, 'with')} {who}" if who else alone)
 
 

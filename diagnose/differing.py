@@ -27,6 +27,7 @@ class Field(Record, frozen=True):
     share: float = 0.0  # numbers no further apart than this share of the larger are the same
     is_whole: bool = False  # a mapping that tells all: what it lacks is not set
     is_minor: bool = False  # told, and no difference between runs
+    is_drift: bool = True  # false: what an operator asks for, or what follows from that
     grows: bool = False  # is whole only once a step is done: before, less than the other has says nothing
     bars_metrics: bool = False  # runs that differ in it are not measured against each other
     opaque: list[bool | str] = []  # values that may hide a difference where both have them

@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 
 from diagnose.model import integer, number
+from probes.files import contents
 
 Line = dict[str, object]
+LARGEST = 1 << 30  # bytes of one segment
 
 
 def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]:
@@ -21,7 +23,7 @@ def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]
         if not is_meant(path.name):
             continue
         try:
-            data = path.read_bytes()
+            data = contents(path, LARGEST)
         except OSError:
             continue
         for text in data.splitlines():

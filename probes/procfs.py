@@ -213,10 +213,15 @@ def fd_links(pid: int) -> dict[int, str] | None:
     return links
 
 
+def fdinfo(pid: int, fd: int) -> list[str]:
+    """What the kernel lists of one descriptor; empty where it does not."""
+    return (read(f"/proc/{pid}/fdinfo/{fd}") or b"").decode(errors="replace").splitlines()
+
+
 def open_mode(pid: int, fd: int) -> int | None:
     """How a descriptor was opened: O_RDONLY, O_WRONLY or O_RDWR; None where that is not told."""
-    for line in (read(f"/proc/{pid}/fdinfo/{fd}") or b"").splitlines():
-        if line.startswith(b"flags:"):
+    for line in fdinfo(pid, fd):
+        if line.startswith("flags:"):
             return int(line.split()[1], 8) & os.O_ACCMODE
     return None
 

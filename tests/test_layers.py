@@ -9,6 +9,7 @@ import pytest
 
 TOP = Path(__file__).parent.parent
 SHARED = {
+    "probes.allowance",
     "probes.files",
     "probes.cache_kinds",
     "probes.cache_places",
@@ -16,6 +17,7 @@ SHARED = {
     "probes.layout",
     "probes.procfs",
     "probes.redact",
+    "probes.settings",
 }  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"

@@ -39,7 +39,7 @@ WRITE = re.compile(
 # Errors that only file systems give; those that sockets have, too, name a path.
 BROKEN = re.compile(
     r"Input/output error|Stale file handle|Remote I/O error|No locks available"
-    r"|\[Errno (?:5|37|116|121)\]|\(os error (?:5|37|116|121)\)|\berrno = (?:5|37|38|116|121)\b"
+    r"|\[Errno (?:5|37|116|121)\]|\(os error (?:5|37|116|121)\)|\berrno = (?:5|37|38|95|116|121)\b"
     r"|(?:\[Errno (?:107|108|110|112)\]|Transport endpoint|Host is down).{0,100}['\"]/"
 )
 # What a client of remote data raises that waited in vain, and whose client it is.

@@ -1,4 +1,4 @@
-"""Whom launchers name that know their ranks: mpirun, Hydra, horovodrun, Composer, Paddle.
+"""Whom launchers name that know their ranks: mpirun, Hydra, horovodrun, Composer, Paddle, servers.
 
 It failed first, and they ended all others. MPI tells on a line of its own how it ended.
 
@@ -7,6 +7,8 @@ It failed first, and they ended all others. MPI tells on a line of its own how i
 ('launcher.rank_failed', {'process': 1, 'pid': 20341, 'signal': 9})
 >>> said("  Process name: [[29973,1],3]", LINES)
 ('launcher.process_named', {'process': 3})
+>>> said("ERROR shard-manager: Shard process was signaled to shutdown with signal 9 rank=1", LINES)
+('launcher.rank_failed', {'signal': 9, 'process': 1})
 """
 
 from functools import partial
@@ -40,6 +42,11 @@ LINES = tuple(
             "exit with status code",
             rf"^Process {PROCESS} exit with status code (?P<exit_code>(?!0\.|137|143)\d{{1,3}})\.",
         ),
+        (  # text-generation-inference
+            "launcher.rank_failed",
+            "signaled to shutdown",
+            rf"Shard process was signaled to shutdown with signal (?P<signal>\d{{1,3}}) rank={PROCESS}\b",
+        ),
         (
             "launcher.rank_failed",
             "Container rank",
@@ -55,6 +62,7 @@ LINES = tuple(
             "Process name:",
             rf"^\s{{0,8}}Process name: (?:\[\[\d{{1,9}},1\],)?{PROCESS}\]?\s*$",
         ),
+        ("launcher.process_named", "scheduler is dead", rf"^Rank {PROCESS} scheduler is dead\."),  # sglang
         ("launcher.process_named", "MPI_ABORT was", rf"MPI_ABORT was invoked on rank {PROCESS} in commun"),
         ("launcher.process_named", "RUNNING AT", rf"^= {{1,4}}RANK {PROCESS} PID {PID} RUNNING AT"),
         ("launcher.exit_told", "Exit code:", rf"^\s{{0,8}}Exit code: {{1,8}}{CODE}\s*$"),

@@ -119,7 +119,7 @@ REFUSED = (
         r"[\d.]{1,9}(?:,|\s*$)",  # not: `but since the APIs are compatible`
     ),
     ("library", "unable to compile CUDA op", r"CUDA_HOME does not exist, unable to compile CUDA op\(s\)"),
-    ("library", "CUDA_HOME environment", r"CUDA_HOME environment variable is not set"),
+    ("library", "CUDA_HOME environment", r"Error: CUDA_HOME environment variable is not set"),
     ("library", "CUDA Setup failed", r"CUDA Setup failed despite (?:CUDA|GPU) being available"),
     ("library", "Could not load library", r"Could not load library lib[\w.+-]{1,60}\. Error: .{1,200}"),
     ("library", "Unable to load any of", r"Unable to load any of \{lib\w{1,60}\.so.{1,200}\}"),
@@ -133,6 +133,11 @@ REFUSED = (
         "with this version of TensorRT",
         r"engine plan file is not compatible with this version of TensorRT.{0,80}",
     ),
+    (
+        "package",
+        "Unsupported global",
+        r"Unsupported global: GLOBAL [\w.]{1,120}",
+    ),  # torch 2.6 loads weights only
     (
         "package",
         "recognize this architecture",

@@ -112,8 +112,8 @@ class Baseline(Record, frozen=True):
 
 class Settings(Record, frozen=True):
     budget_s: dict[Literal["fast", "default", "deep"], float]
-    platform: dict[str, dict[str, float]]  # what it leaves a job: the settings of checks, by their names
     changed_share: float  # a number that differs by more from an earlier run is said to have changed
+    platform: dict[str, dict[str, float]] = {}  # what it leaves a job: the settings of checks, by their names
 
 
 class Book(Record, frozen=True):

@@ -51,7 +51,7 @@ def stage_rows(told: Sorting) -> Iterator[Row]:
     if told.changed:
         shown = ", ".join(map(safe, told.changed[:NUM_CHANGED]))
         more = f" and {len(told.changed) - NUM_CHANGED} more" if len(told.changed) > NUM_CHANGED else ""
-        yield Row(f"not as in the last good run, {safe(told.good_run)}: {shown}{more}")
+        yield Row(f"not as in the last good run, {safe(told.good_run)}: {shown}{more} (diagnose compare)")
 
 
 def layer_rows(told: Sorting, full: bool) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from diagnose import __version__, follow, manifest, provenance
+from diagnose import __version__, follow, installed, manifest, provenance
 from diagnose.children import HOOK, Helper, end_marked, is_held, marked, of_job, send
 from diagnose.contract import Change
 from diagnose.environment import plan, shown
@@ -23,6 +23,7 @@ from diagnose.interpreter import assigned, interpreter, torch_version
 from diagnose.journal import Journal, sealed
 from diagnose.playbook import Environment
 from diagnose.terminal import Screen, Tee
+from probes import allowance
 from probes.here import cluster
 from probes.layout import elastic_dir, events_path, spool_launcher_log
 from probes.redact import redact_argv
@@ -201,6 +202,8 @@ class Local:
             variables=provenance.variables(environ, str(self.spool)),
             image=provenance.image(environ),
             driver=provenance.driver(),
+            host=allowance.host(),
+            folder=provenance.folder(),
         )
         self.agent.argv += self._agent_arguments(self.process.pid)
         self._help(self.agent)
@@ -211,6 +214,10 @@ class Local:
     def _read_checkout(self) -> None:
         told: dict[str, Any] = provenance.checkout(self.job.command)
         self.journal.say("checkout.read", **told)
+        if python := interpreter(self.job.command, os.environ):
+            found = installed.packages(python, os.environ)
+            # As words: by their names alone some packages would pass for secrets.
+            self.journal.say("packages.read", packages=[" ".join(pair) for pair in found.items()])
 
     def _help(self, helper: Helper) -> None:
         try:

@@ -5,7 +5,6 @@ holder. Nothing is sent and nothing stops; what cannot be seen is left out.
 """
 
 import os
-import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -27,7 +26,6 @@ class Behind:
         self.ranks = ranks
         self.held: dict[str, set[int]] | None = None  # pipe, socket or file -> processes that have it open
         self.below: dict[int, list[int]] | None = None  # process -> its children
-        self.locks: dict[int, set[int]] | None = None  # process -> inodes of the files that it has locked
 
     def of(self, pid: int, deep: bool = True) -> list[dict[str, Any]]:
         """What is waited for: `does`, `name`, `holders` (`pid`, `words`, `rank`) of the other end.
@@ -42,7 +40,7 @@ class Behind:
             return list(self._lock(pid, words[0]))
         if does == "open":
             path = blocked.path(pid, words[1])
-            return [{"does": does, "name": path, "holders": []}] if is_fifo(procfs.seen_by(pid, path)) else []
+            return [{"does": does, "name": path, "pipe": is_at_pipe(pid), "holders": []}] if path else []
         if does == "poll":
             ends = blocked.polled(pid, words[0], words[1])
         elif does == "epoll":
@@ -50,15 +48,6 @@ class Behind:
         else:
             ends = [(words[0], does)] if does else []
         return [end for fd, does in ends if (end := self._end(pid, fd, does))][:_MOST]
-
-    def holds(self, pid: int) -> list[str]:
-        """The files that it has locked as a whole."""
-        if self.locks is None:
-            table = (procfs.head("/proc/locks", 1 << 20) or b"").decode(errors="replace")
-            self.locks = lock_owners(table)
-        mine = self.locks.get(pid, set())
-        files = {*(procfs.fd_links(pid) or {}).values()} if mine else set[str]()
-        return sorted(path for path in files if is_at(path, pid, mine))[:_MOST]
 
     def _end(self, pid: int, fd: int, does: str) -> dict[str, Any] | None:
         try:
@@ -69,7 +58,7 @@ class Behind:
         if link.startswith("socket:["):
             name, other = connections.ends(pid, int(link[8:-1]))
             holders = self._holders(f"socket:[{other}]") if other else ()
-        elif link.startswith("pipe:[") or is_fifo(f"/proc/{pid}/fd/{fd}"):
+        elif link.startswith("pipe:[") or (link.startswith("/") and is_at_pipe(pid)):
             holders = (one for one in self._holders(link) if one != pid and faces(one, link, does))
         elif link.startswith("anon_inode:"):
             return None
@@ -118,11 +107,10 @@ def used(pid: int, below: Mapping[int, list[int]]) -> dict[str, float]:
     return {"cpu_s": round(sum(s.cpu_s + s.waited_cpu_s for s in stats), 2), "io_bytes": sum(moved)}
 
 
-def is_fifo(path: str) -> bool:
-    try:
-        return stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False
+def is_at_pipe(pid: int) -> bool:
+    """Whether a process is in the kernel's code of pipes; the file is not asked: its disk may not answer."""
+    place = procfs.word(pid, "wchan") or ""
+    return any(part in place for part in ("pipe_", "fifo_", "wait_for_partner"))
 
 
 def faces(pid: int, link: str, does: str) -> bool:
@@ -135,28 +123,19 @@ def faces(pid: int, link: str, does: str) -> bool:
     )
 
 
-def lock_owners(table: str) -> dict[int, set[int]]:
-    """pid -> inodes, by /proc/locks.
+def locked(pid: int) -> list[str]:
+    """The files that a process has locked itself, as the kernel lists its descriptors."""
+    files = {fd: path for fd, path in (procfs.fd_links(pid) or {}).items() if path.startswith("/")}
+    return sorted({path for fd, path in files.items() if owns_lock(procfs.fdinfo(pid, fd), pid)})[:_MOST]
 
-    >>> lock_owners("1: FLOCK  ADVISORY  WRITE 7 08:01:99 0 EOF")
-    {7: {99}}
+
+def owns_lock(lines: list[str], pid: int) -> bool:
     """
-    found: dict[int, set[int]] = {}
-    for line in table.splitlines():
-        words = line.split()
-        if len(words) < 6 or words[1] == "->":
-            continue
-        pid, inode = words[4], words[5].rpartition(":")[2]
-        if pid.isdigit() and inode.isdigit():
-            found.setdefault(int(pid), set()).add(int(inode))
-    return found
-
-
-def is_at(path: str, pid: int, inodes: set[int]) -> bool:
-    try:
-        return path.startswith("/") and os.stat(procfs.seen_by(pid, path)).st_ino in inodes
-    except OSError:
-        return False
+    >>> owns_lock(["pos:\\t0", "lock:\\t1: FLOCK  ADVISORY  WRITE 7 fe:00:9 0 EOF"], 7)
+    True
+    """
+    rows = [line.split() for line in lines if line.startswith("lock:")]
+    return any(row[5:6] == [str(pid)] for row in rows)
 
 
 def lock_holder(table: str, pid: int) -> int:

@@ -73,8 +73,7 @@ def polled(pid: int, address: int, count: int) -> list[tuple[int, str]]:
 
 def watched(pid: int, fd: int) -> list[tuple[int, str]]:
     """The descriptors of an epoll, as the kernel lists them."""
-    lines = (procfs.read(f"/proc/{pid}/fdinfo/{fd}") or b"").decode(errors="replace").splitlines()
-    return interests(lines)[:_MOST]
+    return interests(procfs.fdinfo(pid, fd))[:_MOST]
 
 
 def interests(lines: list[str]) -> list[tuple[int, str]]:

@@ -12,7 +12,7 @@ from probes import connections, control, deadline, dumps, flight, procfs, source
 from probes.files import atomic_write
 from probes.redact import redact
 from probes.watching import places, process, standing
-from probes.watching.behind import Behind
+from probes.watching.behind import Behind, locked
 from probes.watching.deeper import Deeper
 from probes.watching.rank import Rank
 
@@ -234,7 +234,7 @@ class Look:
     def _proc(self, one: Rank, ends: Behind) -> None:
         if (data := process.describe(one.pid)) is not None:
             data |= {**standing.describe(one.pid), "behind": ends.of(one.pid)}
-            data["locked"] = ends.holds(one.pid)
+            data["locked"] = locked(one.pid)
             self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)
 
     def _connections(self, one: Rank, tables: connections.Tables) -> None:

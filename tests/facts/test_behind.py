@@ -44,7 +44,8 @@ def test_each_wait_has_its_words():
         words(child(inner=[pipe]))
         == "waits for its process 77 (tar cf x) which writes to a pipe, read by rank 2"
     )
-    assert words({"does": "open", "name": "/feed", "holders": []}) == "opens /feed, a named pipe"
+    assert words({"does": "open", "name": "/feed", "pipe": True}) == "opens /feed, a named pipe"
+    assert words({"does": "open", "name": "/mnt/shard"}) == "opens /mnt/shard"
 
 
 def test_what_only_one_scan_shows_or_nobody_can_read_is_not_told():

@@ -14,7 +14,7 @@ import pytest
 from probes import kmsg, procfs, stacks
 from probes.checking import cgroups, places, sleeper
 from probes.checks import cpu_throttling, kernel_log, older_ranks, process_files, py_spy, stack_signal
-from tests.preflight.making import crossed, in_child, make, needs_root, outcome, target
+from tests.preflight.making import crossed, free_port, in_child, make, needs_root, outcome, target
 
 CPU = Path("/sys/fs/cgroup/cpu")
 
@@ -206,8 +206,8 @@ def test_ranks_that_lost_their_launcher_are_found(tmp_path):
 
 
 def test_a_port_that_somebody_holds_is_told_with_its_holder():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    port = str(free_port())
+    with socket.create_server(("127.0.0.1", int(port))):
         command = ("torchrun", "--nnodes=1", "--master-port", port, "train.py")
         result = make("older_ranks", target(command=command))
         assert result.outcome == "fail" and str(os.getpid()) in str(result.subjects[0].values["port_holder"])

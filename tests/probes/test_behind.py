@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from probes.watching import blocked
-from probes.watching.behind import Behind
+from probes.watching.behind import Behind, locked
 
 Start = Callable[..., subprocess.Popen[bytes]]
 ME = {"pid": os.getpid(), "rank": 3}
@@ -76,7 +76,7 @@ def test_a_file_lock_is_told_with_its_holder_and_the_holder_with_its_file(
         asking = start("flock", str(path), "true")
         [told] = waits(asking.pid, "lock")
         assert told["name"] == str(path) and holder(told) == ME
-        assert Behind({}).holds(os.getpid()) == [str(path)] and Behind({}).holds(asking.pid) == []
+        assert locked(os.getpid()) == [str(path)] and locked(asking.pid) == []
 
 
 def test_a_peer_on_this_host_is_told_with_its_address(start: Start) -> None:
@@ -92,9 +92,9 @@ def test_a_peer_on_this_host_is_told_with_its_address(start: Start) -> None:
 def test_a_named_pipe_that_nobody_else_opens_is_told_by_its_path(start: Start, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "feed")
     [told] = waits(start("cat", str(tmp_path / "feed")).pid, "open")
-    assert told == {"does": "open", "name": str(tmp_path / "feed"), "holders": []}
+    assert told == {"does": "open", "name": str(tmp_path / "feed"), "pipe": True, "holders": []}
 
 
 def test_a_process_that_is_gone_or_waits_for_time_alone_has_nothing_behind_it(start: Start) -> None:
-    assert Behind({}).of(2**22 + 1) == [] and Behind({}).holds(2**22 + 1) == []
+    assert Behind({}).of(2**22 + 1) == [] and locked(2**22 + 1) == []
     assert Behind({}).of(start("sleep", "60").pid) == []

@@ -118,6 +118,8 @@ class Attempt:
 
     def run(self) -> dict[str, Any]:
         self.say("container.started", **self.here())
+        if checkout := self.spec.get("checkout"):
+            self.say("checkout.read", **checkout)
         self.pusher.start()
         capturing = threading.Thread(target=self.capture, daemon=True)
         capturing.start()

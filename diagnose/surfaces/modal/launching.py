@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from diagnose import follow, manifest, playbook, runs
+from diagnose import follow, manifest, playbook, provenance, runs
 from diagnose.environment import launcher_flags
 from diagnose.limits import limits
 from diagnose.render.rows import clock
@@ -224,7 +224,7 @@ def hand_over(run: Path, what: Asked, top: Path) -> Iterator[str]:
     for line in what.doubts:
         yield f"note       {line}"
     try:
-        done = starting.launch(run, what.settings, {**what.spec, "run": run.name})
+        done = starting.launch(run, what.settings, {**what.spec, **code(what.settings), "run": run.name})
     except starting.NotLaunched as error:
         end = manifest.read(run)
         if end is not None and end.outcome == "not_launched":
@@ -236,6 +236,12 @@ def hand_over(run: Path, what: Asked, top: Path) -> Iterator[str]:
     yield f"app        {done.app_id}"
     yield f"call       {done.call_id}"
     yield f"dashboard  {done.dashboard}"
+
+
+def code(wanted: Settings) -> dict[str, Any]:
+    """State of the code that is sent: where it runs there is no checkout."""
+    folder = Path(wanted.code)
+    return {"checkout": provenance.checkout((), folder=folder)} if wanted.code else {}
 
 
 def where(run: Path, top: Path) -> str:
