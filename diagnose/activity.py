@@ -256,4 +256,6 @@ def moved(stacks: Sequence[Event], procs: Sequence[Event], is_: str) -> bool | N
         return True
     if len(procs) > 1 and (works(procs) or behind.works(procs)):
         return True
+    if procs and all(p.data.get("state") == "R" for p in procs):
+        return None  # it would run, and the machine did not let it
     return False if len(stacks) > 1 or len(procs) > 1 else None

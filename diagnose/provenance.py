@@ -62,7 +62,8 @@ def arguments(command: Sequence[str]) -> list[str]:
     """
     words, hide = list[str](), False
     for at, word in enumerate(command):
-        before = shlex.join(command[max(0, at - NEAR) : at])
+        near = command[max(0, at - NEAR) : at]
+        before = shlex.join(near) if any(" " in one for one in near) else " ".join(near)
         is_told = redact(f"{before} {word}").endswith(word) if before else True
         shown = redact(word)[: settings.LONGEST]
         is_hidden = (hide and not word.startswith("-")) or (shown == word and not is_told)

@@ -66,6 +66,13 @@ def test_without_the_main_threads_own_clock_the_process_is_what_moves():
     )
 
 
+def test_one_that_would_run_and_got_no_cpu_is_not_known_to_stand_still():
+    busy = [("pack", TRAIN), ("main", TRAIN)]
+    scans = [stack(1, "100", busy), proc(1, "100"), stack(1, "102", busy), proc(1, "102")]
+    starved = [scans[0], proc(1, "100", state="R"), scans[2], proc(1, "102", state="R")]
+    assert read(*scans)[1] is False and read(*starved)[1] is None
+
+
 def test_a_slow_checkpoint_whose_bytes_rise_moves_and_a_stuck_one_does_not():
     saving = [("save", TORCH + "serialization.py"), ("main", TRAIN)]
     slow = [stack(1, "100", saving), proc(1, "100"), stack(1, "102", saving), proc(1, "102", io_bytes=50_000)]
