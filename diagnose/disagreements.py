@@ -81,9 +81,12 @@ def by_text(
 def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     """Ranks that gave up one call under different numbers: one side made another before it.
 
-    Where the calls differ, too, who is at the lower number may only be behind.
+    Where the calls differ, too, who is at the lower number may only be behind. Dumps of them tell which.
     """
     _, told = watchdogs.parted(evidence)
+    look = decisive(evidence)
+    if look and told.keys() & look.last("flight.read").keys():
+        return
     votes = Counter(report.seq for report in told.values())
     if len({report.call for report in told.values()}) != 1 or max(votes) - min(votes) > FAR:
         return
