@@ -165,15 +165,28 @@ def overtaken(found: Iterable[Mine]) -> set[int]:
         ahead = max(fronts, key=lambda rank: fronts[rank][1], default=None)
         late = [r for r, (launched, _) in fronts.items() if ahead is not None and launched < fronts[ahead][1]]
         if late and ahead is not None:
-            done = joint(mine[ahead], fronts[ahead][1])
+            done = joint(mine.values(), mine[ahead], fronts[ahead][1])
             old.update(rank for rank in late if fronts[rank][0] < done)
     return old
 
 
-def joint(event: Event, done: int) -> int:
-    """The newest collective that a rank completed and that nobody completes before all have begun it."""
-    told = histories.signatures(event).items()
-    return max((n for n, call in told if n <= done and call.partition("|")[0] not in ROOTED), default=-1)
+def joint(group: Iterable[Event], event: Event, done: int) -> int:
+    """The newest collective that a rank completed and that nobody completes before all have begun it.
+
+    Where its dump leaves out what is completed, what is open in the group tells what it calls.
+    """
+    told = histories.signatures(event)
+    if told and min(told) > done:
+        return (
+            -1
+            if any(map(is_rooted, (call for e in group for call in histories.signatures(e).values())))
+            else done
+        )
+    return max((n for n, call in told.items() if n <= done and not is_rooted(call)), default=-1)
+
+
+def is_rooted(call: str) -> bool:
+    return call.partition("|")[0] in ROOTED
 
 
 def group(

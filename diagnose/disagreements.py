@@ -84,9 +84,12 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     """Ranks that gave up one call under different numbers: one side made another before it.
 
     Where the calls differ, too, who is at the lower number may only be behind; so it is with calls that a
-    root need not wait in, and where all had asked for as many.
+    root need not wait in, and where all had asked for as many. Dumps of them tell which.
     """
     group, told = watchdogs.parted(evidence)
+    look = decisive(evidence)
+    if look and told.keys() & look.last("flight.read").keys():
+        return
     votes = Counter(report.seq for report in told.values())
     if len({report.call for report in told.values()}) != 1 or max(votes) - min(votes) > FAR:
         return

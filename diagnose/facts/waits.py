@@ -104,13 +104,13 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
 
 
 def unproven(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> set[int]:
-    """Ranks that left nothing at all, and that need not be the ones to blame."""
+    """Ranks that need not be to blame: they left nothing at all, or stand in a call of the library."""
     by_dumps = [w for w in waits if w.seq and not w.inferred]
     if not any(m.launched < 0 for w in by_dumps for m in w.awaited):
         return set()
     gone = {e.rank for e in evidence.of("rank.died")}
     found = excused(by_dumps, groups(look, evidence))
-    return {rank for rank in found if rank not in gone and not look.by_rank.get(rank)}
+    return {r for r in found if r not in gone and (not look.by_rank.get(r) or is_inside(r, look))}
 
 
 def never_joined(

@@ -5,7 +5,7 @@ import pytest
 from diagnose.facts import mismatches
 from diagnose.model import Evidence
 from tests.facts.agreeing import told
-from tests.facts.dumps import say
+from tests.facts.dumps import dump, say
 
 FINGERPRINT = (
     "Detected mismatch between collectives on ranks. Rank {a} is running collective: CollectiveFingerPrint("
@@ -115,3 +115,13 @@ def test_two_groups_of_one_name_are_not_compared():
 def test_one_call_under_two_numbers_was_skipped_or_added():
     others = [fired(r, "ALLREDUCE") for r in range(3)]
     assert told(*others, fired(3, "ALLREDUCE", seq=4)) == [("collective.skipped", [3], "op", True)]
+
+
+def test_one_call_under_two_numbers_is_a_left_out_one_unless_the_dumps_tell():
+    """Rank 0 is behind in #5, and the others wait for it in #6: no call was left out."""
+    call = {"op": "ALLREDUCE", "numel_in": 10, "group": "0"}
+    given_up = [say("nccl.watchdog_timed_out", r, seq=6 if r else 5, group_rank=r, **call) for r in range(3)]
+    assert told(*given_up) == [("collective.skipped", [0], "op", True)]
+    dumps = [dump(r, 6, 5 if r else 4) for r in range(3)]
+    dumps += [say("flight.read", r, where=e.where, library="nccl") for r, e in enumerate(dumps)]
+    assert told(*given_up, *dumps) == []

@@ -1,7 +1,9 @@
 """Ranks that left no dump, and dumps that are older than the others."""
 
+from msgspec.structs import replace
+
 from diagnose.model import Event
-from tests.facts.dumps import dump, seen
+from tests.facts.dumps import dump, say, seen
 
 
 def nccl(*events):
@@ -11,6 +13,11 @@ def nccl(*events):
         for e in events
     ]
     return [*events, *{e.rank: e for e in heads}.values()]
+
+
+def stack(rank, *frames):
+    at = f"attempts/1/stacks/100/rank-{rank:05d}.json"
+    return say("stack.read", rank, source="stack_dump", where=at, main=list(frames), paths=[], active=False)
 
 
 def test_one_that_lacks_beside_a_rank_that_was_heard_may_wait_among_the_others():
@@ -39,6 +46,18 @@ def test_one_that_lacks_alone_in_what_comes_after_another_wait_is_not_blamed():
     assert seen(*nccl(*events)) == {("collective.awaited", (1,))}
 
 
+def test_that_it_stands_in_a_call_of_the_library_does_not_speak_against_it():
+    """Rank 3 of the test before; in a frame of the program's own it is not held up by another."""
+    events = nccl(
+        dump(0, 7, 6),
+        dump(1, 6, 6),
+        dump(2, 7, 6),
+        dump(2, 3, 2, "pair", "PAIR", ranks=[2, 3], created=1100.0),
+    )
+    assert seen(*events, stack(3, "all_reduce (distributed_c10d.py:3252)")) == {("collective.awaited", (1,))}
+    assert ("collective.awaited", (3,)) in seen(*events, stack(3, "load (train.py:9)"))
+
+
 def test_without_another_culprit_it_is_blamed():
     assert seen(*nccl(dump(0, 7, 6), dump(1, 7, 6), dump(2, 7, 6))) == {("collective.awaited", (3,))}
 
@@ -46,6 +65,21 @@ def test_without_another_culprit_it_is_blamed():
 def test_a_rank_that_is_behind_what_another_completed_has_got_on_since_its_dump():
     """All must have begun #8 before rank 0 completed it: the dump of 1, which ends at #6, is old."""
     assert seen(*nccl(dump(0, 9, 8), dump(1, 6, 6), dump(2, 9, 8), dump(3, 9, 8))) == set()
+
+
+def open_alone(event):
+    """The same dump without what is completed."""
+    rows = event.data["entries"][event.data["completed"] :]
+    return replace(event, data=event.data | {"entries": rows})
+
+
+def test_that_is_so_too_where_dumps_leave_out_what_is_completed():
+    """Rank 1 waited in #6, which the others completed long ago."""
+    events = [open_alone(dump(r, 9, 8)) for r in (0, 2, 3)]
+    assert seen(*nccl(*events, open_alone(dump(1, 6, 5)))) == set()
+    reduced = [open_alone(dump(r, 9, 8, ops=["reduce|[[2]]|Float"] * 9)) for r in (0, 2, 3)]
+    found = seen(*nccl(*reduced, open_alone(dump(1, 6, 6))))
+    assert found == {("collective.awaited", (1,))}, "their root may be that far behind"
 
 
 def test_a_root_that_is_ahead_makes_no_dump_old():
