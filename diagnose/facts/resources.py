@@ -79,11 +79,11 @@ SPOILED = (
     ("busy", re.compile(r"Device or resource busy|\[Errno 16\]|Text file busy|\[Errno 26\]")),
     ("quota", re.compile(r"Disk quota exceeded|\[Errno 122\]")),
     ("refused", re.compile(r"Permission denied|\[Errno 13\]")),
-    # A header that a compiler does not find was never there.
+    # A header that a compiler does not find was never there; a whole path is the source that it was given.
     (
         "gone",
         re.compile(
-            r"(?s)^(?!.*fatal error: )(?:.*)(?:FileNotFoundError|No such file or directory|\[Errno 2\])"
+            r"(?s)^(?!.*fatal error: (?!/))(?:.*)(?:FileNotFoundError|No such file or directory|\[Errno 2\])"
         ),
     ),
     ("in the way", re.compile(r"FileExistsError|\[Errno 17\]|Directory not empty|\[Errno 39\]")),

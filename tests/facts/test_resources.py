@@ -32,6 +32,8 @@ TEXTS = [
     ("OSError", "[Errno 39] Directory not empty: '/home/me/.triton/cache/tmp.pid_1' -> '/home/me/.triton/cache/k'", "compile_cache_race"),
     ("FileNotFoundError", "[Errno 2] No such file or directory: '/data/train/shard-7.bin'", "rank_exception"),
     ("torch._inductor.exc.InductorError", "FileNotFoundError: [Errno 2] No such file or directory: 'g++'", "rank_exception"),
+    ("torch._inductor.exc.InductorError", f"CppCompileError: C++ compile error\nOutput:\ncc1plus: fatal error: {CACHE}.main.cpp: No such file or directory\ncompilation terminated.", "compile_cache_race"),
+    ("torch._inductor.exc.InductorError", f"CppCompileError: C++ compile error\nOutput:\n{CACHE}.main.cpp:2:10: fatal error: Python.h: No such file or directory\n", "rank_exception"),
 ]  # fmt: skip
 
 
