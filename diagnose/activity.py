@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from diagnose import native
+from diagnose import behind, native
 from diagnose.looks import Look
 from diagnose.model import Event, Record
-from diagnose.scans import IDLE_CPU_S, STOPPED, deep, spent, without_main, works
+from diagnose.scans import IDLE_CPU_S, STOPPED, deep, moves_bytes, spent, without_main, works
 from diagnose.stackframes import (
     LOCK_FILES,
     below,
@@ -49,6 +49,10 @@ class Activity(Record, frozen=True):
     event: Event
     state: str = ""  # the kernel's letter, where both scans agree
     file: str = ""  # what it reads or writes at this moment
+    behind: str = ""  # what it waits for in the kernel, and who is at the other end
+    at_work: bool = (
+        False  # moving for sure: bytes, modules, workers or a child of its own; CPU alone may spin
+    )
     thread: int | None = None  # whose state and file these are, where not the main thread's
     worker: int | None = None  # the pid of a process below the rank
     in_team: bool = False  # of a loader or a pool: its rank may wait for what it does
@@ -66,7 +70,7 @@ def of_rank(look: Look, rank: int, waits: bool) -> Activity | None:
         return msgspec.structs.replace(found, is_="collective")
     team = [w for w in of_workers(look, rank) if w.in_team] if found and found.is_ in PARENTS else []
     if found and any(w.moving or w.is_ in WORKING for w in team):
-        return msgspec.structs.replace(found, moving=True)  # slow: its workers are at work
+        return msgspec.structs.replace(found, moving=True, at_work=True)  # slow: its workers are
     return found
 
 
@@ -160,7 +164,9 @@ def of_process(
         if (thread := event.data.get("gil_thread")) and not event.data.get("gil_is_main"):
             frame = caller = f"{next(iter(gil_stack(event)), '?')} in the thread {thread}"
     moving = False if is_ == "gil" else moved(stacks, procs, is_)
-    found = Activity(is_, frame, caller, moving, event, state, file)
+    is_fed = is_ not in {*WORKING, "collective", "rendezvous"} and (moves_bytes(procs) or behind.works(procs))
+    at_work = moving is True and (is_ == "import" or is_fed)  # an endless loop may read and write, too
+    found = Activity(is_, frame, caller, moving, event, state, file, behind.told(procs), at_work)
     below = deep(procs) if is_ in PARENTS else None
     return msgspec.structs.replace(found, state="D", thread=below[0], file=below[1]) if below else found
 
@@ -195,7 +201,7 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> s
     if stacks and not any(map(frames, stacks)):
         return "unknown"  # no Python at all: the interpreter begins, or ends
     calls = {call if isinstance(call := p.data.get("syscall"), int) else None for p in procs}
-    if stacks and stacks[-1].data.get("active"):
+    if stacks and stacks[-1].data.get("active") and not sleeps(procs):
         return "native" if is_native(stacks) else "busy"
     if calls and calls <= FUTEX:
         return "lock"
@@ -204,6 +210,11 @@ def by_process(stacks: Sequence[Event], procs: Sequence[Event], state: str) -> s
     if procs and procs[-1].data.get("state") == "R":
         return "busy"
     return "blocked" if procs or stacks else "unknown"
+
+
+def sleeps(procs: Sequence[Event]) -> bool:
+    """Whether the kernel has it asleep: py-spy takes any thread of another pid namespace for active."""
+    return len(procs) > 1 and all(p.data.get("state") == "S" for p in procs) and not works(procs)
 
 
 def is_native(stacks: Sequence[Event]) -> bool:
@@ -243,6 +254,8 @@ def moved(stacks: Sequence[Event], procs: Sequence[Event], is_: str) -> bool | N
     places = own_frames if is_ in WAITS else frames
     if len(stacks) > 1 and places(stacks[0]) != places(stacks[-1]):
         return True
-    if len(procs) > 1 and works(procs):
+    if len(procs) > 1 and (works(procs) or behind.works(procs)):
         return True
+    if procs and all(p.data.get("state") == "R" for p in procs):
+        return None  # it would run, and the machine did not let it
     return False if len(stacks) > 1 or len(procs) > 1 else None

@@ -4,18 +4,56 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from diagnose import children, follow, manifest, reader, runs
 from diagnose.model import named
 from diagnose.playbook import Playbook
-from diagnose.render.page import clock, count
+from diagnose.render.rows import clock, count, safe
 from diagnose.verdict import Run, Verdict
 
-FIND_S, LOOK_S, NATIVE_S = 10.0, 25.0, 10.0
-Job = dict[str, Any]  # a line of `python -m probes.finding`
+FIND_S, LOOK_S, NATIVE_S = 30.0, 25.0, 10.0
+Job = dict[str, Any]  # a line of `python -m probes.finding`, in the shape of Found
+Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class Rank(msgspec.Struct, frozen=True):
+    """One rank of a job, as the finder tells it."""
+
+    rank: Count
+    pid: Count
+    start_ticks: Count
+    how: str
+    local_rank: Count | None
+    restart_count: Count
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A job, as the finder tells it."""
+
+    job: str
+    argv: str
+    world_size: Count
+    missing: list[Count]
+    started: Annotated[float, msgspec.Meta(ge=0, lt=1e11)]
+    ranks: Annotated[list[Rank], msgspec.Meta(min_length=1)]
+
+
+class Hidden(msgspec.Struct, frozen=True):
+    """Ranks that could not be looked into."""
+
+    hidden: list[Count]
+    reason: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why a process that was named is in no job."""
+
+    pid: Count
+    refused: bool
+    reason: str
 
 
 class Choice(NamedTuple):
@@ -40,18 +78,28 @@ def find(pids: Sequence[int]) -> Choice:
 
 
 def chosen(code: int | None, out: bytes, errors: str) -> Choice:
-    """What the finder printed, by what it means."""
-    lines: list[dict[str, Any]] = [msgspec.json.decode(line) for line in out.splitlines()]
-    wrong, refused = list[str](), list[str]()
-    for line in lines:
-        if "hidden" in line:
-            refused.append(f"{count(len(line['hidden']), 'rank')}: {line['reason']}")
-        elif "reason" in line:
-            (refused if line["refused"] else wrong).append(f"process {line['pid']}: {line['reason']}")
+    """What the finder printed, by what it means. Raises msgspec.DecodeError where that is not its own.
+
+    One that was cut short may have broken off in a line.
+    """
+    whole = out if code is not None else out[: out.rfind(b"\n") + 1]
+    jobs, wrong, refused = list[Job](), list[str](), list[str]()
+    for line in whole.splitlines():
+        told = msgspec.json.decode(line, type=dict[str, Any])
+        if "hidden" in told:
+            hidden = msgspec.convert(told, Hidden)
+            refused.append(f"{count(len(hidden.hidden), 'rank')}: {safe(hidden.reason)}")
+        elif "reason" in told:
+            one = msgspec.convert(told, Refused)
+            (refused if one.refused else wrong).append(f"process {one.pid}: {safe(one.reason)}")
+        elif "ranks" in told:
+            found = msgspec.convert(told, Found)
+            jobs.append({**told, "job": safe(found.job), "argv": safe(found.argv)})
     if code != 0:
         last = (errors.strip().splitlines() or ["no word"])[-1]
-        refused.append(f"the search for ranks {'did not end' if code is None else 'failed: ' + last}")
-    return Choice([line for line in lines if "ranks" in line], wrong, refused)
+        how = "did not end: the host is too busy" if code is None else f"failed: {last}"
+        refused.append(f"the search for ranks {how}")
+    return Choice(jobs, wrong, refused)
 
 
 def narrowed(job: Job, ranks: Sequence[int]) -> Job:

@@ -142,6 +142,17 @@ def marked(mark: str) -> list[int]:
     return found
 
 
+def of_job(mark: str, group: int = 0) -> list[int]:
+    """Those, and the live members of a process group: a child with an environment of its own has no mark."""
+    found = marked(mark)
+    for entry in Path("/proc").iterdir() if group else ():
+        with suppress(OSError, ValueError, IndexError):
+            state, _, owner = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:3]
+            if int(owner) == group and state not in b"ZX" and int(entry.name) not in found:
+                found.append(int(entry.name))
+    return found
+
+
 def send(pids: Iterable[int], signum: int) -> None:
     for pid in pids:
         with suppress(OSError):
@@ -157,11 +168,11 @@ def name_of(pid: int) -> str:
 
 
 def end_marked(
-    mark: str, grace_s: float, nap: Callable[[float], None] = time.sleep
+    mark: str, grace_s: float, nap: Callable[[float], None] = time.sleep, group: int = 0
 ) -> tuple[list[int], list[str]]:
-    """SIGTERM to all that carries the mark, SIGKILL after `grace_s`: (pids ended, who stays)."""
+    """SIGTERM to all of the job, SIGKILL after `grace_s`: (pids ended, who stays)."""
     begun, seen, asked = time.monotonic(), set[int](), set[int]()
-    while left := marked(mark):
+    while left := of_job(mark, group):
         late = time.monotonic() - begun - grace_s
         if late > 3.0:
             break

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from diagnose.contract import Manifest, Phase
-from diagnose.event_lines import Kinds, Line, first, moment, number, text
+from diagnose.event_lines import Kinds, Line, first, moment, text
+from diagnose.model import number
 
 # In the order of time; the compiler's share of the first step is told apart by kind.
 ORDER = (

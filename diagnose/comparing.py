@@ -14,6 +14,8 @@ from diagnose.measuring import Metric, figures
 from diagnose.model import Record
 
 EVERY = ".*"
+NOT_LOADED = "not loaded"
+TOLD_ELSEWHERE = {"torch", "triton", "gpu_diagnose"}  # of what is installed
 
 
 class Ignored(Record, frozen=True):
@@ -132,6 +134,7 @@ def provenance(
                 how=field.how,
                 apart=apart(was, now) if field.how == "version" else "",
                 minor=field.is_minor,
+                is_drift=field.is_drift,
             )
             found.append((rank, -pair.weight, difference))
     found.sort(key=lambda row: row[:2])
@@ -159,8 +162,35 @@ def told_pairs(before: RunRecord, after: RunRecord, book: Book) -> Iterator[tupl
             yield rank, field, pair
 
 
-def plainly(*records: RunRecord) -> list[dict[str, object]]:
-    return [{**msgspec.to_builtins(record), "arguments": words(record)} for record in records]
+def plainly(before: RunRecord, after: RunRecord) -> list[dict[str, object]]:
+    """As plain data: the command's words, variables as ranks had them, uncommitted code by its digest."""
+    has_digests = all(one.git.digest or not one.git.dirty for one in (before, after))
+    has_digests &= (before.git.dirty is None) == (after.git.dirty is None)
+    found = []
+    for record, other in ((before, after), (after, before)):
+        plain = msgspec.to_builtins(record)
+        code = {"dirty": record.git.digest or record.git.dirty} if has_digests else {}
+        plain |= {"arguments": words(record), "variables": variables(record, other)}
+        twice = {*TOLD_ELSEWHERE, *before.packages, *after.packages}
+        plain["packages"] = packages(record, other)
+        plain["installed"] = {n: v for n, v in record.installed.items() if n not in twice}
+        found.append(plain | {"git": {**plain["git"], **code}})
+    return found
+
+
+def packages(record: RunRecord, other: RunRecord) -> dict[str, str]:
+    """Ranks that did a step have said what is loaded: what they do not name is not (an import failed)."""
+    is_told = bool(record.steps.num) and record.rank_variables is not None
+    return {**(dict.fromkeys(other.packages, NOT_LOADED) if is_told else {}), **record.packages}
+
+
+def variables(record: RunRecord, other: RunRecord) -> dict[str, str | None]:
+    """None for one that only the other's ranks tell, where those of this record had not come so far."""
+    mine, theirs = record.rank_variables, other.rank_variables or {}
+    found: dict[str, str | None] = {**record.variables, **(mine or {})}
+    if found and (mine is None or not record.steps.num):
+        found |= {name: None for name in theirs.keys() - found.keys()}
+    return found
 
 
 def hides(field: Field, pair: Pair) -> Untold:
@@ -174,7 +204,7 @@ def name(field: Field, pair: Pair) -> str:
     entry = pair.path.removeprefix(f"{field.path}.") if field.names else ""
     if entry == "words" and field.how == "flags":
         return "the command's words"
-    is_own = field.path == "versions" and not field.is_minor and field.names == entry
+    is_own = field.path in ("versions", "host") and not field.is_minor and field.names == entry
     return field.title if not entry or is_own else f"{field.title} {entry}"
 
 

@@ -17,6 +17,7 @@ class Difference(msgspec.Struct, frozen=True):
     how: str = "text"
     apart: str = ""  # of versions: major | minor | patch | build
     minor: bool = False  # worth a line, and no difference between runs
+    is_drift: bool = True  # not what an operator asks for
 
 
 class Untold(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ def present(finding: Finding, findings: Sequence[Finding], facts: Sequence[Fact]
     failure = book.failures[finding.failure]
     others = {f.failure for f in findings if f.status is Status.PRESENT}
     mine = [f for f in finding.facts if not f.ranks or not finding.ranks or set(f.ranks) & set(finding.ranks)]
-    mine += more(mine, finding, facts)
+    mine += more(mine, finding, facts, {clause.fact for clause in failure.confirm})
     return Cause(
         failure=finding.failure,
         title=failure.title,
@@ -68,14 +68,17 @@ def certificate(finding: Finding, facts: Sequence[Fact]) -> list[Link]:
     return list(found.values())
 
 
-def more(used: Sequence[Fact], finding: Finding, facts: Sequence[Fact]) -> list[Fact]:
-    """What else was seen of the same subject on these ranks alone: worth a line, though no condition asks."""
+def more(used: Sequence[Fact], finding: Finding, facts: Sequence[Fact], asked: set[str]) -> list[Fact]:
+    """What else was seen of the same subject on these ranks alone: worth a line, though no condition asks.
+
+    So is what was `asked` for to confirm it, and is otherwise than it would have to be.
+    """
     subjects = {fact.kind.partition(".")[0] for fact in used}
     return [
         fact
         for fact in facts
         if fact not in used
-        and fact.kind.partition(".")[0] in subjects
+        and (fact.kind.partition(".")[0] in subjects or fact.kind in asked)
         and fact.ranks
         and set(fact.ranks) <= set(finding.ranks)
     ]
@@ -149,7 +152,8 @@ def collect(
 ) -> list[Collect]:
     """The sources that would settle what is unknown, each with the command that fetches it.
 
-    `is_open`: nothing was found at all. Then also the stacks of ranks that gave none.
+    First what settles most, then most of the rest. `is_open`: nothing was found at all. Then also
+    the stacks of ranks that gave none.
     """
     wanted: dict[str, set[int]] = {"stack_dump": set()} if is_open and gaps(evidence) else {}
     for finding in findings:
@@ -166,8 +170,25 @@ def collect(
             ranks=sorted(ranks),
             command=book.sources[source].collect,
         )
-        for source, ranks in sorted(wanted.items())
+        for source in in_order([set(finding.missing) & set(wanted) for finding in findings], list(wanted))
+        for ranks in [wanted[source]]
     ]
+
+
+def in_order(asked: Sequence[set[str]], sources: Sequence[str]) -> list[str]:
+    """Sources, each time the one that settles most of what none before it does; alike ones by name.
+
+    >>> in_order([{"a", "b"}, {"b"}, {"c"}], ["a", "b", "c"])
+    ['b', 'c', 'a']
+    """
+    ordered: list[str] = []
+    left, rest = [one for one in asked if one], sorted(sources)
+    while rest:
+        best = max(rest, key=lambda source: sum(source in one for one in left))
+        ordered.append(best)
+        rest.remove(best)
+        left = [one for one in left if best not in one] or [one for one in asked if one & set(rest)]
+    return ordered
 
 
 def gaps(evidence: Evidence) -> bool:
@@ -212,7 +233,14 @@ def stacks(causes: Sequence[Cause], waited: Sequence[Wait], evidence: Evidence) 
     """Who stands where; culprits, else those that others wait for, are the odd ones."""
     culprits = {rank for cause in causes for rank in cause.ranks}
     culprits = culprits or {rank for wait in waited for rank in (*wait.awaited, *wait.behind)}
-    return [msgspec.convert(found, Stack, from_attributes=True) for found in merge(evidence, culprits)]
+    merged = [msgspec.convert(found, Stack, from_attributes=True) for found in merge(evidence, culprits)]
+    told = {e.rank: pid for e in evidence.of("rank.found") if isinstance(pid := e.data.get("pid"), int)}
+    return [
+        msgspec.structs.replace(one, pids=[told[rank] for rank in one.ranks])
+        if told.keys() >= {*one.ranks}
+        else one
+        for one in merged
+    ]
 
 
 def contexts(findings: Sequence[Finding], evidence: Evidence, book: Playbook) -> list[Finding]:

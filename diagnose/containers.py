@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from diagnose.model import Event, Evidence, Record
+from diagnose.model import Event, Evidence, Record, number
 
 ENDS = ("container.ended", "container.interrupted", "command.ended")
 OTHERS = {"platform_log", "manifest", "bundle"}  # who speaks of it from outside
@@ -40,17 +40,13 @@ class Vanished(Record, frozen=True):
     @property
     def push_s(self) -> float:
         """How long what it had to say could wait in it."""
-        return seconds(self.started.data.get("push_s")) or 0.0
+        return number(self.started.data.get("push_s")) or 0.0
 
     @property
     def limit(self) -> int | None:
         """The memory it was given, in bytes; None where no limit was asked for."""
-        mib = seconds(self.started.data.get("memory_mib"))
+        mib = number(self.started.data.get("memory_mib"))
         return int(mib) << 20 if mib else None
-
-
-def seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def vanished(evidence: Evidence) -> Vanished | None:

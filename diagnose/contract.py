@@ -140,6 +140,7 @@ class Git(msgspec.Struct, frozen=True):
     branch: str = ""
     dirty: bool | None = None
     num_changed: int | None = None
+    digest: str = ""  # of the code that no commit holds
     reason: str = ""  # why it is not known
 
 
@@ -221,9 +222,13 @@ class RunRecord(msgspec.Struct, frozen=True):
     arguments: list[str] = []  # the command, word by word
     environment: list[Change] = []
     variables: dict[str, str] = {}  # of the libraries, as the command got them
+    rank_variables: dict[str, str] | None = None  # which scripts or the program set otherwise; None: untold
+    host: dict[str, str | int | float] = {}  # CPUs, memory, limits, kernel
+    folder: str = ""  # the command was started in
     versions: dict[str, str] = {}
     volumes: list[Volume] = []
     packages: dict[str, str] = {}  # loaded ones with kernels of their own, and frameworks: name -> version
+    installed: dict[str, str] = {}  # all that lie beside the job's Python: name -> version
     image: str = ""
     git: Git = Git()
     gpus: Gpus = Gpus()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from diagnose import flags
-from diagnose.model import Record
+from diagnose.model import Record, size
 from probes.redact import HIDDEN
 
 NOT_SET = "not set"
@@ -27,6 +27,7 @@ class Field(Record, frozen=True):
     share: float = 0.0  # numbers no further apart than this share of the larger are the same
     is_whole: bool = False  # a mapping that tells all: what it lacks is not set
     is_minor: bool = False  # told, and no difference between runs
+    is_drift: bool = True  # false: what an operator asks for, or what follows from that
     grows: bool = False  # is whole only once a step is done: before, less than the other has says nothing
     bars_metrics: bool = False  # runs that differ in it are not measured against each other
     opaque: list[bool | str] = []  # values that may hide a difference where both have them
@@ -170,17 +171,3 @@ def release(version: object) -> tuple[int, int, tuple[int, ...]] | None:
     parts = [int(part) for part in found[1].split(".")] + [0, 0]
     rest = tuple(parts[2:])
     return parts[0], parts[1], rest[: max((i + 1 for i, n in enumerate(rest) if n), default=0)]
-
-
-def size(value: object) -> str:
-    """
-    >>> size(85 << 30), size(1536), size(3)
-    ('85.0 GiB', '1.5 KiB', '3 B')
-    """
-    amount = number(value)
-    if amount is None:
-        return str(value)
-    for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if amount >= 1 << shift:
-            return f"{amount / (1 << shift):.1f} {unit}"
-    return f"{amount:g} B"

@@ -17,14 +17,16 @@ from diagnose.standing import standing, waits
 from diagnose.waiting import ranks
 
 ANALYSED = {"COLLECTIVE_TYPE": "op", "COLLECTIVE_DTYPE": "dtype", "SIZE_OR_SYNTAX": "size"}
-MISMATCHED = {  # what Horovod's errors begin with
+MISMATCHED = {  # what libraries that check calls themselves have in their errors, Horovod first
     "Mismatched data types: One rank": "dtype",
     "Mismatched collective operations: One rank": "op",
     "Mismatched MPI operations: One rank": "op",
     "tensor shapes: One rank": "size",
     "root ranks: One rank": "root",
+    "disagreement between rank0 and rank": "op",  # DeepSpeed's
 }
 FAR = 1000  # numbers further apart are of groups that no line tells apart
+ROOTED = {"BROADCAST", "REDUCE", "GATHER", "SCATTER", "SEND", "RECV"}
 NAMELESS = {"wait", "backward", "something"}  # calls of a stack that tell no operation
 
 
@@ -81,14 +83,20 @@ def by_text(
 def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     """Ranks that gave up one call under different numbers: one side made another before it.
 
-    Where the calls differ, too, who is at the lower number may only be behind. Dumps of them tell which.
+    Where the calls differ, too, who is at the lower number may only be behind; so it is with calls that a
+    root need not wait in, and where all had asked for as many. Dumps of them tell which.
     """
-    _, told = watchdogs.parted(evidence)
+    group, told = watchdogs.parted(evidence)
     look = decisive(evidence)
     if look and told.keys() & look.last("flight.read").keys():
         return
     votes = Counter(report.seq for report in told.values())
     if len({report.call for report in told.values()}) != 1 or max(votes) - min(votes) > FAR:
+        return
+    reaches = watchdogs.reaches(evidence).get(group, {})
+    asked = [reaches[rank].enqueued for rank in told if rank in reaches]
+    is_level = len(asked) == len(told) and len(set(asked)) == 1
+    if is_level or {report.call[0] for report in told.values()} & ROOTED:
         return
     usual, most = votes.most_common(1)[0]
     majority = 2 * most > len(told)
@@ -106,12 +114,12 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
 
 def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     """Who only says that calls differ, where nothing tells what the ranks called."""
-    sizes = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed"))
+    sizes = list(evidence.of("gloo.size_mismatched", "nccl.sizes_differed", "collective.sizes_differed"))
     raised = [
         (str(e.data.get("message")), e) for e in evidence.of("exception.raised", "collective.prints_told")
     ]
     checks = [e for message, e in raised if OLD_CHECK.search(message) or is_cut(message)]
-    horovods = [(name, e) for message, e in raised for words, name in MISMATCHED.items() if words in message]
+    refused = [(name, e) for message, e in raised for words, name in MISMATCHED.items() if words in message]
     analysed = list(evidence.of("flight.mismatch_told"))
     text = "a message was larger than the room for it: sizes or dtypes differ between ranks"
     aspect_ = "size"
@@ -121,10 +129,10 @@ def sized(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     elif analysed and not sizes:
         text = "what the ranks called differs, says torch's analyser of their dumps"
         aspect_ = ANALYSED.get(str(analysed[0].data.get("what")), "op")
-    elif horovods and not sizes:
-        text = "what the ranks called differs, says Horovod"
-        aspect_ = horovods[0][0]
-    if found := [*sizes, *checks, *analysed, *(event for _, event in horovods)]:
+    elif refused and not sizes:
+        text = "what the ranks called differs, says the library's check"
+        aspect_ = refused[0][0]
+    if found := [*sizes, *checks, *analysed, *(event for _, event in refused)]:
         yield Fact(
             kind="collective.mismatched",
             text=text,

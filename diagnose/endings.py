@@ -3,7 +3,9 @@
 import math
 import re
 
-from diagnose.model import Event, Evidence, Record
+import msgspec
+
+from diagnose.model import Event, Evidence, Record, integer, line_of
 
 FEWEST_ON_A_NODE, MOST_ON_A_NODE = 4, 8  # ranks, one a GPU
 SHELL_SIGNALS = {4, 6, 7, 8, 9, 11, 15}
@@ -27,19 +29,20 @@ def ended(evidence: Evidence) -> dict[int, End]:
     """rank -> its end: the agent's word first, then the launcher's table, then the launcher's lines."""
     found: dict[int, End] = {}
     claims = list(evidence.of("rank.claimed", "rank.found"))
-    places = {n: e.rank for e in claims if (n := number(e.data.get("local_rank"))) is not None}
-    pids = {n: e.rank for e in claims if (n := number(e.data.get("pid"))) is not None}
+    places = {n: e.rank for e in claims if (n := integer(e.data.get("local_rank"))) is not None}
+    pids = {n: e.rank for e in claims if (n := integer(e.data.get("pid"))) is not None}
     for event in [
         *evidence.of("spawn.child_failed"),
         *evidence.of("launcher.rank_failed"),
+        *first_failed(evidence),
         *evidence.of("launcher.failure_listed"),
         *evidence.of("rank.died"),
     ]:
-        rank, pid = event.rank, number(event.data.get("pid"))
+        rank, pid = event.rank, integer(event.data.get("pid"))
         if rank is None:
-            place = number(event.data.get("local_rank"))
+            place = integer(event.data.get("local_rank"))
             known = [pids.get(-1 if pid is None else pid), places.get(-1 if place is None else place)]
-            rank = next((k for k in known if k is not None), number(event.data.get("process")))
+            rank = next((k for k in known if k is not None), integer(event.data.get("process")))
             rank = placed(place, evidence) if rank is None else rank
         if rank is None:
             continue
@@ -54,6 +57,22 @@ def ended(evidence: Evidence) -> dict[int, End]:
         found[rank] = End(rank=rank, time=time, code=code, sig=sig, event=event, by_us=us, pid=pid)
     found.update(whole(evidence, found))
     return found
+
+
+def first_failed(evidence: Evidence) -> list[Event]:
+    """Whom MPI's launchers name as the first to fail, with the status that stands beside."""
+    told = list(evidence.of("launcher.exit_told"))
+    return [
+        msgspec.structs.replace(event, data=event.data | beside[0].data)
+        for event in evidence.of("launcher.process_named")
+        if (beside := [other for other in told if is_beside(event, other)])
+    ]
+
+
+def is_beside(one: Event, other: Event) -> bool:
+    """Whether two lines of a file follow each other."""
+    (file, line), (other_file, other_line) = line_of(one), line_of(other)
+    return file == other_file and abs(other_line - line) == 1
 
 
 def placed(place: int | None, evidence: Evidence) -> int | None:
@@ -99,7 +118,7 @@ def whole(evidence: Evidence, found: dict[int, End]) -> dict[int, End]:
 
 def status(event: Event) -> tuple[int | None, int | None]:
     """Exit code and signal; launchers write a signal as a negative code, shells as 128 more."""
-    code, sig = number(event.data.get("exit_code")), number(event.data.get("signal"))
+    code, sig = integer(event.data.get("exit_code")), integer(event.data.get("signal"))
     if code is not None and event.source == "launcher_log" and code - 128 in SHELL_SIGNALS:
         code = 128 - code
     return (None, -code) if code is not None and code < 0 else (code, sig)
@@ -114,7 +133,3 @@ def workers_killed(evidence: Evidence) -> list[End]:
     ]
     ends = (End(e.rank or 0, e.time, None, 9, e, pid=int(found[1])) for e, found in told)
     return list({(end.rank, end.pid): end for end in ends}.values())
-
-
-def number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from diagnose import playbook
 from diagnose.contract import Change
-from diagnose.interpreter import release
+from diagnose.interpreter import assigned, release, spoken
 from diagnose.playbook import Environment, Variable
 from probes.redact import HIDDEN, is_secret_name, redact
 
@@ -34,6 +34,12 @@ NO_VALUE = {
 # How a command tells its mode where nobody says it.
 FSDP = re.compile(r"(?i)--?(?:use[-_])?(?:torch[-_])?fsdp2?(?:[-_=].*)?")
 TENSOR = re.compile(r"--(?:tensor[-_](?:model[-_])?parallel[-_]size|tp[-_]size)(?:=(\d{1,5}))?")
+
+
+# How many nodes: a torchrun's, a script's, Accelerate's, DeepSpeed's or Slurm's own flag.
+NODES = re.compile(r"\s--(?:nnodes|num[-_]nodes|num[-_]machines|nodes)(?:=|\s{1,4})[\"']?([^\s\"']{1,100})")
+SRUN = re.compile(r"\bsrun\s(?:[^\n]{0,500}?\s)?-N\s?(\d{1,6})(?=\s)")
+OVER_HOSTS = {"srun", "mpirun", "mpiexec", "horovodrun", "deepspeed", "jsrun", "aprun"}
 
 
 class Plan(NamedTuple):
@@ -105,17 +111,30 @@ def conditions(command: Sequence[str], environ: Mapping[str, str], mode: str = "
     ['fsdp', 'single_node', 'torchrun']
     """
     flags = launcher_flags(command)
-    nodes = [(flags or {}).get("--nnodes") or environ.get("PET_NNODES") or "1"]
-    nodes += [environ.get(name, "1") for name in ("SLURM_NNODES", "SLURM_JOB_NUM_NODES", "NNODES")]
-    world, local = environ.get("WORLD_SIZE"), environ.get("LOCAL_WORLD_SIZE")
     holds = {
         "torchrun": flags is not None,
-        "single_node": all(n.rpartition(":")[2].strip() == "1" for n in nodes)
-        and (not world or world == local),
+        "single_node": is_on_one_node(command, environ, flags or {}),
         "fsdp": "fsdp" in mode if mode else is_fsdp(command, environ),
         "tensor_parallel": "tensor_parallel" in mode if mode else is_tensor_parallel(command),
     }
     return {name for name, so in holds.items() if so}
+
+
+def is_on_one_node(command: Sequence[str], environ: Mapping[str, str], flags: Mapping[str, str]) -> bool:
+    """Whether nothing speaks of several: no flag, variable or script; of a launcher over hosts, that it says so.
+
+    >>> [is_on_one_node(words.split(), {}, {}) for words in ("python t.py", "srun t", "srun -N 1 t", "bash -c 'x --nodes=2'")]
+    [True, False, True, False]
+    """  # noqa: E501
+    names = {PurePath(word).name for word in command}
+    nodes = [flags.get("--nnodes") or environ.get("PET_NNODES") or "1"]
+    nodes += [environ.get(name, "1") for name in ("SLURM_NNODES", "SLURM_JOB_NUM_NODES", "NNODES")]
+    text = spoken(command)
+    said = NODES.findall(text) + SRUN.findall(text)
+    if OVER_HOSTS & names and not said:
+        return False
+    world, local = environ.get("WORLD_SIZE"), environ.get("LOCAL_WORLD_SIZE")
+    return all(n.rpartition(":")[2].strip() == "1" for n in [*nodes, *said]) and (not world or world == local)
 
 
 def is_fsdp(command: Sequence[str], environ: Mapping[str, str]) -> bool:
@@ -124,7 +143,7 @@ def is_fsdp(command: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 
 def is_tensor_parallel(command: Sequence[str]) -> bool:
-    for word, after in zip(command, [*command[1:], ""], strict=True):
+    for word, after in zip(command, [*command, ""][1:], strict=True):
         if (match := TENSOR.fullmatch(word)) and (match[1] or after).isdecimal():
             return int(match[1] or after) > 1
     return False
@@ -142,17 +161,22 @@ def plan(
 
     `torch`: the version that the command will import, where it is known; `fill`: what `{...}` in values is.
     """
-    flags, holds = launcher_flags(command) or {}, conditions(command, environ, mode)
+    given = assigned(command, environ)
+    flags, holds = launcher_flags(command) or {}, conditions(command, given, mode)
     after, changes, left = dict(environ), dict[str, Change](), dict[str, str]()
     for written, variable in ((n, v) for policy in policies for n, v in policy.variable.items()):
         name, others = names(written, variable, release(torch))
         if why := not_here(variable, holds, release(torch), fill):
             left[name] = why
-        elif name not in environ and (theirs := next((n for n in others if n in environ), None)):
-            changes[theirs] = Change(theirs, "kept", variable.why, environ[theirs], environ[theirs])
-        elif name not in environ and (flag := next((n for n in others if n in flags), None)):
+        elif name not in assigned(command, {name: ""}):
+            left[name] = "the command itself takes it out"
+        elif name not in given and (theirs := next((n for n in others if n in given), None)):
+            changes[theirs] = Change(theirs, "kept", variable.why, given[theirs], given[theirs])
+        elif name not in given and (flag := next((n for n in others if n in flags), None)):
             left[name] = f"{flag} says it"
-        elif change := of(name, variable, environ.get(name), fill):
+        elif change := of(name, variable, given.get(name), fill):
+            if given.get(name) != environ.get(name):  # written before the command, where nothing changes it
+                change = Change(name, "kept", variable.why, given[name], given[name])
             changes[name] = change
             if change.action == "unset":
                 after.pop(name, None)

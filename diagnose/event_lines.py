@@ -6,7 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from diagnose.model import integer, number
+from probes.files import contents
+
 Line = dict[str, object]
+LARGEST = 1 << 30  # bytes of one segment
 
 
 def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]:
@@ -19,7 +23,7 @@ def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]
         if not is_meant(path.name):
             continue
         try:
-            data = path.read_bytes()
+            data = contents(path, LARGEST)
         except OSError:
             continue
         for text in data.splitlines():
@@ -29,14 +33,6 @@ def lines(run: Path, is_meant: Callable[[str], object] = bool) -> Iterator[Line]
                 continue
             if isinstance(line, dict) and isinstance(line.get("event"), str):
                 yield line
-
-
-def integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def moment(line: Line, first: Line) -> float | None:

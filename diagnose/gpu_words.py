@@ -6,8 +6,8 @@ A code that only follows from another accuses the other.
 import re
 from collections.abc import Iterable, Mapping
 
-from diagnose.endings import ended, number
-from diagnose.model import Event, Evidence, Record
+from diagnose.endings import ended
+from diagnose.model import Event, Evidence, Record, integer
 from diagnose.xids import ACCUSES_NOBODY, catalogue
 
 HARD = {"bus", "memory", "board", "firmware", "fabric"}
@@ -48,13 +48,13 @@ def pids(evidence: Evidence) -> dict[int, int]:
     return {end.pid: end.rank for end in ended(evidence).values() if end.pid is not None}
 
 
-def buses(evidence: Evidence) -> dict[str, int]:
-    """A device's place -> the rank that NCCL says is on it, where it is one only: nodes count alike."""
+def buses(evidence: Evidence) -> dict[str, set[int]]:
+    """A device's place -> the ranks that NCCL says are on it: nodes count alike."""
     found: dict[str, set[int]] = {}
     for event in evidence.of("nccl.comm_inited"):
         if event.rank is not None and (place := place_of(str(event.data.get("device_id")))):
             found.setdefault(place, set()).add(event.rank)
-    return {place: ranks.pop() for place, ranks in found.items() if len(ranks) == 1}
+    return found
 
 
 def place_of(bus_id: str) -> str:
@@ -69,19 +69,28 @@ def place_of(bus_id: str) -> str:
     return f"{value >> 20:04x}:{value >> 12 & 0xFF:02x}:{value >> 4 & 0xFF:02x}"
 
 
-def rank_of(event: Event, pids: dict[int, int], buses: Mapping[str, int] = {}) -> int | None:
+def rank_of(
+    event: Event, nodes: Mapping[int, str], pids: Mapping[int, int], buses: Mapping[str, set[int]] = {}
+) -> int | None:
     """Whose device it is: the rank that said so, the one whose process the driver names, or that is on it.
 
-    A pid that a platform passes on is the host's: it is no process of a container.
+    `nodes`: of each rank. A pid that a platform passes on is the host's: it is no process of a container.
     """
     if event.rank is not None:
         return event.rank
-    writer, pid = number(event.data.get("group_rank")), number(event.data.get("pid"))
+    writer, pid = integer(event.data.get("group_rank")), integer(event.data.get("pid"))
     if writer is not None:
         return writer
-    if pid in pids and event.source != "platform_log":
-        return pids[pid] if pid is not None else None
-    return buses.get(str(event.data.get("bus")))
+    known = pids.get(pid) if pid is not None and event.source != "platform_log" else None
+    if known is not None and may_be_of(known, event, nodes):
+        return known
+    there = [rank for rank in buses.get(str(event.data.get("bus")), ()) if may_be_of(rank, event, nodes)]
+    return there[0] if len(there) == 1 else None
+
+
+def may_be_of(rank: int, event: Event, nodes: Mapping[int, str]) -> bool:
+    """Whether a rank may be where an event is from; a host may have another name than its containers."""
+    return event.node not in nodes.values() or nodes.get(rank, event.node) == event.node
 
 
 FAULTS = {
@@ -90,6 +99,7 @@ FAULTS = {
     "gpu.init_failed": "board",
     "gpu.firmware_silent": "firmware",
     "gpu.ecc_told": "memory",
+    "gpu.unlinked": "fabric",
 }
 
 
@@ -97,7 +107,7 @@ def faults(event: Event) -> Iterable[Told]:
     """What one event says has failed."""
     text = str(event.data.get("text", ""))
     if event.kind in FAULTS:
-        yield Told(FAULTS[event.kind], event, meaning=text)
+        yield Told(FAULTS[event.kind], event, meaning=text, inferred=event.kind == "gpu.unlinked")
     elif event.kind == "gpu.xid":
         yield from coded(event, text)
     elif event.kind == "gpu.sxid":
@@ -129,7 +139,7 @@ def is_fatal(text: str) -> bool:
 
 def coded(event: Event, text: str) -> Iterable[Told]:
     """What the driver's code means, and the code that it follows from, whose own line may be lost."""
-    code, previous = number(event.data.get("code")), number(event.data.get("previous"))
+    code, previous = integer(event.data.get("code")), integer(event.data.get("previous"))
     known = catalogue().get(-1 if code is None else code)
     if known and known.fault:
         told = Told(

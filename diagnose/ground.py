@@ -84,15 +84,15 @@ def sweep(temporary: Path, patience_s: float) -> list[str]:
     end = time.monotonic() + patience_s
     while carriers(temporary) and time.monotonic() < end:
         time.sleep(0.1)
-    left = []
-    for pid in carriers(temporary):
-        with suppress(OSError):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            left.append(f"{line.strip()[:80]} ({pid})")
-            os.kill(pid, signal.SIGKILL)
-    while carriers(temporary):
+    left: dict[int, str] = {}
+    while pids := carriers(temporary):  # also what they start meanwhile
+        for pid in pids:
+            with suppress(OSError):
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                left.setdefault(pid, f"{line.strip()[:80]} ({pid})")
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
-    return left
+    return list(left.values())
 
 
 @contextmanager

@@ -10,12 +10,42 @@ from pathlib import Path
 
 # Commands that run the command behind them.
 WRAPPERS = {"env", "nice", "ionice", "nohup", "setsid", "stdbuf", "taskset", "numactl", "time", "timeout"}
+UNSETS, CLEARS, TAKES = ("-u", "--unset"), ("-", "-i", "--ignore-environment"), ("-C", "--chdir")
+ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
+SHELLS, MAX_SCRIPT = {"sh", "bash", "zsh", "dash"}, 64 << 10
 PYTHON = re.compile(r"python(?:3(?:\.\d{1,2})?t?)?")
 SHEBANG = re.compile(rb"#!\s{0,8}(\S{1,500})(?:[ \t]{1,8}(\S{1,500}))?")
 LONG = re.compile(rb"#!/bin/sh\n'''exec' [\"']?([^\"'\n]{1,1000}?python[^\"' \n]{0,10})[\"']? ")  # pip's own
 ASK = "import importlib.metadata as m; print(m.version('torch'))"
 ASK_S = 5.0
 VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
+
+
+def assigned(command: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment as the command's own `env` words leave it for what it runs.
+
+    >>> assigned(["nice", "env", "-u", "B", "A=1", "torchrun", "C=3"], {"A": "0", "B": "2"})
+    {'A': '1'}
+    """
+    after, words = dict(environ), iter(command)
+    is_env = False
+    for word in words:
+        name, has_value, value = word.partition("=")
+        if is_env and word in UNSETS:
+            after.pop(next(words, ""), None)
+        elif is_env and name in UNSETS and has_value:
+            after.pop(value, None)
+        elif is_env and word in CLEARS:
+            after.clear()
+        elif is_env and word in TAKES:
+            next(words, "")
+        elif is_env and ASSIGNED.fullmatch(name) and has_value:
+            after[name] = value
+        elif Path(word).name in WRAPPERS:
+            is_env = Path(word).name == "env"
+        elif not (word.startswith("-") or word[:1].isdigit()):  # an option of a wrapper, or its number
+            break
+    return after
 
 
 def interpreter(command: Sequence[str], environ: Mapping[str, str]) -> Path | None:
@@ -29,6 +59,22 @@ def interpreter(command: Sequence[str], environ: Mapping[str, str]) -> Path | No
         if Path(command[0]).name not in WRAPPERS:
             return None
     return None
+
+
+def spoken(command: Sequence[str]) -> str:
+    """The command's words, and what a shell among them is told to do: `-c`, or the script's text.
+
+    >>> spoken(["bash", "-c", "torchrun --nnodes 2 train.py"])
+    'bash -c torchrun --nnodes 2 train.py'
+    """
+    said = " ".join(command)
+    shells = [at for at, word in enumerate(command) if Path(word).name in SHELLS]
+    script = next((word for word in command[shells[0] + 1 :] if word[:1] not in "-+"), "") if shells else ""
+    with suppress(OSError, ValueError):
+        if script and Path(script).is_file():
+            with Path(script).open("rb") as stream:
+                said += "\n" + stream.read(MAX_SCRIPT).decode(errors="replace")
+    return said
 
 
 def shebang(script: Path, environ: Mapping[str, str]) -> Path | None:

@@ -7,7 +7,7 @@ from signal import SIGKILL, SIGTERM
 
 from diagnose.endings import ABORTS, End
 from diagnose.looks import decisive
-from diagnose.losses import ended_well, is_loss
+from diagnose.losses import ended_well, is_loss, speaker
 from diagnose.model import Event, Evidence
 from diagnose.raisings import parted
 from diagnose.resuming import resumed
@@ -38,7 +38,7 @@ class Leaving:
     @cached_property
     def victims(self) -> set[int]:
         """Ranks that lost a peer or a collective: an exit of theirs follows from that."""
-        return {event.rank for event in self.losses if event.rank is not None}
+        return {rank for event in self.losses if (rank := speaker(event)) is not None}
 
     @cached_property
     def swept(self) -> set[int]:
@@ -68,7 +68,7 @@ class Leaving:
         """
         if end.time is None:  # a launcher's table alone: who lost nobody, while others did
             losers = self.victims | self.swept
-            others = losers - {end.rank} or self.was_swept_beside(end)
+            others = losers - {end.rank} or self.was_swept_beside(end) or is_named_first(end)
             return bool(end.code and others) and end.rank not in losers
         gone = {e.rank for e in self.ends if e.time is not None and e.time <= end.time}
         still = set(self.evidence.ranks) - gone - {end.rank}
@@ -85,6 +85,22 @@ class Leaving:
         calls = [e for e in self.calls if (e.time or 0.0) > end.time]
         stalled = bool(still and self.awaited and calls) and calls[-1].kind == "job.stalled"
         return bool(victims) or stalled
+
+    def is_own(self, end: End) -> bool:
+        """Whether its program chose the code: it was seen to end, had lost nobody, and no exception is told.
+
+        Of a rank without a hook an exception in any log may be.
+        """
+        told = {e.rank for e in self.evidence.of("exception.raised")}
+        hooked = any(e.rank == end.rank for e in self.evidence.of("rank.claimed"))
+        lost = end.rank in self.victims or end.rank in self.swept
+        raised = end.rank in self.raised or bool(told & {None, end.rank} if not hooked else {})
+        return end.event.kind == "rank.died" and not lost and not raised
+
+
+def is_named_first(end: End) -> bool:
+    """Whether a launcher names it as the one that failed first, and so ended the job."""
+    return end.event.kind.startswith("launcher.") and "process" in end.event.data
 
 
 def closings(evidence: Evidence) -> set[int]:

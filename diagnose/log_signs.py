@@ -8,13 +8,14 @@ from diagnose.text import decode
 PROGRAM = re.compile(r"(?i)\.(?:py|pyi|c|cc|cpp|cu|cuh|h|hpp|rs|go|sh|js|ts)$")
 JSON = re.compile(rb"[{\[]\s*(?:[{}\[\]\"\n]|$)")  # a program's dict has other quotes
 BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
-MARKED = re.compile(rb"(?m)^\[(?:rank|default)\d{1,6}\]:")
+MARKED = re.compile(rb"(?m)^\[(?:(?:rank|default)\d{1,6}\]|(?:1,)?\d{1,6}\]<std(?:out|err)>):")
 # What marks a text as a log of ranks or of their launcher.
 SIGNS = (
     "torch.distributed", "torch/distributed", "torch/multiprocessing", "[rank", "[default", "ProcessGroup",
     "Traceback (most recent call last)", "gloo/transport", "torchrun", "[c10d]", "terminate called after",
     "NCCL WARN", "NCCL INFO", "DeepGEMM", "AUTOTUNE ", "torch._dynamo", "torch.compile takes",
-    "shm_broadcast.py", "checkpoint shards", "straggler_det",
+    "shm_broadcast.py", "checkpoint shards", "straggler_det", "]<stdout>:", "]<stderr>:", "mpirun ",
+    "MPI_ABORT", "LAUNCH INFO ", "composer.cli.launcher",
 )  # fmt: skip
 NAMES = re.compile(r"(?i)train|launch|torchrun|slurm|console")
 # A row of `ps`: the command's words are nothing that it printed.

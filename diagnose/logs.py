@@ -47,6 +47,8 @@ STEADY = {
     *HEADS,
     "-- Process ",
 }  # words that are looked for to the end, however often they come
+# Every rank prints of a checkpoint that failed whose failure it was.
+OF_RANK = re.compile(r"\(most recent call last\): \(RANK (\d{1,6})\)")
 CHILD = re.compile(r"-- Process (\d{1,7}) terminated with the following error:\s*")
 
 
@@ -195,7 +197,8 @@ class Reader:
         for raised in writer.feed(number, line.text):
             yield from self.raised(raised, self.ranks[line.wrapper])
         if not was_open or "Traceback (most" in line.text:
-            self.ranks[line.wrapper] = rank
+            found = OF_RANK.search(line.text)
+            self.ranks[line.wrapper] = int(found[1]) if found else rank
         (self.open.add if writer.is_open() else self.open.discard)(line.wrapper)
 
     def raised(self, raised: Raised, rank: int | None) -> Iterator[Event]:

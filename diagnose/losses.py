@@ -1,13 +1,19 @@
 """Reports of collectives that failed, and what a look can still show after the first of them. Pure."""
 
 from diagnose.looks import Look
+from diagnose.messages import group_rank
 from diagnose.model import Event, Evidence
 
 AFTER = ("raised", "died", "ended", "crashed", "left")  # gloo calls retired what failed: its rank looks ahead
 TIMEOUTS = {"gloo.timed_out", "nccl.watchdog_timed_out", "gloo.barrier_failed"}
 LOSSES = {"gloo.connection_closed", "gloo.connection_reset"}
 TIMED_OUT = ("imed out waiting", "collective operation timeout", "failed to pass monitoredBarrier")
-LOST = ("onnection closed by peer", "onnection reset by peer", "reached monitoredBarrier")
+LOST = (
+    "onnection closed by peer",
+    "onnection reset by peer",
+    "reached monitoredBarrier",
+    "Horovod has been shut down",
+)
 SLACK_S = 1.0  # dumps are named by whole seconds; an exception is told a little after the collective failed
 
 
@@ -29,6 +35,12 @@ def ended_well(evidence: Evidence) -> bool:
 
 def later(event: Event, look: Look) -> bool:
     return event.time is not None and look.time is not None and event.time > look.time + SLACK_S
+
+
+def speaker(event: Event) -> int | None:
+    """The rank that says so: whose log it is in, or as which torch says that it writes."""
+    told = event.data.get("group_rank", group_rank(str(event.data.get("message", ""))).get("group_rank"))
+    return event.rank if event.rank is not None or not isinstance(told, int) else told
 
 
 def is_loss(event: Event) -> bool:

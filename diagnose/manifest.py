@@ -11,13 +11,15 @@ import msgspec
 
 from diagnose.contract import MANIFEST, Manifest
 from diagnose.values import plain
-from probes.files import atomic_write
+from probes.files import atomic_write, contents
 
+LARGEST = 16 << 20  # bytes; ours have some hundreds
 FINAL = {"ok", "error"}
 NEXT = {
     "launching": {"detached", "running", "ok", "error", "lost"},
     "detached": {"running", "ok", "error", "lost"},
     "running": {"ok", "error", "lost"},
+    "ok": {"error"},  # another node of a cluster told its failure after the first one's word
     "lost": {"running", "ok", "error"},  # the parent was slow, or somebody else has the run: its word counts
 }
 
@@ -30,8 +32,8 @@ def path(run: Path) -> Path:
 def read(run: Path) -> Manifest | None:
     """The manifest; None where there is none, or it cannot be understood."""
     try:
-        return msgspec.json.decode(path(run).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(contents(path(run), LARGEST), type=Manifest)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

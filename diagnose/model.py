@@ -174,3 +174,35 @@ def earliest(events: Iterable[Event]) -> float | None:
 def named(ranks: list[int]) -> str:
     """`rank 3`, `ranks 0-2,4`, or `the job` for no rank."""
     return f"rank{'s' if len(ranks) > 1 else ''} {fold(ranks)}" if ranks else "the job"
+
+
+def integer(value: object) -> int | None:
+    """A whole number of an event's data, where it is one; a truth value is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def number(value: object) -> float | None:
+    """Any number of an event's data, where it is one that a float holds.
+
+    >>> number(3), number(True), number("3"), number(10**400)
+    (3.0, None, None, None)
+    """
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
+
+
+def size(value: object) -> str:
+    """A number of bytes in words; as it is written, where it is none.
+
+    >>> size(85 << 30), size(1536), size(3), size(-2048), size(None)
+    ('85.0 GiB', '1.5 KiB', '3 B', '-2.0 KiB', 'None')
+    """
+    amount = number(value)
+    if amount is None:
+        return str(value)
+    units = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+    return next(
+        (f"{amount / least:.1f} {unit}" for least, unit in units if abs(amount) >= least), f"{amount:g} B"
+    )

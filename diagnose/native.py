@@ -25,7 +25,7 @@ SIGNATURES = (
         "storage",
         re.compile(
             r"^(?:nfs\d?_|rpc_wait|fuse_|request_wait_answer|ll_|cl_io_|osc_|ceph_|cxiWait|wait_on_page|folio_wait"
-            r"|io_schedule|jbd2_|xfs_|ext4_|blk_mq_)"
+            r"|io_schedule|jbd2_|xfs_|ext4_|blk_mq_)|^(?:__)?(?:GI___)?(?:f(?:data)?sync|syncfs|sync_file_range)$"
         ),
     ),
     ("lock", re.compile(r"pthread_mutex_lock|lll_(?:mutex_)?lock|pthread_rwlock_|pthread_spin_lock")),

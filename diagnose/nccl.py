@@ -12,7 +12,7 @@ LINES = tuple(pattern for family in FAMILIES for pattern in family.LINES)
 EVENTS = tuple(kind for family in FAMILIES for kind in family.EVENTS)
 ERROR = re.compile(
     r"\bNCCL [Ee]rror\b|\bnccl(?:System|Internal|Remote|UnhandledCuda)Error\b|NCCL_ERROR"
-    r"|\bnccl[A-Z]\w{2,30} failed\b"
+    r"|\bnccl[A-Z]\w{2,30} failed\b|\bHccl[A-Z]\w{2,30}, error code is \d"
 )
 
 

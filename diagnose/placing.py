@@ -29,6 +29,7 @@ class Surface(Record, frozen=True):
     latency: str  # to the first result one can trust
     price: str
     as_of: str
+    source: str  # of the price
     move_to: str = ""
     first: str = ""  # what to try before
 
@@ -81,7 +82,7 @@ def move(newest: Sequence[Seen], book: Surfaces) -> Move | None:
         to=there.title,
         away_from=here.title,
         why=[*why, here.why],
-        gains=f"{there.latency} ({there.price}, prices of {there.as_of})",
+        gains=f"{there.latency} ({there.price}, as of {there.as_of})",
         first=here.first,
         runs=[one.record.run for one in last],
     )

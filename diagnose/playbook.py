@@ -144,6 +144,7 @@ class Limits(Record, frozen=True):
     stall_after_s: float
     stall_after_first_step_s: float
     clock_skew_s: float
+    flush_s: float
 
 
 class Playbook(Record, frozen=True):

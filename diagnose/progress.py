@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from diagnose.model import fold
-from diagnose.render.page import clock
+from diagnose.render.rows import clock
 
 COMPILE = {"compile": "compiling", "backward_compile": "compiling the backward pass"}
 

@@ -5,31 +5,28 @@ Nothing of a user's code runs for it, and what may not answer has a deadline.
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from diagnose import uncommitted
+from probes import here, settings
 from probes.redact import HIDDEN, is_secret_name, redact
 
-# Variables of libraries that decide how ranks compute and meet.
-KEPT = re.compile(
-    r"(?:NCCL|TORCH|PYTORCH|CUDA|CUBLAS|CUDNN|TRITON|FSDP|GLOO|OMP|MKL|XLA|NVIDIA|NVTE|UCX|FI|PET|ACCELERATE)[A-Z]*_"
-    r"|(?:LD_LIBRARY_PATH|LD_PRELOAD|PYTHONHASHSEED|WORLD_SIZE|LOCAL_WORLD_SIZE|NNODES)$"
-)
-# Where platforms and people say what image a container was made from.
-IMAGES = (
-    "DIAGNOSE_IMAGE",
-    "MODAL_IMAGE_ID",
-    "IMAGE_DIGEST",
-    "CONTAINER_IMAGE",
-    "DOCKER_IMAGE",
-    "IMAGE_ID",
-    "APPTAINER_CONTAINER",
-)
-MOST_VARIABLES, LONGEST = 300, 1000
+NEAR = 6  # words before one that may tell it to be a secret
 GIT_S = 5.0
 # No hook, no monitor, no pager and no lock: the checkout stays as it is.
-GIT = ["--no-pager", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+GIT = [
+    "-c",
+    "core.quotePath=false",
+    "--no-pager",
+    "--no-optional-locks",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+]
 STATUS = ["status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--ignore-submodules=dirty"]
 
 
@@ -39,16 +36,20 @@ def variables(environ: Mapping[str, str], spool: str) -> dict[str, str]:
     >>> variables({"NCCL_DEBUG": "INFO", "HOME": "/root", "TORCH_HOME": "/tmp/dg-1/x"}, "/tmp/dg-1")
     {'NCCL_DEBUG': 'INFO', 'TORCH_HOME': '{spool}/x'}
     """
-    names = sorted(name for name in environ if KEPT.match(name))[:MOST_VARIABLES]
-    return {
-        name: HIDDEN if is_secret_name(name) else redact(environ[name])[:LONGEST].replace(spool, "{spool}")
-        for name in names
-    }
+    return settings.told(environ, spool)
 
 
 def image(environ: Mapping[str, str]) -> str:
     """The image's id or digest, where the container's environment tells it."""
-    return redact(next((environ[name] for name in IMAGES if environ.get(name)), ""))[:300]
+    return redact(here.image(environ))[:300]
+
+
+def folder() -> str:
+    """Where the command is started; empty where that is gone."""
+    try:
+        return redact(os.fsencode(Path.cwd()).decode(errors="replace"))[: settings.LONGEST]
+    except OSError:
+        return ""
 
 
 def arguments(command: Sequence[str]) -> list[str]:
@@ -56,10 +57,17 @@ def arguments(command: Sequence[str]) -> list[str]:
 
     >>> arguments(["train.py", "--hf-token", "abc", "--lr=0.1"])
     ['train.py', '--hf-token', '<redacted>', '--lr=0.1']
+    >>> arguments(["mysql", "-u", "me", "-phunter2", "db"])
+    ['mysql', '-u', 'me', '<redacted>', 'db']
     """
     words, hide = list[str](), False
-    for word in command:
-        words.append(HIDDEN if hide and not word.startswith("-") else redact(word)[:LONGEST])
+    for at, word in enumerate(command):
+        near = command[max(0, at - NEAR) : at]
+        before = shlex.join(near) if any(" " in one for one in near) else " ".join(near)
+        is_told = redact(f"{before} {word}").endswith(word) if before else True
+        shown = redact(word)[: settings.LONGEST]
+        is_hidden = (hide and not word.startswith("-")) or (shown == word and not is_told)
+        words.append(HIDDEN if is_hidden else shown)
         hide = word.startswith("-") and "=" not in word and is_secret_name(word)
     return words
 
@@ -76,10 +84,15 @@ def driver(path: str = "/proc/driver/nvidia/version") -> str:
     return found[1] if found else ""
 
 
-def checkout(command: Sequence[str], deadline_s: float = GIT_S) -> dict[str, object]:
-    """The data of `checkout.read`: commit, branch, what is changed where the program lies."""
+def checkout(
+    command: Sequence[str], deadline_s: float = GIT_S, folder: Path | None = None
+) -> dict[str, object]:
+    """The data of `checkout.read`: commit, branch, what is changed where the program lies.
+
+    `digest` is of the code that no commit holds; without a checkout of the program's own file.
+    """
     script = next((Path(word) for word in command if word.endswith(".py") and Path(word).is_file()), None)
-    folder = script.resolve().parent if script else Path.cwd()
+    folder = folder or (script.resolve().parent if script else Path.cwd())
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
@@ -90,17 +103,16 @@ def checkout(command: Sequence[str], deadline_s: float = GIT_S) -> dict[str, obj
             capture_output=True,
             timeout=deadline_s,
         )
+        if done.returncode == 0:
+            lines = os.fsdecode(done.stdout).splitlines()
+            told = status(done.stdout.decode(errors="replace"))
+            return {**told, "digest": uncommitted.digest(folder, lines)}
+        reason = done.stderr.decode(errors="replace").strip()[:300] or f"exit code {done.returncode}"
     except FileNotFoundError:
-        return {"reason": "git is not installed"}
+        reason = "git is not installed"
     except (OSError, subprocess.TimeoutExpired) as error:
-        return {
-            "reason": "git did not answer" if isinstance(error, subprocess.TimeoutExpired) else str(error)
-        }
-    if done.returncode:
-        return {
-            "reason": done.stderr.decode(errors="replace").strip()[:300] or f"exit code {done.returncode}"
-        }
-    return status(done.stdout.decode(errors="replace"))
+        reason = "git did not answer" if isinstance(error, subprocess.TimeoutExpired) else str(error)
+    return {"reason": reason, **({"digest": uncommitted.of([script])} if script else {})}
 
 
 def status(text: str) -> dict[str, object]:

@@ -14,8 +14,10 @@ from diagnose.model import Event, Evidence
 from diagnose.rendezvous import said
 
 TIMED_OUT = re.compile(
-    r"[Tt]imed out waiting|[Tt]imeout at NCCL|collective operation timeout|Timed out initializing|"
+    r"[Tt]imed out (?:waiting|receiving the shared seed)|[Tt]imeout at NCCL|collective operation timeout|"
+    r"Timed out initializing|"
     r"failed to pass monitoredBarrier|timed out in blocking wait|RPC call to \w{1,60} timed out"
+    r"|(?:Notify register|Getting socket|internal task) times out"  # Ascend's
     r"|DeepEP error: .{0,40}timeout|could finish the model loading, but there are other ranks"
 )
 LOST = re.compile(
@@ -27,6 +29,7 @@ LOST = re.compile(
 DIFFERS = re.compile(
     r"Detected mismatch between collectives|DDP expects same model across all ranks"
     r"|Mismatched [\w/ ]{3,60}: One rank "  # Horovod's
+    r"|disagreement between rank0 and rank"  # DeepSpeed's
 )
 LOSSES = {"BrokenPipeError", "ConnectionResetError", "ConnectionAbortedError"}
 # What tells of an end elsewhere, or of a library that gave up: its reason stands in other lines.
@@ -34,6 +37,7 @@ SECONDHAND = {
     "CalledProcessError", "RayActorError", "ActorDiedError", "ActorUnavailableError", "WorkerCrashedError",
     "LocalRayletDiedError", "NodeDiedError", "EngineDeadError", "AsyncEngineDeadError", "RemoteError",
     "RendezvousClosedError", "DeadlockDetectedException", "FunctionTimeoutError", "ChildFailedError",
+    "CheckpointException",
 }  # fmt: skip
 GAVE_UP = re.compile(
     r"See (?:root cause|stack trace|the stack trace) above"
@@ -45,9 +49,13 @@ GAVE_UP = re.compile(
     r"|peer access|unspecified launch"
     r"|invalid device ordinal|"
     r"all CUDA-capable devices)"
-    r"|communication with rank|Socket Timeout|died unexpectedly",
+    r"|CUDA unknown error - this may be due|communication with rank|Socket Timeout|died unexpectedly"
+    r"|process \d+ terminated with (?:signal|exit)",
     re.IGNORECASE,
 )
+# An object of a collective that is none: others were in another call. And what libraries say of that.
+UNPACKS = re.compile(r"in (?:all_gather_list|_tensor_to_object)$")
+OUT_OF_STEP = re.compile(r"workers have fallen out of sync|workers got out of sync")
 OLD_CHECK = re.compile(
     r"Mismatch between collective operation types|verifying shape tensors for collective"
     r"|is running inconsistent collective: "
@@ -75,15 +83,32 @@ def kind_of(event: Event) -> str | None:
         return "peer.connection_lost"
     if "has inconsistent 0 params" in message:
         return None
-    if TIMED_OUT.search(message):
+    if TIMED_OUT.search(message) or is_unheard(event):
         return "collective.timed_out"
-    if DIFFERS.search(message) or OLD_CHECK.search(message):
+    if DIFFERS.search(message) or OLD_CHECK.search(message) or is_out_of_step(event):
         return "collective.refused"
     if LOST.search(message):
         return "peer.connection_lost"
     if nccl.ERROR.search(message):
         return "nccl.failed"
     return None if short in SECONDHAND or GAVE_UP.search(message) else "exception.raised"
+
+
+def is_out_of_step(event: Event) -> bool:
+    """Whether what came out of a collective was no answer to what the rank had asked."""
+    frames = event.data.get("frames")
+    inner = frames[-2:] if isinstance(frames, list) else []
+    is_unpacking = str(event.data.get("type", "")).endswith(("UnpicklingError", "EOFError"))
+    return bool(OUT_OF_STEP.search(str(event.data.get("message", "")))) or (
+        is_unpacking and any(UNPACKS.search(str(frame)) for frame in inner)
+    )
+
+
+def is_unheard(event: Event) -> bool:
+    """Whether an engine's queue to its workers gave up without a word: vLLM's."""
+    frames, message = event.data.get("frames"), event.data.get("message")
+    is_mute = not message or message == "cancelled"
+    return is_mute and isinstance(frames, list) and any("shm_broadcast.py" in str(f) for f in frames[-3:])
 
 
 def identity(event: Event) -> tuple[str, str]:

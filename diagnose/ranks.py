@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from diagnose.clusters import FIRST, Clusters
 from diagnose.model import named
 from diagnose.progress import Progress, number
-from diagnose.render.page import clock, count
+from diagnose.render.rows import clock, count
 
 Event = Mapping[str, object]
 OWN = {"rank.died", "rank.stopped", "rank.continued"}  # what the agent says that a rank did

@@ -9,7 +9,7 @@ import click
 from diagnose.model import fold
 from diagnose.progress import number
 from diagnose.ranks import Event, Ranks
-from diagnose.render.page import clock, count, safe
+from diagnose.render.rows import clock, count, safe
 
 HEAD = ("RANK", "PID", "DOES", "STEP", "SILENT", "CPU", "MEM", "LAST")
 RIGHT = {"PID", "STEP", "SILENT", "CPU", "MEM"}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from diagnose.losses import is_timeout
-from diagnose.model import Event, Evidence
+from diagnose.model import Event, Evidence, integer
 
 
 class Missing(NamedTuple):
@@ -57,10 +57,6 @@ def behind(read: Iterable[Event]) -> Iterator[tuple[Event, str, int, list[dict[s
             named = [place for row in fewer for place in places(row.get("ranks"))]
             if len(named) == sum(integer(row.get("num_ranks")) or 0 for row in fewer):
                 yield event, str(op), most, named
-
-
-def integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def places(value: object) -> list[dict[str, object]]:

@@ -9,8 +9,11 @@ from diagnose import coldstart, reduction, shaping
 from diagnose.clusters import FIRST, Clusters
 from diagnose.contract import Attempt, Change, Git, Manifest, RankRecord, Reduced, RunRecord, Volume
 from diagnose.coverage import age
-from diagnose.event_lines import Line, by_kind, by_rank, first, integer, moment, number, strings, text
-from probes.files import atomic_write
+from diagnose.event_lines import Line, by_kind, by_rank, first, moment, strings, text
+from diagnose.model import integer, number
+from probes.files import atomic_write, contents
+
+LARGEST = 64 << 20  # bytes of a record; ours have some thousands
 
 
 def build(found: Manifest, events: Iterable[Line]) -> RunRecord:
@@ -40,9 +43,13 @@ def build(found: Manifest, events: Iterable[Line]) -> RunRecord:
         function_call_id=found.function_call_id or text(asked.get("function_call_id")) or None,
         arguments=[text(w) for w in words] if isinstance(words := described.get("words"), list) else [],
         variables=variables,
+        rank_variables=shaping.rank_variables(mine, variables),
+        host=host(described.get("host")),
+        folder=text(described.get("folder")),
         packages=shaping.packages(mine),
+        installed=installed(first(kinds["packages.read"]).get("packages")),
         image=text(asked.get("image_id")) or text(described.get("image")),
-        git=git(first(kinds["checkout.read"])),
+        git=git(kinds["checkout.read"]),
         gpus=shaping.gpus(mine, text(asked.get("gpu")), variables.get("CUDA_VISIBLE_DEVICES", "")),
         distributed=shaping.distributed(mine),
         compile=shaping.compiled(mine, kinds, start),
@@ -148,13 +155,32 @@ def noted(mine: Mapping[int, Mapping[str, list[Line]]]) -> dict[str, str | int |
     return notes
 
 
-def git(line: Line) -> Git:
+def installed(told: object) -> dict[str, str]:
+    """
+    >>> installed(["numpy 2.0.1", "own 0.1 editable abc", 3])
+    {'numpy': '2.0.1', 'own': '0.1 editable abc'}
+    """
+    rows = [text(one).partition(" ") for one in told] if isinstance(told, list) else []
+    return {name: version for name, _, version in rows if name}
+
+
+def host(told: object) -> dict[str, str | int | float]:
+    """What is a word or a finite number of it."""
+    rows = told.items() if isinstance(told, dict) else ()
+    return {str(k): v for k, v in rows if isinstance(v, str) or number(v) is not None}
+
+
+def git(lines: Iterable[Line]) -> Git:
+    """As one tells that saw a commit: of code that was sent elsewhere the sender."""
+    told = list(lines)
+    line = next((one for one in told if one.get("commit")), first(told))
     dirty = line.get("dirty")
     return Git(
         commit=text(line.get("commit")),
         branch=text(line.get("branch")),
         dirty=dirty if isinstance(dirty, bool) else None,
         num_changed=integer(line.get("num_changed")),
+        digest=text(line.get("digest")),
         reason=text(line.get("reason")),
     )
 
@@ -246,6 +272,6 @@ def read(run: Path) -> RunRecord | None:
 def of_file(path: Path) -> RunRecord | None:
     """The record in a file; None where none can be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        return msgspec.json.decode(contents(path, LARGEST), type=RunRecord)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

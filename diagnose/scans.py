@@ -14,7 +14,12 @@ def works(procs: Sequence[Event]) -> bool:
     """Whether the main thread computed or moved bytes between two scans; others work through a hang."""
     own, all_ = spent(procs, "main_cpu_s"), spent(procs, "cpu_s")
     busy = all_ is not None and all_ > IDLE_CPU_S if own is None else own > IDLE_MAIN_S
-    return busy or (spent(procs, "io_bytes") or 0) > IDLE_BYTES
+    return busy or moves_bytes(procs)
+
+
+def moves_bytes(procs: Sequence[Event]) -> bool:
+    """Whether the main thread read or wrote more between two scans than one that only asks whether it may."""
+    return (spent(procs, "io_bytes") or 0) > IDLE_BYTES
 
 
 def spent(procs: Sequence[Event], key: str) -> float | None:

@@ -19,7 +19,8 @@ from diagnose.model import fold
 from diagnose.playbook import Playbook
 from diagnose.progress import Progress
 from diagnose.render import terminal as paper
-from diagnose.render.page import clock, count, gist
+from diagnose.render.page import gist
+from diagnose.render.rows import clock, count
 from diagnose.surfaces.local import GRACE_S, Local
 from diagnose.terminal import Screen
 from diagnose.verdict import Verdict, encode
@@ -30,6 +31,10 @@ LOOK_S = 0.5
 LINE_S = 30.0  # between lines of progress on a pipe
 SEALED_S = 2.0
 STOP_S = 30.0  # what --on-stall stop gives the command
+BLIND = "no rank has shown a step, a collective or a phase so far (with python -I, -S or -E none can), so no \
+stall is called."
+NOBODY = "no rank seen yet: no process below the command has loaded torch with our hook, or carries RANK."
+MISS_S = 60.0  # a launcher may take its time to start ranks
 TWICE_S = 0.5  # two signals within this are one wish (systemd sends SIGTERM and SIGHUP)
 
 
@@ -46,6 +51,7 @@ class Session:
         self.asked_at = self.told_at = 0.0
         self.told = ""
         self.kill_at = self.hurry_at = 0.0
+        self.begun, self.is_missed = time.monotonic(), False
         self.is_stalled = self.is_stopping = False
         self.due = False  # a stall was looked at and is not yet judged
         self.judging: threading.Thread | None = None
@@ -142,6 +148,8 @@ class Session:
                 self.screen.say(f"diagnose: no progress{who} for {seconds}; taking evidence\n")
             elif kind == "job.expiring":
                 self.screen.say("diagnose: a collective is about to time out; taking evidence\n")
+            elif kind == "job.unwatched":
+                self.screen.say(f"diagnose: {BLIND} If it is silent: diagnose attach {self._pid()}\n")
             elif kind == "job.progressed":
                 self.screen.say("diagnose: it moves again\n")
             elif kind == "evidence.taken" and event.get("cause") == "stalled":
@@ -198,8 +206,7 @@ class Session:
         how = f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
         # Before the collector goes: killed in between, nobody would be left to write how it ended.
         local.move("error" if code else "ok", how + (f"; still there: {', '.join(stuck)}" if stuck else ""))
-        is_whole = local.fetch() and sealed(local.spool, run)()
-        is_whole = is_whole or (local.collect_again() and sealed(local.spool, run)())
+        is_whole = local.bring()
         asked, self.asked = self.asked, 2  # one more signal, and there is no verdict
         done: list[Verdict | Exception] = []
         self.kept = run if is_whole else local.spool
@@ -256,6 +263,7 @@ class Session:
     def _show(self) -> None:
         """One line that is rewritten on a terminal; elsewhere a line when something changes in kind."""
         if not self.progress.ranks:
+            self._miss()
             return
         now, line = time.monotonic(), self.progress.line(time.time())
         if self.screen.is_terminal:
@@ -263,6 +271,15 @@ class Session:
         elif (kind := self.progress.kind()) != self.told and now - self.told_at >= LINE_S:
             self.told, self.told_at = kind, now
             self.screen.say(f"diagnose: {line}\n")
+
+    def _miss(self) -> None:
+        """Say once that no rank was seen for long."""
+        if not self.is_missed and time.monotonic() - self.begun >= max(MISS_S, self.local.job.stall_after_s):
+            self.is_missed = True
+            self.screen.say(f"diagnose: {NOBODY} Is one silent: diagnose attach {self._pid()}\n")
+
+    def _pid(self) -> int:
+        return self.local.process.pid if self.local.process else 0
 
     def _errors(self) -> None:
         """What the collector complains about is said once, in its words."""

@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from diagnose.contract import Burst, CacheSize, Compile, Distributed, Gpu, Gpus, Steps
-from diagnose.event_lines import Kinds, Line, integer, moment, number, strings, text
+from diagnose.differing import NOT_SET
+from diagnose.event_lines import Kinds, Line, moment, strings, text
+from diagnose.model import integer, number
+from probes.settings import LONGEST, OF_RANKS
 
 Ranks = Mapping[int, Kinds]  # each rank's lines of its last attempt
 
@@ -23,6 +26,25 @@ def packages(mine: Ranks) -> dict[str, str]:
     for _, line in said(mine, "rank.described"):
         found |= strings(line.get("packages"))
     return dict(sorted(found.items()))
+
+
+def rank_variables(mine: Ranks, given: Mapping[str, str]) -> dict[str, str] | None:
+    """What ranks have otherwise than the command got it, as scripts, launchers or the program set it.
+
+    None where no rank tells; where ranks differ, each value.
+    """
+    last = [
+        kinds["rank.described"][-1].get("variables") for kinds in mine.values() if kinds.get("rank.described")
+    ]
+    told = [strings(one) for one in last if isinstance(one, dict)]
+    if not told:
+        return None
+    found: dict[str, str] = {}
+    for name in sorted({*given, *(name for one in told for name in one)} - OF_RANKS):
+        values = sorted({one.get(name, NOT_SET) for one in told})
+        if values != [given.get(name, NOT_SET)]:
+            found[name] = " | ".join(values)[:LONGEST]
+    return found
 
 
 def gpus(mine: Ranks, requested: str, visible: str) -> Gpus:

@@ -1,10 +1,12 @@
 """A run sorted before anyone reads its output: by lane, stage, artefacts, cold start."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from diagnose import lanes, placing, record, runs
+from diagnose import comparing, lanes, placing, record, runs
+from diagnose.comparison import Difference
 from diagnose.contract import Manifest, Phase, RunRecord
 from diagnose.lanes import Stages
 from diagnose.model import named
@@ -12,9 +14,6 @@ from diagnose.placing import Seen
 from diagnose.verdict import Layer, Move, Part, Sorting, Verdict, read
 
 ENDED = ("ok", "error")
-# Most suspicious first; what an operator gives a run on purpose is not drift.
-DRIFT = ("image", "versions", "packages", "gpus.seen.name", "distributed.mode", "variables", "git.commit")
-OURS = {"diagnose", "diagnose_python"}
 
 
 def sort(run: Path, found: Manifest, done: RunRecord | None, verdict: Verdict) -> Sorting:
@@ -25,7 +24,7 @@ def sort(run: Path, found: Manifest, done: RunRecord | None, verdict: Verdict) -
     layers = list(of_layers(run, found, done, missing))
     good = last_good(run, found, done)
     changed = differing(good, done) if good else []
-    has_drifted = not verdict.causes and any(path != "git.commit" for path in changed)
+    has_drifted = not verdict.causes and any(one.is_drift for one in changed)
     stage = of_stage(found, done, layers, bool(missing), has_drifted)
     chosen = told.stage[stage] if stage else None
     return Sorting(
@@ -44,7 +43,7 @@ def sort(run: Path, found: Manifest, done: RunRecord | None, verdict: Verdict) -
         contaminated=done.steps.contaminated,
         start=list(parts(done.start, good.start if good else [], told)),
         good_run=good.run if good else "",
-        changed=changed,
+        changed=[one.path for one in changed],
         again=[burst for burst in done.compile.bursts if burst.step],
         move=moved(run, found, done, verdict),
     )
@@ -58,13 +57,24 @@ def of_layers(run: Path, found: Manifest, done: RunRecord, missing: list[str]) -
     why = f"{named(silent)} left none" if silent else ""
     why = why or ("there are none" if not writers else "no rank left any" if not done.ranks else "")
     yield Layer("events", "breaks" if why else "holds", why)
-    has_logs = any(path.stat().st_size for path in run.glob("attempts/*/logs/*") if path.is_file())
+    has_logs = any(map(is_filled, run.glob("attempts/*/logs/*")))
     yield Layer("logs", "holds" if has_logs else "breaks", "" if has_logs else "nothing printed is there")
     is_there = (run / "record.json").is_file()
     why = "; ".join(missing) if is_there else "there is none"
     yield Layer("record", "breaks" if why else "holds", why)
     is_there = (run / "verdict.json").is_file()
     yield Layer("verdict", "holds" if is_there else "breaks", "" if is_there else "there is none")
+
+
+def is_filled(path: Path) -> bool:
+    """Whether it is a file with something in it; the draft of one may be gone by now.
+
+    >>> is_filled(Path("/no/such"))
+    False
+    """
+    with suppress(OSError):
+        return path.is_file() and path.stat().st_size > 0
+    return False
 
 
 def of_stage(found: Manifest, done: RunRecord, layers: list[Layer], is_short: bool, has_drifted: bool) -> str:
@@ -94,7 +104,8 @@ def last_good(run: Path, found: Manifest, done: RunRecord) -> RunRecord | None:
         if other.state != "ok" or other.name != found.name or (runs.started(other) or 0.0) >= begun:
             continue
         kept = record.read(path)
-        if kept and kept.end_marker and kept.lane == done.lane and path.name != run.name:
+        is_like = kept and kept.end_marker and kept.lane == done.lane and path.name != run.name
+        if kept and is_like and comparing.same_kind(kept, done):
             return kept
     return None
 
@@ -123,18 +134,9 @@ def of_lane(
             yield Seen(kept, is_preempted(read(path)))
 
 
-def differing(good: RunRecord, done: RunRecord) -> list[str]:
-    """Paths of what both tell, and tell differently."""
-    found = []
-    for path in DRIFT:
-        before, now = lanes.value(good, path), lanes.value(done, path)
-        if isinstance(before, Mapping) and isinstance(now, Mapping):
-            is_whole = path == "variables"  # what is not there is not set; elsewhere it is not known
-            keys = before.keys() | now.keys() if is_whole else before.keys() & now.keys()
-            found += [f"{path}.{key}" for key in sorted(keys - OURS) if before.get(key) != now.get(key)]
-        elif lanes.is_told(before) and lanes.is_told(now) and before != now:
-            found.append(path)
-    return found
+def differing(good: RunRecord, done: RunRecord) -> list[Difference]:
+    """What `diagnose compare` would list first of the two. Raises PlaybookError."""
+    return [one for one in comparing.provenance(good, done, comparing.load())[0] if not one.minor]
 
 
 def parts(start: list[Phase], good: list[Phase], told: Stages) -> Iterator[Part]:

@@ -10,7 +10,7 @@ FRAME = re.compile(r'\s*File "(.{1,400}?)", line (\d{1,9}), in (.{1,200})')
 HEADER = re.compile(
     r"(?:^(?:\^C){0,9}(?P<gutter>\s*[|+] )?\s*\+? ?(?:Exception Group )?|(?:/\w{1,12}|\?)\]\s*"
     r"|(?:exception|error|failed|traceback)\b.{0,80}: )"
-    r"Traceback \(most recent call last\):\s*$",
+    r"Traceback \(most recent call last\):(?: \(RANK \d{1,7}\))?\s*$",
     re.IGNORECASE,
 )
 EXCEPTION = re.compile(r"(?P<type>[A-Za-z_][\w.<>]{0,200}?)(?::(?: (?P<message>.*))?)?\s*")

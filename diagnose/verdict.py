@@ -74,6 +74,7 @@ class Stack(msgspec.Struct, frozen=True):
     num_shared: int = 0
     where: str = ""
     num_frames: int = 0
+    pids: list[int] = []  # of its ranks, on their hosts; empty where not all are told
 
 
 class Unknown(msgspec.Struct, frozen=True):

@@ -18,7 +18,8 @@ from diagnose.journal import Tail
 from diagnose.progress import number
 from diagnose.ranks import Ranks
 from diagnose.ranktable import fit, table
-from diagnose.render.page import clock, gist, safe
+from diagnose.render.page import gist
+from diagnose.render.rows import clock, safe
 from diagnose.verdict import Verdict
 
 NAP_S = 0.1

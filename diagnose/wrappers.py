@@ -29,10 +29,12 @@ STAMP = re.compile(
 WRAPPER = re.compile(
     r"\[default(?P<local>\d{1,6})\]:"  # torchrun --tee
     r"|\[rank(?P<rank>\d{1,6})\]:(?: |(?=\[|[IWEVDF]\d{4} ))"  # torch's own: none before a stamp
-    r"|\[(?:[\w.@-]{1,100}@)?1,(?P<mpi>\d{1,6})\]<std(?:out|err)>: ?"  # mpirun --tag-output
+    r"|\[(?:[\w.@-]{1,100}@)?(?:1,)?(?P<mpi>\d{1,6})\]<std(?:out|err)>: ?"
+    # mpirun --tag-output, horovodrun
     r"|(?P<srun> {0,3}\d{1,5}):(?: (?!\[(?:all(?:reduce|gather)|broadcast|Horovod|[\w/]{1,80}_Allreduce/))|$)"
     # srun -l; not the rows of Horovod's stall check
     r"|\[rank[:=] ?(?P<told>\d{1,6})\] "  # Lightning, Determined
+    r"|<[a-z]{0,8}> {1,8}(?=\[\d{4}-)|[0-9a-f]{8} (?:\[rank=(?P<trial>\d{1,6})\] )?\|\| "  # Determined
     r"|\(Worker_TP(?P<tp>\d{1,5})(?:_EP\d{1,5})? pid=\d+\) "
     r"|\((?:[\w./@-]+(?:\[rank=(?P<actor>\d{1,6})\])? (?:[\w./@-]+ )?)?(?:rank=(?P<worker>\d{1,6}) )?"
     r"pid=\d+(?:, ip=[\w.:]+)?\) "  # Ray, vLLM
@@ -76,6 +78,7 @@ def unwrap(line: str) -> Prefixed:
                 told := found["mpi"]
                 or found["srun"]
                 or found["told"]
+                or found["trial"]
                 or found["worker"]
                 or found["actor"]
                 or found["tp"]

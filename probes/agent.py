@@ -44,7 +44,7 @@ class Agent:
     def __init__(self, given: argparse.Namespace) -> None:
         self.given, self.spool = given, given.spool
         self.logs: dict[str, Log] = {}
-        self.table = Table(given.mark)
+        self.table = Table(given.mark, given.command_pid)
         self.followed = Followed(self.spool, given.attempt, self.table, self._say_of)
         self.sampler = Sampler(self.spool, self.table)
         self.host, self.held = Host(self.spool), Held()

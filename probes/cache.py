@@ -107,7 +107,7 @@ class _Count:
         self.odd: list[Odd] = []
         self.held: list[dict[str, Any]] = []
         self.times: list[float] = []
-        self.is_open, self.num = False, 0
+        self.is_open, self.num, self.num_odd = False, 0, 0
 
     def walk(self) -> str:
         """Count all of it; why it is not all."""
@@ -115,25 +115,31 @@ class _Count:
         try:
             top = os.stat(self.folder)
             self.is_open = bool(top.st_mode & stat.S_IROTH and top.st_mode & stat.S_IXOTH)
-            self.odd += odd("", top, uid)
+            self.judge("", top, uid)
             for path, found in files(self.folder):
-                self.odd += odd(path, found, uid)
+                self.num += 1
+                self.judge(path, found, uid)
                 if stat.S_ISREG(found.st_mode):
                     self.add(path, found)
                 if self.num >= _MAX_FILES:
-                    return f"more than {_MAX_FILES} files: the rest was not counted"
+                    return f"more than {_MAX_FILES} files and folders: the rest was not counted"
         except FileNotFoundError:
             pass
         except OSError as error:
             return error.strerror or str(error)
         return ""
 
+    def judge(self, path: str, found: os.stat_result, uid: int) -> None:
+        for one in odd(path, found, uid):
+            self.num_odd += 1
+            if len(self.odd) < _MAX_TOLD:
+                self.odd.append(one)
+
     def add(self, path: str, found: os.stat_result) -> None:
         what, key = kind(self.part, path), entry(self.part, path)
         row = self.kinds.setdefault(what, {"entries": 0, "files": 0, "bytes": 0})
         row["files"] += 1
         row["bytes"] += found.st_size
-        self.num += 1
         self.entries.setdefault(what, set()).add(key)
         if what == "triton" and "/__grp__" in path and is_moved(os.path.join(self.folder, path)):
             self.moved.add(key)
@@ -149,6 +155,7 @@ class _Count:
         if self.moved:
             text = f"and so {len(self.moved)}: made for files at another place, as a plain copy is"
             self.odd.insert(0, Odd(min(self.moved), text))
+            self.num_odd += 1
         kept = [row for what, row in self.kinds.items() if what not in LEFT_OUT]
         return {
             "is_open": self.is_open,
@@ -159,7 +166,7 @@ class _Count:
             "newest": max(self.times, default=None),
             "oldest": min(self.times, default=None),
             "held": self.held[:_MAX_TOLD],
-            "num_odd": len(self.odd),
+            "num_odd": self.num_odd,
             "odd": [one._asdict() for one in self.odd[:_MAX_TOLD]],
         }
 

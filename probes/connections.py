@@ -1,4 +1,5 @@
-"""The TCP connections of a process to other hosts: what they sent that nobody has acknowledged yet.
+"""The TCP connections of a process to other hosts: what they sent that nobody has acknowledged yet; and
+what one socket leads to.
 
 Read from /proc/PID/net, which shows the network namespace of that process; for own processes no privilege is
 needed. A peer that is merely stuck or stopped still acknowledges; one behind a lost link does not.
@@ -6,11 +7,12 @@ needed. A peer that is merely stuck or stopped still acknowledges; one behind a 
 
 import os
 import socket
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from probes import procfs
 
-_ESTABLISHED, _SYN_SENT = 1, 2
+_ESTABLISHED, _SYN_SENT, _LISTEN = 1, 2, 10
 _RETRANSMIT, _PROBE = 1, 4  # timers: what was sent is unacknowledged; what is to be sent cannot be
 _KEEP = 64
 _LIMIT = 8 << 20  # bytes of one table: a host may have a hundred thousand connections
@@ -51,22 +53,51 @@ def parse(table: bytes) -> list[Connection]:
     [Connection(inode=77, local='10.0.0.1:50000', peer='10.0.0.2:8080', unacked=1024, attempts=5, is_open=True)]
     """  # noqa: E501
     found = []
+    for one, state in rows(table):
+        peer, local = (place.rpartition(":")[0] for place in (one.peer, one.local))
+        is_ours = peer.startswith("127.") or peer in ("::1", local)
+        if state in (_ESTABLISHED, _SYN_SENT) and not is_ours:
+            found.append(one)
+    return found
+
+
+def rows(table: bytes) -> Iterator[tuple[Connection, int]]:
+    """All sockets of a table, with their state as the kernel counts them."""
     for line in table.splitlines()[1:]:
         part = line.decode("ascii", "replace").split()
         try:
             state = int(part[3], 16)
-            if state not in (_ESTABLISHED, _SYN_SENT):
-                continue
             (local, local_port), (peer, port) = address(part[1]), address(part[2])
             timer, unacked = (int(part[i].partition(":")[0], 16) for i in (5, 4))
             again = int(part[6], 16) if timer == _RETRANSMIT else int(part[8]) if timer == _PROBE else 0
             inode = int(part[9])
         except (ValueError, IndexError):
             continue
-        if not peer.startswith("127.") and peer not in ("::1", local):
-            pair = f"{local}:{local_port}", f"{peer}:{port}"
-            found.append(Connection(inode, *pair, unacked, again, state == _ESTABLISHED))
-    return found
+        pair = f"{local}:{local_port}", f"{peer}:{port}"
+        yield Connection(inode, *pair, unacked, again, state == _ESTABLISHED), state
+
+
+def ends(pid: int, inode: int) -> tuple[str, int]:
+    """What a socket of a process leads to (`10.0.0.2:443`; where it listens, its own address; the path of a
+    unix socket), and the socket at the other end, 0 where that is not in the same network namespace.
+    """
+    found = {one.inode: (one, state) for table in _tables(pid) for one, state in rows(table)}
+    if inode in found:
+        mine, state = found[inode]
+        if state == _LISTEN:
+            return mine.local, 0
+        pair = mine.peer, mine.local
+        return mine.peer, next((n for n, (one, _) in found.items() if (one.local, one.peer) == pair), 0)
+    for line in (procfs.head(f"/proc/{pid}/net/unix", _LIMIT) or b"").decode(errors="replace").splitlines():
+        words = line.split(maxsplit=7)
+        if words[6:7] == [str(inode)]:
+            return " ".join(["unix socket", *words[7:]]), 0
+    return "socket", 0
+
+
+def _tables(pid: int) -> Iterator[bytes]:
+    for kind in ("tcp", "tcp6"):
+        yield procfs.head(f"/proc/{pid}/net/{kind}", _LIMIT) or b""
 
 
 def has_route(routes: bytes, peer: str) -> bool | None:
@@ -103,9 +134,8 @@ class Tables:
         except OSError:
             name = str(pid)
         if name not in self.read:
-            tables = (procfs.head(f"/proc/{pid}/net/{kind}", _LIMIT) or b"" for kind in ("tcp", "tcp6"))
             routes = procfs.head(f"/proc/{pid}/net/route", _LIMIT) or b""
-            self.read[name] = [one for table in tables for one in parse(table)], routes
+            self.read[name] = [one for table in _tables(pid) for one in parse(table)], routes
         return self.read[name]
 
     def own(self, pid: int) -> dict[str, object] | None:

@@ -1,6 +1,8 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Writing files so that no reader ever sees half of one, and reading what others left."""
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +25,18 @@ def atomic_write(path: "str | os.PathLike[str]", data: bytes) -> None:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def contents(path: "str | os.PathLike[str]", most: int) -> bytes:
+    """Of anybody's file. Raises OSError, also for what is no file, and for one of more bytes."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer opens at once
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a file", os.fspath(path))
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"more than {most} bytes", os.fspath(path))
+    return data
 
 
 def append_line(path: "str | os.PathLike[str]", line: bytes) -> None:

@@ -5,9 +5,10 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 
-from probes import procfs
+from probes import kmsg, procfs
 from probes.emit import open_log
 from probes.redact import redact
 
@@ -17,19 +18,19 @@ WORTH = re.compile(
     r"|NVRM|\bXid\b|nvidia|fabric|fallen off|blocked for more than|hung_task|I/O error|remounting|"
     r"-fs error|AER:|Machine Check|Hardware Error"
 )
-_RECORD, _MOST, _AT_ONCE = 8192, 2000, 1000  # bytes; lines kept; records a call: a kernel may chatter
+_MOST, _AT_ONCE = 2000, 1000  # lines kept; records a call: a kernel may chatter
 
 
 class Kernel:
     """Lines that are worth keeping, from the moment this is made; `reason` says why there are none."""
 
-    def __init__(self, device: str = "/dev/kmsg") -> None:
+    def __init__(self, device: str = kmsg.DEVICE) -> None:
         self.num, self.fd, self.reason = 0, -1, ""
         if procfs.is_gvisor():
             self.reason = "gVisor has start-up text of its own, not the kernel's log"
             return
         try:
-            self.fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self.fd = kmsg.opened(device)
             os.lseek(self.fd, 0, os.SEEK_END)
         except OSError as error:
             self.reason = error.strerror or str(error)
@@ -37,18 +38,13 @@ class Kernel:
     def read(self) -> list[str]:
         """New lines, as `dmesg --time-format iso` writes them."""
         found: list[str] = []
-        for _ in range(_AT_ONCE if self.fd >= 0 and self.num < _MOST else 0):
-            try:
-                record = os.read(self.fd, _RECORD)
-            except BrokenPipeError:
-                continue  # the kernel has overwritten what we had not read: go on with what is there
-            except OSError:  # nothing new (EAGAIN); an oversized record counts as such, too
-                break
-            if not record:
-                break
-            if line := in_words(record.decode(errors="replace"), time.time() - time.monotonic()):
-                found.append(line)
-                self.num += 1
+        if self.fd < 0 or self.num >= _MOST:
+            return found
+        with suppress(OSError):  # an oversized record counts as nothing new
+            for record in kmsg.records(self.fd, _AT_ONCE):
+                if line := in_words(record.decode(errors="replace"), time.time() - time.monotonic()):
+                    found.append(line)
+                    self.num += 1
         return found
 
     def close(self) -> None:

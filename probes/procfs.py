@@ -198,13 +198,40 @@ def fd_links(pid: int) -> dict[int, str] | None:
     """Open descriptors and what they point at; None where we may not see them."""
     links: dict[int, str] = {}
     try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        names = os.listdir(f"/proc/{pid}/fd")
     except PermissionError:
         return None
     except OSError:
-        pass
+        return links
+    for name in names:
+        try:
+            links[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        except PermissionError:
+            return None
+        except OSError:  # closed meanwhile: the others are open
+            continue
     return links
+
+
+def fdinfo(pid: int, fd: int) -> list[str]:
+    """What the kernel lists of one descriptor; empty where it does not."""
+    return (read(f"/proc/{pid}/fdinfo/{fd}") or b"").decode(errors="replace").splitlines()
+
+
+def open_mode(pid: int, fd: int) -> int | None:
+    """How a descriptor was opened: O_RDONLY, O_WRONLY or O_RDWR; None where that is not told."""
+    for line in fdinfo(pid, fd):
+        if line.startswith("flags:"):
+            return int(line.split()[1], 8) & os.O_ACCMODE
+    return None
+
+
+def own_pids(pid: int) -> list[int]:
+    """The ids of a process in the namespaces that it is in, ours first."""
+    for line in (read(f"/proc/{pid}/status") or b"").splitlines():
+        if line.startswith(b"NSpid:"):
+            return [int(word) for word in line.split()[1:]]
+    return [pid]
 
 
 def num_fds(pid: int) -> int | None:

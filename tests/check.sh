@@ -22,11 +22,13 @@ read_over() {
   step "wheel"       pytest -q tests/test_wheel.py
 }
 
-# Beside what mostly waits; the output comes in one piece.
+# Beside what mostly waits; the output comes in one piece. In a group of its own: it is ended with all it started.
 told=$(mktemp)
-trap 'kill "$reading" 2>/dev/null; rm -f "$told"' EXIT
-read_over >"$told" 2>&1 &
+set -m
+read_over >"$told" 2>&1 </dev/null &
 reading=$!
+set +m
+trap 'kill -- "-$reading" 2>/dev/null; rm -f "$told"' EXIT
 step "waits"         pytest -q -m "not slow and not ranks" -n 3 --durations=5 "${TIMED[@]}"
 wait "$reading" || { cat "$told"; exit 1; }
 cat "$told"

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from diagnose.ground import finish, sweep
 
 collect_ignore = ["bench", "drills/attach.py", "drills/big_log.py", "drills/kills.py"]  # scripts
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.register_profile(  # a busy machine is no failure
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("untimed")
 OUTER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

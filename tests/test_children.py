@@ -1,11 +1,12 @@
 """Helpers beside the job: when one may be asked to end; who must run again to take its SIGTERM."""
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from diagnose.children import Helper, is_held
+from diagnose.children import Helper, is_held, of_job
 from tests.probes.conftest import wait_for
 
 LATE = """
@@ -49,8 +50,17 @@ def test_a_process_is_held_once_it_is_stopped_and_asked_to_end() -> None:
         process.send_signal(signal.SIGTERM)
         assert is_held(process.pid)
         process.send_signal(signal.SIGCONT)
-        assert process.wait(10) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
         assert not is_held(process.pid)
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_child_with_an_environment_of_its_own_is_of_the_job_by_its_group() -> None:
+    with subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"]}, process_group=0) as child:
+        try:
+            assert child.pid in of_job("nobodys", child.pid)
+            assert child.pid not in of_job("nobodys")
+        finally:
+            child.kill()

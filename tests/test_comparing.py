@@ -35,6 +35,10 @@ GOOD = RunRecord(
     ended=200.0,
     ranks=[RankRecord(rank=n, first_forward_s=60.0 + n, first_step_s=80.0, node="h1") for n in range(8)],
     lane="training",
+    rank_variables={},
+    installed={"numpy": "1.26.4", "torch": "2.8.0", "mylib": "0.1 editable aaa"},
+    host={"cpus": 8.0, "memory": 64 << 30, "open_files": 1024, "locked_memory": "unlimited", "kernel": "6.8"},
+    folder="/code",
     variables={"NCCL_DEBUG": "INFO", "OMP_NUM_THREADS": "8", "HF_TOKEN_NCCL_": "<redacted>"},
     versions={"torch": "2.8.0+cu128", "cuda": "12.8", "nccl": "2.27.3", "python": "3.11.7", "diagnose": "1"},
     packages={"flash_attn": "2.7.4", "transformers": "4.50.0"},
@@ -72,6 +76,9 @@ PLANTED = {
     "nccl": ({"versions__nccl": "2.28.9"}, "versions.nccl"),
     "driver": ({"versions__cuda": "13.0"}, "versions.cuda"),
     "package": ({"packages__flash_attn": "2.8.0"}, "packages.flash_attn"),
+    "not loaded": ({"packages": {"transformers": "4.50.0"}}, "packages.flash_attn"),
+    "upgrade": ({"installed__numpy": "2.0.1"}, "installed.numpy"),
+    "editable": ({"installed__mylib": "0.1 editable bbb"}, "installed.mylib"),
     "gpu kind": ({"gpus__seen": [Gpu("NVIDIA B200", 180 << 30)] * 8}, "gpus.seen.name"),
     "gpu count": ({"gpus__seen": H200[:7]}, "gpus.seen.name"),
     "gpus visible": ({"gpus__num_visible": 1}, "gpus.num_visible"),
@@ -92,6 +99,14 @@ PLANTED = {
         "arguments.--nproc-per-node",
     ),
     "data": ({"arguments": words("--lr", "0.1", "--data=/data/b")}, "arguments.--data"),
+    "set by a script": ({"rank_variables": {"NCCL_ALGO": "Ring"}}, "variables.NCCL_ALGO"),
+    "unset by a script": ({"rank_variables": {"OMP_NUM_THREADS": "not set"}}, "variables.OMP_NUM_THREADS"),
+    "cpus": ({"host__cpus": 4.0}, "host.cpus"),
+    "open files": ({"host__open_files": 512}, "host.open_files"),
+    "locked memory": ({"host__locked_memory": 65536}, "host.locked_memory"),
+    "kernel": ({"host__kernel": "6.9"}, "host.kernel"),
+    "folder": ({"folder": "/elsewhere"}, "folder"),
+    "locale": ({"variables__LC_ALL": "C"}, "variables.LC_ALL"),
     "note": ({"notes__dataset_hash": "y"}, "notes.dataset_hash"),
     "commit": ({"git__commit": "bb"}, "git.commit"),
     "dirty tree": ({"git__dirty": True}, "git.dirty"),
@@ -146,7 +161,7 @@ def test_the_most_suspicious_comes_first_and_a_major_version_before_a_minor():
         ({"variables": {}}, "variables.NCCL_DEBUG"),
         ({"compile__cache_start": None}, "compile.cache_start.files"),
         ({"git": Git(reason="no git")}, "git.commit"),
-        ({"packages": {"transformers": "4.50.0"}}, "packages.flash_attn"),
+        ({"packages": {"transformers": "4.50.0"}, "rank_variables": None}, "packages.flash_attn"),
     ],
 )
 @pytest.mark.parametrize("missing", ["a", "b"])
@@ -163,6 +178,26 @@ def test_two_dirty_trees_may_not_be_the_same():
     told = comparing.compare(dirty, replace(dirty, run="r"), BOOK)
     assert [one.path for one in told.unknown if one.missing == "hidden"] == ["git.dirty"]
     assert told.exit_code() == 3
+
+
+def test_two_dirty_trees_of_one_digest_are_the_same_and_of_two_are_not():
+    dirty = with_in(git__dirty=True, git__num_changed=2, git__digest="aa")
+    assert comparing.compare(dirty, replace(dirty, run="r"), BOOK, lanes.lane("training")).exit_code() == 0
+    other = with_in(git__dirty=True, git__num_changed=2, git__digest="bb")
+    [told] = comparing.compare(dirty, other, BOOK).differences
+    assert (told.path, told.before, told.after) == ("git.dirty", "aa", "bb")
+    sent = with_in(git=Git(reason="no checkout", digest="cc"))  # of the program's own file alone
+    assert [d.path for d in comparing.compare(GOOD, sent, BOOK).differences] == []
+    again = with_in(git=Git(reason="no checkout", digest="dd"))
+    assert [d.path for d in comparing.compare(sent, again, BOOK).differences] == ["git.dirty"]
+
+
+def test_what_only_the_other_s_ranks_tell_is_unknown_where_these_had_not_come_so_far():
+    sets = with_in(rank_variables={"NCCL_ALGO": "Ring"})
+    for short in ({"steps": Steps()}, {"rank_variables": None}):
+        told = comparing.compare(with_in(**short), sets, BOOK)
+        assert [d.path for d in told.differences] == []
+        assert ("variables.NCCL_ALGO", "a") in {(one.path, one.missing) for one in told.unknown}
 
 
 def test_a_secret_is_neither_compared_nor_shown():
@@ -221,6 +256,15 @@ def test_a_slower_step_beyond_the_spread_is_a_difference_and_noise_is_none():
     assert told.exit_code() == 1
     wide = with_in(steps=Steps(num=50, median_s=1.4, p10_s=0.9, p90_s=1.5))
     assert comparing.compare(GOOD, wide, BOOK, lanes.lane("training")).exit_code() == 0
+
+
+def test_names_of_one_run_are_told_and_are_no_drift():
+    end = ["--lr", "0.1", "--data", "/data/a"]
+    one, other = (
+        with_in(arguments=words(*end, "--output-dir", f"/tmp/{n}", "--run-name", n)) for n in ("a", "b")
+    )
+    told = comparing.compare(one, other, BOOK, lanes.lane("training"))
+    assert all(d.minor for d in told.differences) and len(told.differences) == 2 and told.exit_code() == 0
 
 
 def test_another_piece_of_hardware_is_told_and_is_no_drift():

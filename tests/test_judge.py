@@ -90,7 +90,7 @@ def test_comparisons_are_strict_about_types():
 
 
 def book(**failures):
-    limits = Limits(stall_after_s=1, stall_after_first_step_s=1, clock_skew_s=2.0)
+    limits = Limits(stall_after_s=1, stall_after_first_step_s=1, clock_skew_s=2.0, flush_s=15.0)
     return Playbook(failures=failures, remedies={}, trees={}, sources={}, environments={}, limits=limits)
 
 

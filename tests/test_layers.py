@@ -9,12 +9,15 @@ import pytest
 
 TOP = Path(__file__).parent.parent
 SHARED = {
+    "probes.allowance",
     "probes.files",
     "probes.cache_kinds",
+    "probes.cache_places",
     "probes.here",
     "probes.layout",
     "probes.procfs",
     "probes.redact",
+    "probes.settings",
 }  # leaves of the standard library alone
 
 HOOK = "probes.rank_hook.diagnose_rank"
@@ -42,11 +45,22 @@ READINGS = (
         "fingerprints",
         "histories",
         "scans",
+        "behind",
         "tellings",
         "watchdogs",
         "nccl_calls",
     ),
-    *("losses", "joining", "raisings", "stackframes", "activity", "compiling", "places", "starting"),
+    *(
+        "losses",
+        "joining",
+        "raisings",
+        "stackframes",
+        "filelocks",
+        "activity",
+        "compiling",
+        "places",
+        "starting",
+    ),
     *(
         "waiting",
         "heads",
@@ -59,7 +73,7 @@ READINGS = (
         "certifying",
     ),
     *("unheard", "standing", "leaving", "graphs", "asked", "ras_counts", "stall_checks", "disagreements"),
-    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction"),
+    *("strangers", "gpu_words", "containers", "outgrowing", "time_limits", "reduction", "gates"),
 )
 # What a module may import of this project: the longest name here that it begins with decides.
 # `probes.*` and `diagnose.*` stand for everything below.
@@ -78,6 +92,8 @@ MAY: dict[str, set[str]] = {
         f"diagnose.{name}": {
             "diagnose.model",
             "diagnose.certificate",
+            "diagnose.limits",
+            "diagnose.values",
             "diagnose.xids",
             *WORDS,
             *(f"diagnose.{one}" for one in READINGS[:num]),
@@ -85,9 +101,11 @@ MAY: dict[str, set[str]] = {
         for num, name in enumerate(READINGS)
     },
     "diagnose.xids": ours("model playbook"),  # a table of the playbook that facts read
+    "diagnose.limits": ours("model playbook"),  # its numbers
     "diagnose.facts": {
         "diagnose.model",
         "diagnose.certificate",
+        "diagnose.values",
         "diagnose.xids",
         *WORDS,
         *(f"diagnose.{name}" for name in READINGS),
@@ -104,17 +122,18 @@ MAY: dict[str, set[str]] = {
     "diagnose.render": {*READER, "diagnose.certificate", "diagnose.render.*"},
     "diagnose.preflight.book": ours("model playbook"),
     "diagnose.preflight.measured": ours("model"),
+    "diagnose.preflight.joining": ours("preflight.measured"),
     "diagnose.preflight.report": ours("model preflight.measured"),
     "diagnose.preflight.judging": ours("model preflight.book preflight.measured preflight.report"),
-    "diagnose.render.links": ours("preflight.report render.page"),
-    "diagnose.render.timeline": ours("model render.page"),
-    "diagnose.render.checks": ours("model preflight.report render.links render.page render.timeline"),
-    "diagnose.render.junit": ours("preflight.report render.checks render.page"),
+    "diagnose.render.links": ours("preflight.report render.rows"),
+    "diagnose.render.timeline": ours("model render.rows"),
+    "diagnose.render.checks": ours("model preflight.report render.links render.rows render.timeline"),
+    "diagnose.render.junit": ours("preflight.report render.checks render.rows"),
     "diagnose.comparison": set(),
     "diagnose.differing": {*ours("flags model"), "probes.redact"},
     "diagnose.flags": set(),
     "diagnose.measuring": ours("comparison differing model"),
-    "diagnose.render.comparison": ours("comparison differing playbook render.page"),
+    "diagnose.render.comparison": ours("comparison model playbook render.rows"),
     "diagnose.cli": {"diagnose.*", *SHARED},
     "probes": {"probes.*"},
     "probes.rank_hook": {f"{HOOK}.*", "diagnose_rank.*", "sitecustomize"},  # the one it hides

@@ -31,7 +31,7 @@ def test_cold_starts_in_a_row_move_the_lane():
     move = told(COLD, COLD, COLD)
     assert (move.to, move.away_from) == ("owned hardware", "Modal")
     assert "the last 3 starts here all compiled on a cold cache, 1200 s or longer" in move.why
-    assert "cache seed" in move.first and "prices of" in move.gains
+    assert "cache seed" in move.first and "as of" in move.gains
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_on_owned_hardware_nothing_moves():
 def test_the_playbook_leads_from_place_to_place():
     for name, one in BOOK.surface.items():
         assert not one.move_to or (one.move_to in BOOK.surface and one.move_to != name)
-        assert one.as_of and one.good_for and one.bad_for and one.price
+        assert one.as_of and one.good_for and one.bad_for and one.price and one.source
         assert one.keeps_warm == (not one.move_to)
     assert set(BOOK.signs.preempted) <= playbook.load().failures.keys()
 

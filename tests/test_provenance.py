@@ -1,11 +1,13 @@
 """What the parent tells of a run's making: no secret in it, and nothing of the user's code runs for it."""
 
+import json
 import os
 import subprocess
 
 import pytest
 
-from diagnose import provenance
+from diagnose import installed, provenance
+from probes import allowance
 
 SECRETS = [
     "hf_abcdefghijklmnopqrstuvw",
@@ -45,13 +47,21 @@ def test_a_checkout_is_read_and_none_of_its_code_runs(checkout):
     (checkout / "new.py").write_text("")
     told = provenance.checkout(command)
     assert (told["dirty"], told["num_changed"], told["num_untracked"]) == (True, 1, 1)
+    assert clean["digest"] == "" and told["digest"] == provenance.checkout(command)["digest"] != ""
+    (checkout / "new.py").write_text("3")
+    assert provenance.checkout(command)["digest"] not in ("", told["digest"])
+    os.mkfifo(checkout / "pipe.py")  # nobody waits for a writer
+    (checkout / "train.py").unlink()
+    assert provenance.checkout(["python"], folder=checkout)["digest"]
     assert told["commit"] == clean["commit"] and not (checkout.parent / "sprung").exists()
 
 
 def test_where_there_is_no_checkout_the_reason_is_told(tmp_path, monkeypatch):
     (tmp_path / "train.py").write_text("")
     told = provenance.checkout(["python", str(tmp_path / "train.py")])
-    assert set(told) == {"reason"} and "not a git repository" in str(told["reason"])
+    assert "not a git repository" in str(told["reason"]) and len(str(told["digest"])) == 12
+    (tmp_path / "train.py").write_text("1")
+    assert provenance.checkout(["python", str(tmp_path / "train.py")])["digest"] != told["digest"]
     assert provenance.checkout(["python"], deadline_s=0) == {"reason": "git did not answer"}
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance.checkout(["python"]) == {"reason": "git is not installed"}
@@ -64,6 +74,33 @@ def test_no_secret_gets_into_variables_or_arguments(secret):
     assert set(told) == {"NCCL_X", "TORCH_AUTH_TOKEN", "TRITON_PLAIN"}
     words = provenance.arguments(["train.py", f"--url={secret}", "--api-key", secret, secret])
     assert "hunter2pass" not in f"{told}{words}" and secret not in f"{told}{words}"
+
+
+def test_packages_are_known_by_their_folders_and_an_editable_one_by_its_commit(tmp_path, checkout):
+    site = tmp_path / "lib" / "python3.12" / "site-packages"
+    own = {"url": checkout.as_uri(), "dir_info": {"editable": True}}
+    for name, told in (("numpy-2.0.1", None), ("My_Lib-0.1", own), ("odd-1", "[" * 9000), ("sent-2", [1])):
+        (folder := site / f"{name}.dist-info").mkdir(parents=True)
+        if told:
+            text = told if isinstance(told, str) else json.dumps(told)
+            (folder / "direct_url.json").write_text(text)
+    (tmp_path / "bin").mkdir()
+    found = installed.packages(tmp_path / "bin" / "python3.12", {})
+    commit = provenance.checkout((), folder=checkout)["commit"]
+    assert found["my_lib"] == f"0.1 editable {commit[:12]}"
+    assert (found["numpy"], found["odd"], found["sent"]) == ("2.0.1", "1", "2")
+
+
+def test_our_own_folder_is_no_part_of_the_path_and_a_run_s_own_ids_are_left_out():
+    environ = {"PYTHONPATH": "/x/probes/rank_hook:/mine", "TORCHELASTIC_RUN_ID": "1", "LANG": "C"}
+    assert provenance.variables(environ, "/s") == {"LANG": "C", "PYTHONPATH": "/mine"}
+    assert provenance.variables({"PYTHONPATH": "/x/probes/rank_hook"}, "/s") == {}
+
+
+def test_what_the_host_gives_is_told_in_plain_values():
+    told = allowance.host()
+    assert {"kernel", "cpus", "memory", "open_files", "locked_memory"} <= told.keys()
+    assert all(value == allowance.UNLIMITED or value for value in told.values())
 
 
 def test_the_driver_is_read_where_there_is_one(tmp_path):

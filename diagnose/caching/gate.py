@@ -9,6 +9,10 @@ from diagnose.caching.archive import Limits
 from diagnose.caching.manifest import Provenance, Refused, differences
 from diagnose.caching.places import Cache, Measured
 
+NEXT = (
+    "diagnose cache seed --from PLACE (--replace what is in it), or one run without the gate and time enough"
+)
+
 
 class Threshold(msgspec.Struct, frozen=True):
     """What a cache must hold at least, and who says so."""
@@ -20,9 +24,10 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """`is_open` is None where it cannot be told."""
+    """`is_open` is None where it cannot be told; `why` it is not open: cold, foreign or unreadable."""
 
     is_open: bool | None
+    why: str
     reason: str
     num_entries: int
     num_bytes: int
@@ -54,20 +59,21 @@ def decide(
 ) -> Gate:
     """Hold what is there against the threshold, and what it is of against this host."""
 
-    def answer(is_open: bool | None, reason: str) -> Gate:
-        return Gate(is_open, reason, measured.num_entries, measured.num_bytes, least)
+    def answer(is_open: bool | None, reason: str, why: str = "") -> Gate:
+        return Gate(is_open, why, reason, measured.num_entries, measured.num_bytes, least)
 
+    found = "1 entry" if measured.num_entries == 1 else f"{measured.num_entries} entries"
     if measured.error:
-        return answer(None, f"the cache cannot be read: {measured.error}")
+        return answer(None, f"the cache cannot be read: {measured.error}", "unreadable")
     if measured.num_entries < least.num_entries:
-        return answer(False, f"{measured.num_entries} entries, {least.num_entries} are needed")
+        return answer(False, f"{found}, {least.num_entries} are needed", "cold")
     if measured.num_bytes < least.num_bytes:
-        return answer(False, f"{measured.num_bytes} bytes, {least.num_bytes} are needed")
+        return answer(False, f"{measured.num_bytes} bytes, {least.num_bytes} are needed", "cold")
     if least.provenance and here:
         kinds = {kind: row["entries"] for part in measured.parts for kind, row in part.kinds.items()}
         if wrong := differences(least.provenance, here, kinds, allowed):
-            return answer(False, f"it was made for something else: {'; '.join(wrong)}")
-    return answer(True, f"{measured.num_entries} entries, {least.num_entries} are needed")
+            return answer(False, f"it was made for something else: {'; '.join(wrong)}", "foreign")
+    return answer(True, f"{found}, {least.num_entries} are needed")
 
 
 def ask(

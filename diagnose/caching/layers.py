@@ -22,6 +22,7 @@ class Layer(NamedTuple):
     manifest: Manifest
     file: BinaryIO | None = None
     cache: Cache | None = None
+    is_told: bool = True  # what it is of is written in it, not taken to be what is here
 
     def close(self) -> None:
         if self.file is not None:
@@ -92,4 +93,4 @@ def folder(path: Path, here: Provenance, limits: Limits, allowed: Sequence[str])
     of, lane = (told.manifest.provenance, told.manifest.lane) if told else (here, "")
     manifest = capture.describe(cache, of, limits, lane, run="")
     require_fit(manifest, here, allowed)
-    return Layer(str(path), manifest, cache=cache)
+    return Layer(str(path), manifest, cache=cache, is_told=told is not None)

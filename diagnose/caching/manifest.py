@@ -12,9 +12,10 @@ SCHEMA = "diagnose/cache/1"
 NAME = "manifest.json"  # the first member
 MAX_MANIFEST = 64 << 20
 PARTS = (TRITON, INDUCTOR)  # in the order in which they are put in place
+LATEST = 1e11  # unix s: later times cannot be written as dates
 UNKNOWN = "not known"
 FIELDS = ("image", "gpu", "num_gpus", "torch", "cuda", "hip", "triton", "python", "cpu")
-_NAME = re.compile(r"(?:inductor|triton)(?:/[^/\x00-\x1f\x7f\\]{1,255}){1,24}")
+_NAME = re.compile(r"(?:inductor|triton)(?:/[^/\x00-\x1f\x7f\\\ud800-\udfff]{1,255}){1,24}")
 
 
 class Refused(Exception):
@@ -81,6 +82,8 @@ def decode(data: bytes) -> Manifest:
         raise Refused(f"its manifest cannot be read: {str(error)[:200]}") from None
     if found.schema != SCHEMA:
         raise Refused(f"its manifest is of another kind: {found.schema[:60]!r}")
+    if not 0 <= found.created < LATEST:
+        raise Refused(f"its manifest is of no time: {found.created}")
     names = {one.name for one in found.files}
     if len(names) != len(found.files):
         raise Refused("its manifest names a file twice")

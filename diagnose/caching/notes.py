@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from diagnose.archive import open_regular
 from diagnose.caching.manifest import Manifest, Provenance
 from diagnose.caching.places import Cache
 from probes.files import atomic_write
@@ -34,7 +35,7 @@ class Good(msgspec.Struct, frozen=True):
 def read(path: Path) -> bytes:
     """A note; empty where there is none."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(MAX_NOTE)
     except OSError:
         return b""

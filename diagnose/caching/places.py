@@ -1,9 +1,7 @@
 """Where a job's compile cache lies, what is in it, what it is bound to: asked of probes, with a deadline."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,9 @@ import msgspec
 from diagnose import children
 from diagnose.caching.manifest import Provenance, Refused
 from diagnose.model import Record
+from diagnose.provenance import image as image_of
 from diagnose.values import string
+from probes import cache_places
 from probes.cache_kinds import INDUCTOR, TRITON
 
 READ_S, PROVENANCE_S = 120.0, 60.0
@@ -65,24 +65,13 @@ def locate(environ: Mapping[str, str], inductor: Path | None = None, triton: Pat
     >>> locate({"TORCHINDUCTOR_CACHE_DIR": "/c", "TRITON_CACHE_DIR": "/t"}).triton
     PosixPath('/t')
     """
-    user = environ.get("USER") or environ.get("LOGNAME") or name_of_user()
-    default = Path(environ.get("TMPDIR") or tempfile.gettempdir()) / f"torchinductor_{user}"
-    first = absolute(inductor or environ.get("TORCHINDUCTOR_CACHE_DIR") or default)
-    asked = triton or environ.get("TRITON_CACHE_DIR", "").strip()
-    home = environ.get("TRITON_HOME") or environ.get("HOME") or "/"
-    second = absolute(asked or Path(home) / ".triton" / "cache")
+    first = absolute(inductor or cache_places.inductor(environ))
+    second = absolute(triton or cache_places.triton(environ))
     return Cache(inductor=first, triton=None if second.is_relative_to(first) else second)
 
 
 def absolute(path: Path | str) -> Path:
     return Path(os.path.normpath(Path(path).absolute()))
-
-
-def name_of_user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError, ModuleNotFoundError):
-        return f"uid_{os.getuid()}"
 
 
 def asked(probe: str, arguments: list[str], limit_s: float) -> tuple[list[dict[str, Any]], str]:
@@ -138,7 +127,7 @@ def provenance(environ: Mapping[str, str], python: str, image: str = "") -> Prov
         key: string(told.get(key), 100) for key in ("torch", "cuda", "hip", "triton", "python", "cpu")
     }
     return Provenance(
-        image=image or environ.get("DIAGNOSE_IMAGE") or environ.get("MODAL_IMAGE_ID", ""),
+        image=image or image_of(environ),
         gpu=", ".join(names) if names else "none" if gpus == [] else "",
         num_gpus=len(gpus) if isinstance(gpus, list) else None,
         **versions,

@@ -18,11 +18,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from diagnose.archive import open_regular
 from diagnose.caching.manifest import Refused
 from diagnose.follow import boot_id
 from probes.cache_kinds import INDUCTOR, LEFT_OUT, kind
 
 DRAFT_S = 86400.0  # a draft that nobody has gone on with for so long is of another image, or another host
+BUSY_S = 10.0  # a compiler gives what it writes its name in far less
 _EXCHANGE, _AT_FDCWD = 2, -100
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -38,6 +40,30 @@ def holds_something(folder: Path) -> bool:
         for base, _, names in os.walk(folder)
         for name in names
     )
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a compiler is busy there: it holds a lock, or has just begun a file."""
+    for base, _, names in os.walk(folder):
+        for name in names:
+            path = Path(base, name)
+            what = kind(INDUCTOR, path.relative_to(folder).as_posix())
+            with suppress(OSError):
+                if what == "draft" and time.time() - path.lstat().st_mtime < BUSY_S:
+                    return True
+                if what == "lock" and is_held(path):
+                    return True
+    return False
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody has locked a file. Raises OSError."""
+    with open_regular(path) as file:
+        try:
+            lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def owner() -> str:

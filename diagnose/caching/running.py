@@ -1,11 +1,8 @@
 """The cache gate of `diagnose run`: asked before the command starts, taught when it has ended well."""
 
-import re
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePath
 from typing import Protocol
 
 import msgspec
@@ -16,6 +13,7 @@ from diagnose.caching.archive import Limits
 from diagnose.caching.manifest import Provenance, Refused
 from diagnose.caching.places import Measured
 from diagnose.environment import conditions, launcher_flags
+from diagnose.interpreter import assigned, interpreter
 from diagnose.surfaces.local import NotStarted
 
 
@@ -23,19 +21,6 @@ class Say(Protocol):
     """Writes down one event."""
 
     def __call__(self, event: str, level: str = "info", **data: object) -> None: ...
-
-
-def interpreter(command: Sequence[str], environ: Mapping[str, str]) -> str:
-    """The Python that the ranks will most likely run in: the command itself, or the one beside it.
-
-    >>> interpreter(["/opt/venv/bin/python3.12", "train.py"], {})
-    '/opt/venv/bin/python3.12'
-    """
-    found = shutil.which(command[0], path=environ.get("PATH")) or command[0]
-    if re.fullmatch(r"python[0-9.]*", PurePath(command[0]).name):
-        return found
-    beside = Path(found).parent / "python"
-    return str(beside) if beside.exists() else sys.executable
 
 
 def is_one_rank(command: Sequence[str], environ: Mapping[str, str]) -> bool:
@@ -61,11 +46,11 @@ class Gatekeeper:
         say: Say,
         complain: Callable[[str], None],
     ) -> None:
-        self.lane, self.command, self.environ = lane, command, environ
+        self.lane, self.command, self.environ = lane, command, assigned(command, environ)
         self.say, self.complain = say, complain
-        self.cache = places.locate(environ)
+        self.cache = places.locate(self.environ)
         self.limits = playbook.read(playbook.root() / "cache.toml", Limits)
-        self.python = interpreter(command, environ)
+        self.python = str(interpreter(command, self.environ) or sys.executable)
         self.left: Measured | None = None
 
     def admit(self) -> None:
@@ -84,7 +69,7 @@ class Gatekeeper:
             self.complain(f"compile cache {told}" + ("" if found.is_open else "; one rank may warm it"))
             return
         state = "cannot be told" if found.is_open is None else "is too cold for several ranks"
-        raise NotStarted(126, f"the compile cache {state}: {told}; next: diagnose cache seed --from PLACE")
+        raise NotStarted(126, f"the compile cache {state}: {told}; next: {gate.NEXT}")
 
     def ended(self, code: int) -> None:
         """Measure once more after a good end, while events are still written."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,6 +23,7 @@ from diagnose.caching.places import Cache
 from diagnose.caching.placing import (
     beside,
     holds_something,
+    is_at_work,
     is_ours,
     owner,
     recover,
@@ -48,6 +49,7 @@ class Outcome(NamedTuple):
     manifest: Manifest | None
     puts: list[Put]
     refused: list[tuple[str, str]]
+    is_told: bool = True  # what the source is of is written in it
 
 
 def seed(
@@ -59,17 +61,20 @@ def seed(
     replace: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
-    """Seed from the first place that has something that fits. Raises OSError."""
+    """Seed from the first place that has something that fits. Raises Refused, OSError."""
     refused: list[tuple[str, str]] = []
     with turn(cache.inductor, say):
         for _, folder in cache.parts():
             recover(folder)
         if holds_something(cache.inductor) and not replace:
             return Outcome("", None, [Put(INDUCTOR, cache.inductor, "kept")], [])
+        if busy := [folder for _, folder in cache.parts() if is_at_work(folder)]:
+            raise Refused(f"a compiler is at work in {busy[0]}: what it writes would be gone")
         for path in candidates(given, refused):
             try:
                 with closing(layers.layer(path.absolute(), here, limits, allowed)) as layer:
-                    return Outcome(layer.name, layer.manifest, put(cache, layer, limits, replace), refused)
+                    puts = put(cache, layer, limits, replace)
+                    return Outcome(layer.name, layer.manifest, puts, refused, layer.is_told)
             except Refused as error:
                 refused.append((str(path), str(error)))
     return Outcome("", None, [], refused)
@@ -135,8 +140,10 @@ def fill(drafts: dict[str, Path], folders: dict[str, Path], layer: Layer, limits
         if {f"{part}/{name}" for name in present(path)} != theirs:
             raise Refused(f"{path}: somebody else writes there")
         told = notes.Seed(layer.name, round(time.time(), 3), layer.manifest)
-        save(path / notes.SEED, msgspec.json.encode(told))
-        for base, _, _ in os.walk(path):
+        (path / notes.SEED).write_bytes(msgspec.json.encode(told))
+        for base, _, names in os.walk(path):
+            for name in names:  # all at once, at the end: one commit of a file system holds most of them
+                settle(Path(base, name))
             settle(Path(base))
         path.chmod(0o755 & ~umask())
 
@@ -153,7 +160,7 @@ def write(path: Path, final: Path, file: File, stream: Summed) -> None:
     """One file, unless it is there already; Triton's lists of paths are made to fit the new place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if groups.is_group(file):
-        save(path, groups.moved(b"".join(iter(stream.read, b"")), final.parent))
+        path.write_bytes(groups.moved(b"".join(iter(stream.read, b"")), final.parent))
     elif not is_there(path, file):
         path.unlink(missing_ok=True)
         mode = 0o755 if file.is_executable else 0o644
@@ -162,7 +169,6 @@ def write(path: Path, final: Path, file: File, stream: Summed) -> None:
         ) as target:
             for data in iter(stream.read, b""):
                 target.write(data)
-            sync(target)
 
 
 def drain(stream: Summed) -> None:
@@ -181,20 +187,9 @@ def is_there(path: Path, file: File) -> bool:
         return False
 
 
-def save(path: Path, data: bytes) -> None:
-    with path.open("wb") as target:
-        target.write(data)
-        sync(target)
-
-
-def sync(target: IO[bytes]) -> None:
-    target.flush()
-    os.fsync(target.fileno())
-
-
-def settle(folder: Path) -> None:
-    """What a folder lists is on disk."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def settle(path: Path) -> None:
+    """What a file holds, or a folder lists, is on disk."""
+    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(number)
     finally:

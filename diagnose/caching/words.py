@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator
 
 from diagnose.caching.archive import Limits
-from diagnose.caching.gate import Gate
+from diagnose.caching.gate import NEXT, Gate
 from diagnose.caching.manifest import FIELDS, UNKNOWN, Manifest, word
 from diagnose.caching.notes import Seed
 from diagnose.caching.places import Measured, Part
 from diagnose.caching.seed import Outcome
-from diagnose.render.page import clock, count, safe
+from diagnose.render.rows import clock, count, safe
 
 NUM_ODD = 8
 
@@ -89,9 +89,7 @@ def gate(found: Gate) -> Iterator[str]:
     least = found.threshold
     yield row("least", f"{entries(least.num_entries)}, {size(least.num_bytes)}; {least.learnt_from}")
     if found.is_open is False:
-        yield row(
-            "next", "diagnose cache seed --from PLACE, or one run without the gate and with time enough"
-        )
+        yield row("next", NEXT)
 
 
 def archive(place: str, manifest: Manifest) -> Iterator[str]:
@@ -121,5 +119,7 @@ def seeded(found: Outcome) -> Iterator[str]:
         yield row(
             "from", f"{found.source}, {entries(found.manifest.num_entries)}, {size(found.manifest.num_bytes)}"
         )
+        if not found.is_told:
+            yield row("warning", "nothing in it tells what it is of: taken for this image, GPUs and versions")
     elif not found.puts:
         yield row("seeded", "nothing: no place had a cache that fits")

@@ -65,6 +65,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
+        click.echo("diagnose: interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()

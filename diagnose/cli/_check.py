@@ -10,7 +10,7 @@ from diagnose import rechecking
 from diagnose.audit import OK, OPEN, WRONG, Claim
 from diagnose.cli import _print
 from diagnose.model import named
-from diagnose.render.page import count, safe, short
+from diagnose.render.rows import count, safe, short
 from diagnose.verdict import Cause, Verdict
 
 SCHEMA = "diagnose/check/1"

@@ -12,6 +12,14 @@ OPTIONS = (
     click.option(
         "--gpu", default="", metavar="KIND[:N]", help="GPUs of a container, such as H200:8 (default: none)."
     ),
+    click.option(
+        "--nodes",
+        default=1,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="So many containers as one cluster, whole nodes of 8 GPUs (default: 1).",
+    ),
+    click.option("--rdma", is_flag=True, help="RDMA between the nodes of a cluster."),
     click.option("--image", default="", metavar="REF", help="An image of a registry, best by its digest."),
     click.option("--python", "version", default="", metavar="X.Y", help="Put this Python into the image."),
     click.option(

@@ -15,7 +15,7 @@ from diagnose.preflight.book import Book
 from diagnose.preflight.judging import judge
 from diagnose.preflight.measured import Measured
 from diagnose.preflight.report import Report
-from diagnose.render.page import safe
+from diagnose.render.rows import safe
 from diagnose.surfaces.modal import checked, launching, settings
 from diagnose.terminal import Screen
 
@@ -55,7 +55,7 @@ def chosen(known: Book, given: Mapping[str, Any]) -> list[str]:
 def there(known: Book, level: str, given: Mapping[str, Any]) -> list[str]:
     """What the command in the container is called with; refused here where it would be there."""
     costs = _preflight.costs(given["without"])
-    _preflight.target((), given["gpu"], given["folders"], given["settings"], level)
+    _preflight.target(known, (), given["gpu"], given["folders"], given["settings"], level)
     words = [] if level == "default" else [f"--{level}"]
     if given["gpu"]:
         words += ["--gpu", launching.gpu(given["gpu"])]

@@ -22,6 +22,8 @@ from diagnose.preflight.report import Report, encode
 from diagnose.render import checks, junit, markdown, terminal
 from diagnose.terminal import Screen
 
+ANYWAY = "the command is started all the same"
+
 
 @dataclass
 class Interruption:
@@ -61,11 +63,11 @@ def split(words: Sequence[str]) -> list[str]:
 
 
 def target(
-    command: Sequence[str], gpu: str, folders: Sequence[str], settings: Sequence[str], level: str
+    known: Book, command: Sequence[str], gpu: str, folders: Sequence[str], settings: Sequence[str], level: str
 ) -> Target:
     """What is to be run. Raises UsageError."""
     try:
-        return asking.target(command, os.environ, gpu, folders, settings, level)
+        return asking.target(command, os.environ, gpu, folders, settings, level, known.settings.platform)
     except asking.BadWish as error:
         raise click.UsageError(str(error)) from None
 
@@ -121,17 +123,26 @@ def show(report: Report, form: str, full: bool) -> None:
         terminal.show(terminal.lay(checks.page(report, full), terminal.width(sys.stdout.isatty())))
 
 
-def gate(level: str, words: Sequence[str], root: Path, folder: Path | None = None) -> Report:
+def gate(level: str, words: Sequence[str], root: Path, folder: Path | None = None) -> Report | None:
     """A pre-flight before a launch, told on stderr; one in which something failed is kept below `root`.
 
-    `folder`: where it is kept instead.
+    None where it could not be made. That, and a probe that died, are told and stop no launch: only what was
+    measured does. `folder`: where it is kept instead.
     """
     known = book.load()
     names = sorted(name for name, check in known.checks.items() if not check.by_run)
-    report = judge(make(known, names, target(words, "", (), (), level), folder=folder), known)
+    try:
+        found = make(known, names, target(known, words, "", (), (), level), folder=folder)
+    except click.ClickException as error:
+        click.echo(f"diagnose: preflight: could not tell: {error.message}; {ANYWAY}", err=True)
+        return None
+    report = judge(found, known)
     if report.exit_code == 1 or report.measured.how == "interrupted":
         terminal.show(terminal.lay(checks.page(report), terminal.width(sys.stderr.isatty())), err=True)
         keep(report, root, folder)
+    elif found.how == "lost":
+        unmade = f"its probe ended before {len(found.unmade())} of {len(names)} checks were made"
+        click.echo(f"diagnose: preflight: could not tell: {unmade}; {ANYWAY}", err=True)
     else:
         click.echo(f"diagnose: preflight: {checks.said(report)}", err=True)
     return report

@@ -11,7 +11,7 @@ from diagnose.bundle import BundleError
 from diagnose.contract import Volume
 from diagnose.playbook import Playbook
 from diagnose.render import explained, json, markdown, terminal
-from diagnose.render.page import safe
+from diagnose.render.rows import safe
 from diagnose.verdict import Verdict
 
 T = TypeVar("T")

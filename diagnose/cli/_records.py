@@ -11,7 +11,7 @@ from diagnose.changes import Change
 from diagnose.comparing import Book
 from diagnose.contract import RunRecord
 from diagnose.render.comparison import change
-from diagnose.render.page import safe
+from diagnose.render.rows import safe
 
 
 def of(given: str, root: str | None) -> RunRecord:

@@ -12,7 +12,7 @@ import click
 
 from diagnose import environment, playbook, runs
 from diagnose.contract import Change
-from diagnose.playbook import Limits
+from diagnose.limits import limits
 from diagnose.session import ASKED, Session
 from diagnose.surfaces.local import Job, Local
 from diagnose.terminal import Screen, fill_standard
@@ -63,7 +63,7 @@ def checked(ctx: click.Context, words: Sequence[str], wish: Wish) -> "Report | N
     interruption = _preflight.Interruption()
     with interruption.listening():
         report = _preflight.gate(wish.preflight, words, wish.top, wish.own)
-    if interruption.code or report.exit_code == 1:
+    if interruption.code or (report and report.exit_code == 1):
         click.echo("diagnose: the command was not started", err=True)
         ctx.exit(interruption.code or 1)
     return report
@@ -112,8 +112,10 @@ def watched(words: Sequence[str], wish: Wish, report: "Report | None" = None) ->
         local.start()
     except BaseException as error:
         local.move("error", str(error))
-        local.fetch()
-        local.clear()
+        if local.bring():
+            local.clear()
+        else:
+            complain(f"not all could be brought over from {local.spool}: diagnose show {local.job.run}")
         raise
     told = changes_line(local.changes, wish.verbose)
     complain(f"run {local.job.run.name} in {wish.top}" + (f"; {told}" if told else ""))
@@ -142,7 +144,7 @@ def prepared(
     complain: Callable[[str], None],
 ) -> Local:
     """The run directory and all that is made before the command starts. Raises ClickException."""
-    limits = playbook.read(playbook.root() / "limits.toml", Limits)
+    numbers = limits()
     called = wish.name or PurePath(next((w for w in words if w.endswith(".py")), words[0])).stem
     run: Path | None = None
     try:
@@ -156,8 +158,8 @@ def prepared(
             run,
             called,
             environment.load(wish.mode),
-            wish.stall_after or limits.stall_after_s,
-            wish.stall_after or limits.stall_after_first_step_s,
+            wish.stall_after or numbers.stall_after_s,
+            wish.stall_after or numbers.stall_after_first_step_s,
             wish.on_stall,
             wish.attempt,
             wish.sharing or "",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from diagnose import follow, playbook, reader, record
 from diagnose.contract import RunRecord
-from diagnose.render.page import SYMPTOM, clock, headline, safe
+from diagnose.render.page import SYMPTOM
+from diagnose.render.rows import clock, headline, safe
 
 HEAD = ("RUN", "STARTED", "TOOK", "RANKS", "STATE", "FOUND")
 book = cache(playbook.load)

@@ -15,7 +15,10 @@ PYTHON = click.option(
     "--python", default=sys.executable, metavar="PATH", help="The ranks' interpreter (default: ours)."
 )
 IMAGE = click.option(
-    "--image", default="", metavar="ID", help="The image (default: $DIAGNOSE_IMAGE, $MODAL_IMAGE_ID)."
+    "--image",
+    default="",
+    metavar="ID",
+    help="The image (default: $DIAGNOSE_IMAGE, $MODAL_IMAGE_ID or the like).",
 )
 
 
@@ -141,18 +144,23 @@ def capture(
 ) -> None:
     """After a good run: put the cache into one archive, in the folder TO (or as TO, a *.tar.zst).
 
-    With --run it is refused unless that run ended well. Exit codes: 0 done, 1 refused.
+    With --run it is refused unless that run ended well, and the gate learns from it what the lane needs.
+    Exit codes: 0 done, 1 refused.
     """
     from diagnose.caching import capture as capturing
     from diagnose.caching import places, words
 
     cache, limits = of(inductor, triton)
     with refusals(ctx, form, "capture"):
-        name = good(run, root) if run else ""
+        name, own = good(run, root) if run else ("", "")
+        is_told = ctx.get_parameter_source("lane") is not click.core.ParameterSource.DEFAULT
+        lane = lane if is_told else own or lane
         here = places.provenance(environ(), python, image)
         places.require_rest(places.measure(cache))
         manifest = capturing.describe(cache, here, limits, lane, name)
         path = capturing.capture(cache, manifest, to)
+        if name:
+            learn(cache, manifest)
         show(
             form,
             "capture",
@@ -212,7 +220,12 @@ def seed(
         found = seeding.seed(
             cache, given, here, limits, allowed, replace, lambda line: click.echo(line, err=True)
         )
-        data = {"source": found.source, "folders": found.puts, "refused": found.refused}
+        data = {
+            "source": found.source,
+            "folders": found.puts,
+            "refused": found.refused,
+            "is_told": found.is_told,
+        }
         show(form, "seed", data, words.seeded(found))
         ctx.exit(0 if found.puts else 1)
 
@@ -310,8 +323,21 @@ def refusals(ctx: click.Context, form: str, action: str) -> Iterator[None]:
         ctx.exit(1)
 
 
-def good(run: str, root: str | None) -> str:
-    """The id of a run that ended well. Raises Refused."""
+def learn(cache: Any, manifest: Any) -> None:
+    """The gate goes by this run from now on; an archive is no worse where the cache cannot be written."""
+    from diagnose.caching import notes
+
+    sizes = manifest.num_entries, manifest.num_bytes
+    try:
+        notes.note_good(
+            cache, manifest.lane, notes.Good(manifest.created, manifest.run, *sizes, manifest.provenance)
+        )
+    except OSError as error:
+        click.echo(f"diagnose: the good run is not noted in {cache.inductor}: {error.strerror}", err=True)
+
+
+def good(run: str, root: str | None) -> tuple[str, str]:
+    """The id of a run that ended well, and its lane. Raises Refused."""
     from diagnose import manifest, runs
     from diagnose.caching.manifest import Refused
 
@@ -322,4 +348,4 @@ def good(run: str, root: str | None) -> str:
     found = manifest.read(path)
     if found is None or found.state != "ok":
         raise Refused(f"{path.name} did not end well: {found.state if found else 'it is no run'}")
-    return found.run
+    return found.run, found.lane

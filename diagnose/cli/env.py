@@ -40,12 +40,13 @@ def told(words: Sequence[str], policy: str, mode: str, environ: Mapping[str, str
     import msgspec
 
     from diagnose import environment
-    from diagnose.interpreter import interpreter, torch_version
+    from diagnose.interpreter import assigned, interpreter, torch_version
     from probes.redact import redact_argv
 
     policies = environment.load(policy)
-    python = interpreter(words, environ)
-    torch = torch_version(python, environ) if python else ""
+    given = assigned(words, environ)
+    python = interpreter(words, given)
+    torch = torch_version(python, given) if python else ""
     fill = {"spool": "SPOOL", "attempt": "1"}
     planned = environment.plan(words, environ, policies, fill, torch, mode)
     rows = {name: one for each in policies for n, one in each.variable.items() for name in (n, one.older)}
@@ -62,7 +63,7 @@ def told(words: Sequence[str], policy: str, mode: str, environ: Mapping[str, str
         "command": redact_argv(list(words)),
         "python": str(python or ""),
         "torch": torch,
-        "conditions": sorted(environment.conditions(words, environ, mode)),
+        "conditions": sorted(environment.conditions(words, given, mode)),
         "changes": [msgspec.to_builtins(environment.shown(c)) | row(c.name) for c in planned.changes],
         "left": [
             {"name": name, "reason": why, "why": rows[name].why} | row(name)

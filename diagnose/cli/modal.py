@@ -38,14 +38,6 @@ def client() -> Iterator[None]:
 
 @command.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @_container.options
-@click.option(
-    "--nodes",
-    default=1,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="So many containers as one cluster, whole nodes of 8 GPUs (default: 1).",
-)
-@click.option("--rdma", is_flag=True, help="RDMA between the nodes of a cluster.")
 @click.option("--timeout", default="4h", show_default=True, metavar="T", help="When Modal ends it: 90m, 4h.")
 @click.option(
     "--push-every",
@@ -57,6 +49,7 @@ def client() -> Iterator[None]:
 )
 @click.option("--stall-after", type=_options.Finite(min=1), metavar="S", help="As of `diagnose run`.")
 @click.option("--on-stall", type=click.Choice(["keep", "stop"]), default="keep", help="As of `diagnose run`.")
+@_options.mode
 @click.option("--cache-gate", is_flag=True, help="As of `diagnose run`.")
 @click.option("--lane", default="training", show_default=True, help="As of `diagnose run`.")
 @click.option("--preflight", type=click.Choice(["fast", "default"]), help="As of `diagnose run`.")
@@ -98,7 +91,11 @@ def launch(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) -
 @command.command(context_settings={"allow_interspersed_args": False})
 @_container.options
 @click.option(
-    "--timeout", metavar="T", help="When Modal ends it (default: what the checks may take, and 2m)."
+    "--timeout",
+    default="4h",
+    show_default=True,
+    metavar="T",
+    help="When Modal would end the job, as of `launch`; the checks get what they may take, and 2m.",
 )
 @click.option("--wait", default="30m", show_default=True, metavar="T", help="For a container, at most.")
 @_options.checks
@@ -112,9 +109,11 @@ def preflight(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any
 
     COMMAND is what will be launched: its interpreter and the environment that it would get there are looked
     at, it is not started. The container is given back as soon as the checks are made; Ctrl-C ends them.
+    Of several --nodes each makes the checks, and one report has them all, by node.
 
     Exit codes: 0 all that mattered passed, 1 a blocking check failed, 4 only warnings, 3 nothing failed, but
-    something that --gpu needs could not be checked, or no container came to its end; 2 Modal cannot be asked.
+    what --gpu or several --nodes need could not be checked, or not every container came to its end; 2 Modal
+    cannot be asked; 130 after a Ctrl-C.
     """
     with client():
         from diagnose.cli import _modal_checks

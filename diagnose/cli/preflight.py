@@ -42,7 +42,7 @@ def command(
     can be left out: signals, pauses, gpu_memory, kernels, writes_disk, network, ranks.
 
     Exit codes: 0 all that mattered passed, 1 a blocking check failed, 4 only warnings, 3 nothing failed, but
-    something that --gpu needs could not be checked.
+    what --gpu or a job of several nodes needs could not be checked, or the probe died; 130 after a Ctrl-C.
     """
     import msgspec
 
@@ -55,7 +55,7 @@ def command(
     os.environ["DIAGNOSE_ROOT"] = str(top)  # checks look at where runs will be kept
     names = _preflight.chosen(known, only, skip)
     costs = _preflight.costs(without)
-    wanted = _preflight.target(command_line, gpu, folders, settings, level or "default")
+    wanted = _preflight.target(known, command_line, gpu, folders, settings, level or "default")
     then = _preflight.earlier(compare, top, known) if compare else None
     if given:
         found = _preflight.stored(given)

@@ -38,7 +38,7 @@ from diagnose.cli import _options
 @click.option(
     "--preflight",
     type=click.Choice(["fast", "default"]),
-    help="Check the host first; where something fails, the command is not started (exit code 1).",
+    help="Check the host first; where a blocking check fails, the command is not started (exit code 1).",
 )
 @click.option("--cache-gate", is_flag=True, help="Do not start several ranks on a cold compile cache.")
 @click.option("--lane", default="", help="What kind of run it is: training, benchmark, validation.")

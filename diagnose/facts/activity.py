@@ -16,6 +16,7 @@ from diagnose.activity import (
     of_workers,
     stands_still,
 )
+from diagnose.filelocks import locked
 from diagnose.looks import Look, decisive
 from diagnose.losses import is_timeout
 from diagnose.model import Event, Evidence, Fact, FactKind, named
@@ -30,7 +31,8 @@ KINDS = {
         "what the main thread does, or a worker process that it waits for; data: is, frame, moving, still "
         "(no move was seen; a foreign dump may be the only one), awaited (others wait for this rank, or the "
         "whole job stands still), alone (nobody waits), resolved, state (the kernel's letter), file, "
-        "worker (its pid)",
+        "worker (its pid), at_work (it imports, moves bytes, or what it waits for works), live (nothing had "
+        "failed yet)",
         ("stack_dump", "native_stack", "agent"),
     ),
     "process.stopped": FactKind(
@@ -41,6 +43,8 @@ FAILED = ("raised", "died", "ended")
 AFTER = (*FAILED, "foreign")
 STUCK = {"lock", "loader", "storage", "checkpoint", "gil"}
 MEETS = {"collective", "rendezvous"}  # waits for other ranks, though no dump says in what
+OPEN = {"stalled", "asked", "expiring"}
+OVER = ("exception.raised", "gloo.timed_out", "nccl.watchdog_timed_out", "rank.died", "command.ended")
 SWEPT = {9, 15}  # a rank that others end this way does what it did until then
 LOST = re.compile(
     r"DataLoader worker \(pid(?:\(s\))? (?P<pid>\d+)[^)]{0,200}\) "
@@ -84,6 +88,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         {rank for w in waits for rank in ranks(w.awaited)} - waiting if had_time(look, evidence) else set()
     )
     failing = leaving(look, evidence)
+    held = locked(look)
+    awaited |= {one.holder for one in held} - {one.rank for one in held} - waiting
     found = {rank: of_rank(look, rank, rank in waiting) for rank in evidence.ranks if rank not in failing}
     doing = {rank: activity for rank, activity in found.items() if activity is not None}
     nobody = not waiting and nothing_moves(look, doing, evidence)
@@ -101,6 +107,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "state": one.state,
                 "file": one.file,
                 "worker": one.worker,
+                "at_work": one.at_work,
+                "live": is_live(look, evidence),
             }
             is_stopped = one.is_ == "stopped" and one.worker is None
             yield Fact(
@@ -203,6 +211,11 @@ def had_time(look: Look, evidence: Evidence) -> bool:
     )
 
 
+def is_live(look: Look, evidence: Evidence) -> bool:
+    """Whether the job went on, and nobody had failed or run out of patience, as it was looked at."""
+    return look.cause in OPEN and not any(evidence.of(*OVER))
+
+
 def nothing_moves(look: Look, doing: dict[int, Activity], evidence: Evidence) -> bool:
     """Whether a silent job stands still as a whole, each rank by itself: then the job waits for them all."""
     return (
@@ -227,13 +240,15 @@ def describe(who: str, doing: Activity) -> str:
     place = doing.caller or doing.frame
     is_active = doing.moving is True and doing.is_ in {"busy", "native"}  # maybe at one line all the time
     moves = "using its CPU" if is_active else {True: "moving", False: "not moving", None: ""}[doing.moving]
+    moves = "at work" if doing.at_work else moves
     thread = "" if doing.thread is None else f"its thread {doing.thread} in "
     state = f" ({thread}D state)" if doing.state == "D" else ""
     return (
         f"{who} {WORDS.get(doing.is_, 'is somewhere')}{state}"
-        + (f", on {doing.file}," if doing.file.startswith("/") else "")
+        + (f", on {doing.file}," if doing.file.startswith("/") and doing.file not in doing.behind else "")
         + (f" at {place}" if place else "")
         + (f", {moves}" if moves else "")
+        + (f": {doing.behind}" if doing.behind and (doing.at_work or doing.moving is not True) else "")
     )
 
 

@@ -9,10 +9,10 @@ import signal
 from collections.abc import Iterable
 
 from diagnose.asked import ENDINGS, asked, failed_before, heeded, stalls
-from diagnose.endings import End, ended, number, workers_killed
-from diagnose.leaving import Leaving, closings
+from diagnose.endings import End, ended, workers_killed
+from diagnose.leaving import TOGETHER_S, Leaving, closings
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, integer, named
 from diagnose.resuming import resumed
 
 NEEDS = ("agent", "launcher_log", "run")
@@ -23,7 +23,8 @@ KINDS = {
         "SIGTERM, SIGINT or SIGHUP; data: by (unknown, launcher, operator, us)", NEEDS
     ),
     "process.exited": FactKind(
-        "ended by itself; data: exit_code, early (others still needed it), raised", NEEDS
+        "ended by itself; data: exit_code, early (others still needed it), raised, own (it chose the code)",
+        NEEDS,
     ),
     "process.cleaned_up": FactKind("the launcher ended it after another rank's failure", NEEDS),
     "command.signalled": FactKind(
@@ -44,7 +45,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     ends.sort(key=lambda e: (e.time is None, e.time or 0.0, e.rank))
     signals = asked(ends, evidence)
     for event in signals[:1]:
-        name = signal_name(number(event.data.get("signal")))
+        name = signal_name(integer(event.data.get("signal")))
         yield Fact(
             kind="command.signalled",
             text=f"{SENT.get(event.kind, 'the run was sent')} {name}",
@@ -113,7 +114,9 @@ def fact(
     elif end.code is not None:
         is_early, text = leaving.early(end), f"{named([end.rank])} exited with code {end.code}"
         data |= {"raised": end.rank in leaving.raised, "early": is_early, "operator": operator}
-        if is_early and (line := last_line(end.rank, evidence)):
+        after = first is not None and end.time is not None and end.time > first + TOGETHER_S
+        data["own"] = bool(end.code) and not (is_early or after) and leaving.is_own(end)
+        if (is_early or data["own"]) and (line := last_line(end.rank, evidence)):
             text += f"; its last line: {line}"
         yield statement("process.exited", text, end, data)
 
@@ -133,7 +136,8 @@ def statement(kind: str, text: str, end: End, data: dict[str, object], *more: Ev
 
 def last_line(rank: int, evidence: Evidence) -> str:
     """The last thing that a rank printed."""
-    logs = (e for e in evidence.of("log.read") if e.rank == rank and e.data.get("last_line"))
+    whose = (rank, None) if evidence.num_ranks == 1 else (rank,)
+    logs = (e for e in evidence.of("log.read") if e.rank in whose and e.data.get("last_line"))
     return next((str(e.data["last_line"])[:160] for e in logs), "")
 
 

@@ -51,7 +51,7 @@ def by_driver(evidence: Evidence) -> Iterable[Fact]:
     words, known = all_told(evidence), pids(evidence)
     for one in words:
         if one.fault == "application" and not one.noted and not beside(one.gpu, words):
-            rank = rank_of(one.event, known)
+            rank = rank_of(one.event, evidence.nodes, known)
             yield Fact(
                 kind="device.access_faulted",
                 text=f"the driver stopped a bad access of {who(rank)}: Xid {one.code}, {one.meaning}"[:400],

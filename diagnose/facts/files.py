@@ -1,7 +1,7 @@
 """Files that ranks could not write, could not read, or found damaged, by the exceptions they raised.
 
 A library often leaves out the system's reason of a write that failed: a full disk, a quota, a server's error.
-Also remote data that does not answer one rank, while the others wait for it.
+Also remote data that does not answer a rank, which failed of that, or for which the others wait.
 """
 
 import re
@@ -16,8 +16,9 @@ KINDS = {
     "file.write_failed": FactKind("a rank failed: a file could not be written; data: text, frame", NEEDS),
     "file.read_failed": FactKind("a rank failed: its file system gave an error; data: text, frame", NEEDS),
     "source.unanswered": FactKind(
-        "remote data does not answer a rank, and collectives of the others time out; data: text",
-        ("rank_log", "launcher_log"),
+        "remote data does not answer a rank: it failed of that, or collectives of the others time out; "
+        "data: text",
+        NEEDS,
     ),
     "file.damaged": FactKind("a rank failed: a saved file is damaged; data: text, frame", NEEDS),
 }
@@ -25,25 +26,41 @@ DAMAGED = re.compile(
     r"PytorchStreamReader failed|failed finding central directory|archive is corrupted|not a ZIP archive"
     r"|unexpected EOF, expected \d{1,12} more bytes|file might be corrupted|Error while deserializing header"
     r"|(?:MetadataIncompleteBuffer|InvalidHeaderDeserialization|HeaderTooLarge|HeaderTooSmall)\b"
+    r"|zero checkpoints paths are missing|storage has wrong byte size|Consistency check failed: file should"
+    r"|pickle data was truncated|invalid load key|Unable to load weights from pytorch checkpoint"
+    r"|without having git-lfs"
 )
 WRITE = re.compile(
     r"PytorchStreamWriter failed|inline_container\.cc.{0,20}\. unexpected pos"
     r"|basic_ios::clear|iostream error|write\(\): fd \d{1,7} failed|(?s:File .{1,300} cannot be opened)"
-    r"|Error while serializing: .{0,20}I/?[oO]"
-    r"|[Ff]ailed to write|[Ww]rite failed|[Ss]hort write"
+    r"|Error while serializing: .{0,20}I/?[oO]|Parent directory .{1,300} does not exist"
+    r"|[Ff]ailed to write|[Ww]rite failed|[Ss]hort write|\[Errno 30\]|Read-only file system"
 )
 # Errors that only file systems give; those that sockets have, too, name a path.
 BROKEN = re.compile(
-    r"Input/output error|Stale file handle|Remote I/O error"
-    r"|\[Errno (?:5|116|121)\]|\(os error (?:5|116|121)\)"
+    r"Input/output error|Stale file handle|Remote I/O error|No locks available"
+    r"|\[Errno (?:5|37|116|121)\]|\(os error (?:5|37|116|121)\)|\berrno = (?:5|37|38|95|116|121)\b"
     r"|(?:\[Errno (?:107|108|110|112)\]|Transport endpoint|Host is down).{0,100}['\"]/"
 )
+# What a client of remote data raises that waited in vain, and whose client it is.
+UNANSWERED = re.compile(
+    r"\b(?:FSTimeoutError|EndpointConnectionError|ConnectTimeout(?:Error)?|ReadTimeout(?:Error)?)\b"
+    r"|\bIncompleteRead(?:Error)?\b|\bChunkedEncodingError\b|\bServerDisconnectedError\b"
+    r"|\bexit \d{1,3} \(read\)"
+)
+CLIENTS = re.compile(
+    r"-packages/(?:datasets|huggingface_hub|fsspec|s3fs|gcsfs|webdataset|streaming|litdata|botocore)/"
+    r"|torch/utils/data/"
+)
 SAVES = re.compile(r"torch/serialization\.py.* in _?save|torch/distributed/checkpoint/|\bin _?save\w*$")
+# A checkpoint's folder that another rank, on another node, has already moved or not yet emptied.
+CROSSED = re.compile(r"No such file or directory: .{1,300} -> |Directory not empty|\[Errno 39\]")
 CONSOLE = re.compile(r"/(?:tqdm|logging|rich)/|/_?(?:colorama|codecs)\b|\bin (?:print|flush)$")
 WORDS = {
     "file.write_failed": "could not write a file",
     "file.read_failed": "was refused a file by its file system",
     "file.damaged": "found a file damaged",
+    "source.unanswered": "got no answer from remote data",
 }
 
 
@@ -89,7 +106,13 @@ def kind_of(event: Event) -> str:
     text, frames = f"{event.data.get('type', '')}: {event.data.get('message', '')}", inner(event)
     if DAMAGED.search(text):
         return "file.damaged"
+    if UNANSWERED.search(text) and (
+        "DataLoader worker" in text or any(CLIENTS.search(frame) for frame in frames)
+    ):
+        return "source.unanswered"
     if WRITE.search(text):
+        return "file.write_failed"
+    if CROSSED.search(text) and ("checkpoint" in text.lower() or any(SAVES.search(f) for f in frames)):
         return "file.write_failed"
     if not BROKEN.search(text) or any(CONSOLE.search(frame) for frame in frames[-2:]):
         return ""

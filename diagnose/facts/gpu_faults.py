@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from diagnose.gpu_words import Told, all_told, beside, buses, pids, rank_of
 from diagnose.model import Evidence, Fact, FactKind, earliest, named
 
-NEEDS = ("kernel_log", "platform_log", "gpu_report")
+NEEDS = ("kernel_log", "platform_log", "gpu_report", "gpu_topology")
 KINDS = {
     "gpu.faulted": FactKind(
         "a GPU, its link or its driver failed, or a program's use of it; data: fault (bus, memory, board, "
@@ -33,7 +33,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     told, known, places = all_told(evidence), pids(evidence), buses(evidence)
     groups: dict[tuple[str, str, int | None, int | None, str], list[Told]] = {}
     for one in sorted(told, key=lambda one: one.code is None):  # a code says most
-        rank = rank_of(one.event, known, places)
+        rank = rank_of(one.event, evidence.nodes, known, places)
         groups.setdefault((one.fault, one.gpu, one.code, rank, one.event.kind), []).append(one)
     for (fault, gpu, code, rank, _), group in groups.items():
         first = group[0]

@@ -4,10 +4,9 @@ Programs of the job share a name. One of another name beside them, with much mem
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from diagnose.endings import number
-from diagnose.model import Event, Evidence, Fact, FactKind, fold, named
+from diagnose.model import Event, Evidence, Fact, FactKind, fold, integer, named
 
 KINDS = {
     "gpu.held_down": FactKind(
@@ -65,7 +64,7 @@ def foreign(listed: list[Event], evidence: Evidence) -> Iterable[Fact]:
     ours = PYTHON if PYTHON in names else ""
     homes = {event.data.get("index") for event in listed if program(event) == ours}
     for event in listed:
-        index, used = number(event.data.get("index")), number(event.data.get("used")) or 0
+        index, used = integer(event.data.get("index")), integer(event.data.get("used")) or 0
         if ours and program(event) != ours and index in homes and used >= MUCH:
             yield Fact(
                 kind="gpu.shared",
@@ -81,19 +80,20 @@ def contexts(listed: list[Event]) -> Iterable[Fact]:
     """Processes that are each at work on a GPU of their own, and hold a context on others too."""
     homes: dict[object, dict[object, int]] = defaultdict(dict)
     for event in listed:
-        homes[event.data.get("pid")][event.data.get("index")] = number(event.data.get("used")) or 0
+        homes[event.data.get("pid")][event.data.get("index")] = integer(event.data.get("used")) or 0
     guests = {pid for pid, used in homes.items() if is_guest(list(used.values()))}
+    guests |= visitors(homes)
     if len(guests) < 2 and len(homes) > 2:
         guests = set()  # one of many: it may be a tool
     events = [
         e
         for e in listed
         if e.data.get("pid") in guests
-        and number(e.data.get("used")) != max(homes[e.data.get("pid")].values())
+        and integer(e.data.get("used")) != max(homes[e.data.get("pid")].values())
     ]
     events = events or crowd(listed)
     if events:
-        num, gpus = len({e.data.get("pid") for e in events}), {number(e.data.get("index")) for e in events}
+        num, gpus = len({e.data.get("pid") for e in events}), {integer(e.data.get("index")) for e in events}
         where = fold([gpu for gpu in gpus if gpu is not None])
         text = f"{num} processes hold no more than a context on GPU {where}, beside one that computes there"
         yield Fact(kind="gpu.misplaced", text=text, data={"how": "contexts"}, events=events[:4])
@@ -105,11 +105,24 @@ def is_guest(used: list[int]) -> bool:
     return bool(small) and small[-1] <= CONTEXT and small[-1] < SHARE * most
 
 
+def visitors(homes: Mapping[object, Mapping[object, int]]) -> set[object]:
+    """Processes that each hold the same on one GPU, and more on another: they loaded it there."""
+    on: dict[object, dict[object, int]] = defaultdict(dict)
+    for pid, used in homes.items():
+        for gpu in used if len(used) == 2 else ():
+            if used[gpu] < max(used.values()):
+                on[gpu][pid] = used[gpu]
+    return {pid for held in on.values() if are_alike(list(held.values())) for pid in held}
+
+
+def are_alike(used: Sequence[int]) -> bool:
+    return len(used) >= 2 and max(used) - min(used) <= ALIKE * max(used)
+
+
 def crowd(listed: list[Event]) -> list[Event]:
     """Contexts on the one GPU that is shown: all of one size, and of the program that computes there."""
     if len({event.data.get("index") for event in listed}) != 1 or len(set(map(program, listed))) != 1:
         return []
-    *small, most = sorted(listed, key=lambda event: number(event.data.get("used")) or 0)
-    used = [number(event.data.get("used")) or 0 for event in small]
-    alike = len(small) >= 2 and used[-1] - used[0] <= ALIKE * used[-1]
-    return small if alike and is_guest([*used, number(most.data.get("used")) or 0]) else []
+    *small, most = sorted(listed, key=lambda event: integer(event.data.get("used")) or 0)
+    used = [integer(event.data.get("used")) or 0 for event in small]
+    return small if are_alike(used) and is_guest([*used, integer(most.data.get("used")) or 0]) else []

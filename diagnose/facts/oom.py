@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from diagnose.endings import WORKER, End, ended, number, workers_killed
+from diagnose.endings import WORKER, End, ended, workers_killed
 from diagnose.leaving import closings
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence, Fact, FactKind, earliest, named
+from diagnose.model import Event, Evidence, Fact, FactKind, earliest, integer, named
 
 NEEDS = ("cgroup", "kernel_log", "platform_log")
 KINDS = {
@@ -69,7 +69,7 @@ def passed_on(killed: Sequence[End], evidence: Evidence) -> list[Event]:
     """A platform's word, unless it counts fewer kills than there were: of whom, it does not say."""
     platform = list(evidence.of("platform.oom_told"))
     scheduled = [e for e in evidence.of("scheduler.oom_told") if e.data.get("num_kills") is not None]
-    num_kills = sum(number(e.data.get("num_kills")) or 0 for e in scheduled)
+    num_kills = sum(integer(e.data.get("num_kills")) or 0 for e in scheduled)
     return platform or (scheduled if num_kills >= sum(end.sig is not None for end in killed) else [])
 
 
@@ -92,11 +92,11 @@ def of_nobody(
             sorted({end.rank for end in ended_by_it}) if not sure and len(pids) >= len(ended_by_it) else []
         )
         yield rankless(f"the kernel killed {told[0].data.get('comm')} for memory{room(told[0])}", told, ranks)
-    tasks = [e for e in evidence.of("scheduler.oom_told") if number(e.data.get("task")) is not None]
+    tasks = [e for e in evidence.of("scheduler.oom_told") if integer(e.data.get("task")) is not None]
     if tasks and not any(
         evidence.of("launcher.rank_failed", "launcher.closing_sent", "launcher.interrupted")
     ):
-        names = sorted({number(e.data.get("task")) or 0 for e in tasks})  # one task a rank
+        names = sorted({integer(e.data.get("task")) or 0 for e in tasks})  # one task a rank
         yield rankless("the scheduler says that the kernel killed a task for memory", tasks, names)
     elif told := [*evidence.of("platform.oom_told"), *evidence.of("scheduler.oom_told")]:
         yield rankless("the platform says that the kernel killed for memory", told, [])
@@ -132,7 +132,7 @@ def statement(end: End, events: list[Event], text: str) -> Fact:
 
 def room(event: Event) -> str:
     """The group's limit in words, where there is one."""
-    limit = number(event.data.get("limit"))
+    limit = integer(event.data.get("limit"))
     return f"; its limit is {limit / 2**30:.2f} GiB" if limit else ""
 
 
@@ -173,4 +173,4 @@ def within(time: float | None, before: Event, after: Event) -> bool:
 
 
 def count(event: Event) -> int:
-    return number(event.data.get("oom_kill")) or 0
+    return integer(event.data.get("oom_kill")) or 0

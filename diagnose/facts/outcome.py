@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from diagnose.asked import is_over, stalls
 from diagnose.containers import TOLD, never_began, vanished
+from diagnose.gates import closed
 from diagnose.looks import decisive
 from diagnose.model import Event, Evidence, Fact, FactKind
 from diagnose.raisings import TIMED_OUT
@@ -100,6 +101,7 @@ def symptom(evidence: Evidence, ended: Event | None, stalled: bool, ever: bool) 
         return "slow" if ever else "none"
     if (
         any(evidence.of("preflight.failed"))
+        or closed(evidence)
         or never_joined(evidence, stalled)
         or (never_began(evidence) and not any(evidence.of(*TOLD)))
     ):

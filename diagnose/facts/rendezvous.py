@@ -29,6 +29,7 @@ KINDS = {
 }
 LATER = ("gloo.timed_out", "nccl.watchdog_timed_out", "flight.group_read")
 NO_WAY = ("refused", "No route", "unreachable", "abort", "same subnet", "Connection timed out")
+WATCHING = ("in num_nodes_waiting", "in _restart_workers")  # what torchrun does once its ranks run
 WAITED = {"store.clients_missing", "store.key_missing", "gloo.connect_failed"}
 Saying = tuple[Event, dict[str, object]]
 
@@ -40,7 +41,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         is_fatal = event.source in {"rank_hook", "elastic_error"}  # who tell of what nobody caught
         is_later = kind.startswith("nccl.")  # communicators are made at the first call, not when ranks meet
         over = past and not is_later if event.kind != "exception.raised" else works and not is_fatal
-        over = over or (is_later and works)
+        over = over or (is_later and works) or is_watching(event)
         if not over:  # else it is of a try that was made again
             found.setdefault(kind, []).append((event, data))
     yield from waited([each for kind in sorted(WAITED) for each in found.get(kind, [])])
@@ -51,7 +52,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     yield from shut_out(found.get("host.unreachable", []))
     yield from unconnected(found, evidence)
     yield from untold(found.get("rendezvous.variable_missing", []))
-    yield from overfull(found.get("store.clients_missing", []))
+    yield from overfull([*found.get("store.clients_missing", []), *found.get("store.clients_counted", [])])
     yield from miscounted(found.get("nccl.ranks_differ", []))
     if not works:
         tried = inits(evidence)
@@ -67,7 +68,14 @@ def trained(evidence: Evidence) -> bool:
 
 def is_past(evidence: Evidence) -> bool:
     """Whether the ranks came together: what was said on the way is no failure then."""
-    return trained(evidence) or came_together(evidence) or any(evidence.of(*LATER))
+    watching = any(map(is_watching, evidence.of("exception.raised")))
+    return trained(evidence) or came_together(evidence) or watching or any(evidence.of(*LATER))
+
+
+def is_watching(event: Event) -> bool:
+    """Whether torchrun raised it that already watched its ranks: its store was there before."""
+    frames = event.data.get("frames")
+    return isinstance(frames, list) and any(str(frame).endswith(WATCHING) for frame in frames)
 
 
 def waited(found: list[Saying]) -> Iterable[Fact]:

@@ -10,10 +10,10 @@ import msgspec
 
 from diagnose import nccl
 from diagnose.containers import is_unexplained, vanished
-from diagnose.endings import ended, number
+from diagnose.endings import ended
 from diagnose.leaving import closings
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence, Fact, FactKind, named
+from diagnose.model import Event, Evidence, Fact, FactKind, integer, named
 from diagnose.outgrowing import is_outgrown, trend
 from diagnose.raisings import kinds, parted
 
@@ -51,7 +51,9 @@ EXHAUSTED = (
     (
         "memory",
         re.compile(
-            r"Cannot allocate memory|\[Errno 12\]|(?<!OutOf)MemoryError: |std::bad_alloc"
+            r"Cannot allocate memory|memory allocation of \d+ bytes failed|\[Errno 12\]"
+            r"|(?<!OutOf)MemoryError: (?!.{0,40}: CUDA error)"
+            r"|std::bad_alloc(?!: (?:out_of_memory: )?(?:CUDA|cuda))"
             r"|Unable to allocate [\d.]+ .iB|DefaultCPUAllocator: (?:can't allocate|not enough) memory"
         ),
     ),
@@ -76,6 +78,7 @@ SPOILED = (
     ("stale", re.compile(r"Stale file handle|\[Errno 116\]")),
     ("busy", re.compile(r"Device or resource busy|\[Errno 16\]|Text file busy|\[Errno 26\]")),
     ("quota", re.compile(r"Disk quota exceeded|\[Errno 122\]")),
+    ("refused", re.compile(r"Permission denied|\[Errno 13\]")),
     # A header that a compiler does not find was never there.
     (
         "gone",
@@ -97,7 +100,7 @@ CACHED = re.compile(
 )
 KEEPERS = re.compile(
     r"torch/_inductor/(?:codecache|cpp_builder|runtime/\w*cach\w*|remote_cache|async_compile)\w*\.py"
-    r"|triton/runtime/cache\.py|torch/_functorch/_aot_autograd/autograd_cache\.py"
+    r"|triton/(?:runtime/cache|compiler/compiler)\.py|torch/_functorch/_aot_autograd/autograd_cache\.py"
 )
 FILE_ERROR = re.compile(
     r"(?:[\w.]+: )?(?:[\w.]*\.)?(?:FileNotFound|FileExists|OS|JSONDecode|EOF|Unpickling)Error\b"
@@ -219,7 +222,7 @@ def counted(fact: Fact, rank: int, evidence: Evidence) -> Fact:
     samples = [e for e in evidence.of("rank.sampled") if e.rank == rank and e.data.get("max_fds")]
     if fact.data.get("kind") != "fds" or not samples:
         return fact
-    most = max(samples, key=lambda e: number(e.data.get("num_fds")) or 0)
+    most = max(samples, key=lambda e: integer(e.data.get("num_fds")) or 0)
     text = f"{fact.text}; it had {most.data['num_fds']} of {most.data['max_fds']} open"
     return msgspec.structs.replace(fact, text=text, events=[*fact.events, most])
 
@@ -251,7 +254,7 @@ def witnessed(rank: int, event: Event, evidence: Evidence) -> Iterator[Fact]:
     if event.kind != "rank.died" and not WRITE_FAILED.search(text):
         return
     rows = [
-        (number(row.get("free")), str(row.get("point")), str(row.get("spent")), look)
+        (integer(row.get("free")), str(row.get("point")), str(row.get("spent")), look)
         for look in evidence.of("disks.read")
         if None in (look.time, event.time) or abs((look.time or 0) - (event.time or 0)) < NEAR_S
         for row in rows_of(look)

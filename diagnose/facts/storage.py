@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from diagnose.endings import ended, number
-from diagnose.model import Event, Evidence, Fact, FactKind
+from diagnose.endings import ended
+from diagnose.model import Event, Evidence, Fact, FactKind, integer
 
 KINDS = {
     "storage.refused": FactKind(
@@ -26,7 +26,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
         text = f"the kernel says that {words} {event.data.get('text', '')}".strip()
         yield statement("silent" if silent else "failed", text, event, {"what": what, "answered": is_back})
     pids = {end.pid for end in ended(evidence).values()}
-    claimed = {number(e.data.get("pid")) for e in evidence.of("rank.claimed", "rank.found")}
+    claimed = {integer(e.data.get("pid")) for e in evidence.of("rank.claimed", "rank.found")}
     for event in evidence.of("kernel.task_blocked"):
         pid, comm = event.data.get("pid"), str(event.data.get("comm"))
         if pid in pids | claimed or OURS.match(comm):

@@ -16,6 +16,7 @@ from diagnose.certificate import Link
 from diagnose.certifying import Certifier
 from diagnose.communicators import groups
 from diagnose.compiling import compilers, spans
+from diagnose.filelocks import locked
 from diagnose.looks import Look, decisive
 from diagnose.losses import ended_well, is_after, is_loss, is_timeout, later, retires
 from diagnose.meeting import met, sides
@@ -78,6 +79,9 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
     compiling = compilers(look, evidence, spans(evidence), set(num_waits))
     coming = may_come(look, evidence, waits) | unproven(look, waits, evidence)
     certifier = Certifier(waits, look)
+    held_by: dict[int, set[int]] = {}
+    for one in locked(look):
+        held_by.setdefault(one.rank, set()).add(one.holder)
     for w in waits:
         yield waited(w, look)
         absent = [m for m in w.awaited if m.rank not in num_waits and not m.moved]
@@ -85,6 +89,7 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
         absent = [
             m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, look))
         ]
+        absent = [m for m in absent if not held_by.get(m.rank, set()) & {o.rank for o in absent}] or absent
         roots = [m for m in absent if is_late(m, w, look, evidence)]
         yield from never_joined(w, roots, coming, compiling, look, certifier)
         late = [m for m in w.behind if w.group.in_order or num_waits[m.rank] == 1]

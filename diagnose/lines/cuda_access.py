@@ -40,7 +40,7 @@ LINES = (
             ("STATUS_EXECUTION_FAILED", r"CU(?:BLAS|DNN)_STATUS_EXECUTION_FAILED"),
             ("STATUS_MAPPING_ERROR", r"CU(?:BLAS|DNN)_STATUS_MAPPING_ERROR"),
             *(
-                (word, rf"(?:CUDA|HIP|Triton|[Cc]uda|hip)\b.{{0,60}}?(?:{ACCESS})")
+                (word, rf"(?:^\s*|(?:CUDA|HIP|Triton|[Cc]uda|hip)\b.{{0,60}}?)(?:{ACCESS})")
                 for word in (
                     "illegal memory access",
                     "misaligned address",
@@ -53,6 +53,8 @@ LINES = (
             ("ErrorIllegalAddress", r"(?:cuda|hip)ErrorIllegalAddress"),
             ("CUDA_ERROR_ILLEGAL", "CUDA_ERROR_ILLEGAL_(?:ADDRESS|INSTRUCTION)"),
             ("CUDA_ERROR_LAUNCH_FAILED", "CUDA_ERROR_LAUNCH_FAILED"),
+            ("STATUS_ERROR_EXCEPTION", r"HSA_STATUS_ERROR_EXCEPTION: .{0,100}hardware exception"),
+            ("HSA_STATUS_ERROR_MEMORY", r"HSA_STATUS_ERROR_MEMORY_(?:FAULT|APERTURE_VIOLATION)"),
             ("emory access fault by GPU", r"Memory access fault by GPU \W{0,3}node-\d{1,3}.{0,120}"),
         )
     ),

@@ -65,20 +65,36 @@ LINES = (
     line(
         "cuda.out_of_memory",
         "out of memory. Tried",
-        r"(?:CUDA|HIP|XPU|NPU) out of memory\. Tried to allocate.{0,1200}",
+        r"\b[A-Z]{3,5} out of memory\. Tried to allocate.{0,1200}",
         data=allocator,
     ),
     *(
         line("cuda.out_of_memory", word, text, data=of(by))
         for by, word, text in (
-            ("driver", "error: out of memory", r"\b(?:CUDA|HIP|CUDA driver) error: out of memory"),
+            *(
+                ("driver", word, rf"\b(?:CUDA|HIP) (?:driver |runtime )?{error}: out of memory")
+                for word, error in (
+                    ("error: out of memory", "error"),
+                    ("Error: out of memory", "Error"),
+                    ("runtime error in ", r"error in .{1,160}?"),  # TensorRT-LLM
+                )
+            ),
             ("allocator", "CUDA out of memory", r"CUDA out of memory\b"),
             ("driver", " : out of memory", r"\b(?:cuda runtime error \(2\)|error=2) : out of memory"),
             ("allocator", "llocation on device", r"Allocation on device .{0,20}would exceed allowed memory"),
-            ("driver", "cudaMalloc failed", r"cudaMalloc failed: out of memory"),
+            *(
+                ("driver", word, rf"{word}: out of memory")
+                for word in ("cudaMalloc failed", "cudaMalloc retry failed")
+            ),
+            (
+                "allocator",
+                "Out of memory allocating",
+                r"OutOfMemoryError: Out of memory allocating [\d,]{1,26} bytes",
+            ),
             ("allocator", "memory error on GPU", r"Out of memory error on GPU (?P<device>\d{1,3})\b"),
             ("xla", "OOM when allocating", r"OOM when allocating tensor with shape"),
             ("library", "STATUS_NOT_INITIALIZED", r"CUBLAS_STATUS_NOT_INITIALIZED"),
+            ("driver", "driver error:out of memory", r"driver error: ?out of memory"),  # Ascend's
             ("driver", "ErrorMemoryAllocation", r"\b(?:cuda|hip)ErrorMemoryAllocation\b"),
             ("driver", "CUDA_ERROR_OUT_OF_MEMORY", r"CUDA_ERROR_OUT_OF_MEMORY"),
             ("driver", "[CUDA]: out of memory", r"Triton Error \[(?:CUDA|HIP)\]: out of memory"),
@@ -98,11 +114,19 @@ LINES = (
                 r"^(?:.{0,120}?\[(?P<device>\d{1,3})\] )?.{0,120}?"
                 r"Failed to CUDA (?:host )?(?:m|c)alloc(?: async)? (?P<tried>\d{1,18}) bytes",
             ),
+            *(
+                (
+                    "xla",
+                    word,
+                    rf"{word}: (?:XLA:\w{{1,9}} )?(?:[Oo]ut of memory|Ran out of memory)"
+                    r"(?:.{0,80}allocat\w{1,4} (?P<tried>\d{1,18}) bytes)?",
+                )
+                for word in ("RESOURCE_EXHAUSTED", "Resource exhausted")
+            ),
             (
                 "xla",
-                "RESOURCE_EXHAUSTED",
-                r"RESOURCE_EXHAUSTED: (?:XLA:\w{1,9} )?(?:[Oo]ut of memory|Ran out of memory)"
-                r"(?:.{0,80}allocat\w{1,4} (?P<tried>\d{1,18}) bytes)?",
+                "That was not possible",
+                r"Attempting to (?:allocate|reserve) [\d.]{1,9}[KMGT]?\b.{0,60}\. That was not possible",
             ),
             ("server", "for the cache blocks", r"No available memory for the cache blocks"),
             (

@@ -3,6 +3,10 @@
 >>> from diagnose.messages import said
 >>> said("DeepEP timeout for dispatch receivers, rank 3, responsible_channel = 5, tokens remained: 118", LINES)
 ('deepep.timed_out', {'what': 'dispatch receivers', 'group_rank': 3})
+>>> said("DeepEP timeout check failed: rank = 6, thread = 2, value = 1024)", LINES)
+('deepep.timed_out', {'what': 'check failed', 'group_rank': 6})
+>>> said("DeepEP dispatch RDMA sender timeout, channel: 4, RDMA: 1, nvl: 6, dst RDMA lane: 0, head: 2", LINES)
+('deepep.timed_out', {'what': 'dispatch RDMA sender'})
 """  # noqa: E501
 
 from diagnose.messages import line
@@ -12,8 +16,8 @@ LINES = (
     line(
         "deepep.timed_out",
         "DeepEP timeout",
-        r"DeepEP timeout (?:check failed: )?(?:for|:)? ?(?P<what>[\w ()-]{0,60}?), "
-        r"rank(?: =)? (?P<group_rank>\d{1,6})",
+        r"DeepEP timeout (?:for )?(?P<what>[\w ()-]{0,60}?)[,:] rank(?: =)? (?P<group_rank>\d{1,6})",
         "group_rank",
     ),
+    line("deepep.timed_out", "DeepEP ", r"DeepEP (?P<what>(?:dispatch|combine)[\w ()/-]{0,60}?) timeout\b"),
 )

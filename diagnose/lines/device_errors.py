@@ -14,7 +14,7 @@ from diagnose.messages import line as any_line
 
 EVENTS = {
     "device.failed": "CUDA or NVML says that a device failed; data: fault, text, group_rank, bus",
-    "device.misnumbered": "a rank asked for a device that is not there; data: text, group_rank",
+    "device.misnumbered": "a rank asked for a device that is not there, or used two; data: text, group_rank",
     "device.busy": "a device is in somebody else's use; data: text, group_rank",
 }
 
@@ -36,6 +36,7 @@ LINES = (
         for fault, word, rest in (
             ("memory", "uncorrectable ECC error encountered", ""),
             ("memory", "CUDA_ERROR_ECC_UNCORRECTABLE", ""),
+            ("memory", "ErrorECCUncorrectable", ""),
             ("fabric", "ncorrectable NVLink error", ".{0,80}"),
             ("fabric", "CUDA_ERROR_NVLINK_UNCORRECTABLE", ""),
             ("fabric", "Invalid access of peer GPU memory over nvlink or a hardware error", ""),
@@ -47,6 +48,7 @@ LINES = (
         )
     ),
     line("device.failed", "board", "CUDA error: unknown error", r"CUDA error: (?P<text>unknown error)"),
+    line("device.failed", "board", "HW Exception by GPU", r"(?P<text>HW Exception by GPU node-\d{1,3}.{0,60}reason ?: ?GPU Hang)"),
     line(
         "device.failed",
         "bus",
@@ -55,5 +57,11 @@ LINES = (
     ),
     line("device.misnumbered", "", "invalid device ordinal", r"^(?!.{0,300}transport/)"
          r".{0,300}?(?P<text>(?:CUDA|CUDART|[Cc]uda|error=\d{1,4})\b.{0,60}invalid device ordinal)"),
+    line("device.misnumbered", "", "GPUs are available", r"(?P<text>No (?:CUDA|HIP) GPUs are available)"),
+    line("device.misnumbered", "", "found at least two devices", r"(?P<text>found at least two devices, cuda:\d{1,3} and cuda:\d{1,3})"),
+    line("device.misnumbered", "", "located on different GPUs", r"(?P<text>arguments are located on different GPUs)"),
+    line("device.misnumbered", "", "must have its parameters and buffers", r"(?P<text>parameters and buffers on device cuda:\d{1,3}"
+         r".{0,40}? but found one of them on device: cuda:\d{1,3})"),
+    line("device.busy", "", "occupied by other processes", r"(?P<text>GPUs may be occupied by other processes)"),
     line("device.busy", "", "busy or unavailable", r"(?P<text>devices?(?:\(s\))? (?:is/)?are busy or unavailable)"),
 )  # fmt: skip

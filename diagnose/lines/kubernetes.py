@@ -47,7 +47,7 @@ LINES = (
     line("platform.preempted", "nterruption", r"(?i:spot|preemptible|scheduled)[- ](?i:instance[- ])?(?i:interruption|termination)\b.{0,160}"),
     line("platform.preempted", "SPOT_ITN", r"SPOT_ITN"),
     *(
-        line("platform.preempted", word, rf"(?:[Ii]nstance|VM|[Nn]ode|[Pp]od|[Jj]ob|[Ww]orkload|[Cc]luster)\b.{{0,120}} {word}.{{0,80}}")
+        line("platform.preempted", word, rf"(?<!if the )(?:[Ii]nstance|VM|[Nn]ode|[Pp]od|[Jj]ob|[Ww]orkload|[Cc]luster)\b(?!.{{0,200}}\bhappen if ).{{0,120}} {word}.{{0,80}}")
         for word in ("was preempted", "is preempted", "been preempted")
     ),
     line("platform.preempted", "TerminationNotice", r"(?:Spot|Preempt)\w{0,20}TerminationNotice.{0,120}"),

@@ -103,7 +103,7 @@ LINES = (
     line(
         "spawn.child_failed",
         "terminated with",
-        r"ProcessExitedException: process (?P<process>\d{1,7}) terminated with"
+        r"(?:ProcessExitedException|Exception): process (?P<process>\d{1,7}) terminated with"
         r" (?:exit code (?P<code>-?\d{1,9})|signal (?P<signal>\w{1,20}))",
         data=spawned,
     ),

@@ -11,7 +11,10 @@ EVENTS = {
     "nccl.gpu_duplicated": "two ranks of a communicator on one GPU; data: first, second, device_id (its bus)",
     "nccl.peers_apart": "GPUs of one host cannot reach each other as their links promise; data: reason",
 }
-APART = r"(?P<reason>peer access (?:is not supported|has not been enabled)|mapping of buffer object failed)"
+APART = (
+    r"(?P<reason>peer access (?:is not supported|has not been enabled)|mapping of buffer object failed"
+    r"|peer mapping resources exhausted)"
+)
 LINES = (
     nccl_line(
         "nccl.gpu_duplicated",
@@ -32,7 +35,7 @@ LINES = (
             word,
             rf"(?:NCCL (?:WARN|INFO)|transport/p2p\.cc|[Cc]uda failure|CUDA error).{{0,160}}?{APART}",
         )
-        for word in ("peer access ", "mapping of buffer object")
+        for word in ("peer access ", "mapping of buffer object", "peer mapping resources")
     ),
     nccl_line(
         "nccl.peers_apart",
@@ -54,6 +57,7 @@ LINES = (
                 "IpcOpenMemHandle",
                 r"\w{2,4}IpcOpenMemHandle\b.{0,60}?(?:(?:cuda|hip|CUDA)_?[Ee]\w{3,40}|failed|[Ee]rror).{0,60}",
             ),
+            ("IpcGetMemHandle", r"\w{2,4}IpcGetMemHandle failed ?: .{0,60}"),  # RCCL's
             ("PeerAccess", r"\b(?:cuda|hip)ErrorPeerAccess(?:Unsupported|NotEnabled)"),
             (
                 "custom_all_reduce.cu",

@@ -9,6 +9,7 @@ from diagnose.messages import line
 
 EVENTS = {
     "store.clients_missing": "not as many workers on a store as expected; data: joined, expected, wait_s",
+    "store.clients_counted": "who waits in torch's first barrier counts; data: joined, expected",
     "store.key_missing": "a key that another rank should have set did not come; data: wait_ms, keys",
     "store.unreachable": "a client could not reach the store's server; data: host, port",
     "store.address_taken": "the server's port is in use by somebody else; data: port, host",
@@ -29,11 +30,28 @@ LINES = tuple(
             r"Timed out after (?P<wait_s>\d{1,9}) seconds waiting for clients\. "
             r"(?P<joined>\d{1,7})/(?P<expected>\d{1,7}) clients joined",
         ),
+        (  # a console broke the line
+            "store.clients_missing",
+            "DistStoreError: Timed out",
+            r"DistStoreError: Timed out after (?P<wait_s>\d{1,9}) seconds waiting"
+            r"(?: for)?(?: clients\.)?\s*$",
+        ),
         (
             "store.clients_missing",
             "store based barrier",
             r"Timed out (?:initializing process group )?in store based barrier.{0,300}"
             r"world_size=(?P<expected>\d{1,7}), (?:worker_count|num_workers_joined)=(?P<joined>\d{1,7})",
+        ),
+        (
+            "store.clients_counted",
+            "Waiting in store based",
+            r"Waiting in store based barrier to initialize process group.{0,200}"
+            r"\(world_size=(?P<expected>\d{1,7}), (?:worker_count|num_workers_joined)=(?P<joined>\d{1,7})",
+        ),
+        (  # horovodrun's
+            "store.clients_missing",
+            "waiting for tasks to start",
+            r"Timed out waiting for tasks to start\. Please check connectivity",
         ),
         ("store.clients_missing", "RendezvousTimeoutError", r"\bRendezvousTimeoutError\b"),
         (  # JAX's
@@ -79,6 +97,8 @@ LINES = tuple(
             "cannot be retrieved (gai error",
             rf"IPv4 network addresses of \({HOST}, {PORT}\) cannot be retrieved",
         ),
+        ("store.unreachable", "host not found", r"Error: host not found: "),
+        ("store.unreachable", "Connect() timed out", r"DEADLINE_EXCEEDED: Connect\(\) timed out"),  # JAX
         (  # no name of a host: a path, or an address that kept its brackets
             "store.unreachable",
             "cannot be retrieved (gai error",
@@ -99,6 +119,8 @@ LINES = tuple(
                 ),
                 ("ssh: Could not resolve", rf"ssh: (?P<reason>Could not resolve hostname) {HOST}"),
                 ("Host key verification", r"(?P<reason>Host key verification failed)"),
+                ("orted: ", r"(?P<reason>(?:orted|prted): (?:command not found|No such file or directory))"),
+                ("ORTE was unable", r"(?P<reason>ORTE was unable to reliably start one or more daemons)"),
             )
         ),
         (

@@ -1,4 +1,4 @@
-"""What a scheduler says in the log of its job: Slurm's steps and tasks, `sacct`, PBS, LSF.
+"""What a scheduler says in the log of its job: Slurm's steps and tasks, `sacct`, PBS, LSF, HTCondor.
 
 >>> from diagnose.messages import said
 >>> said("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks have been OOM Killed.", LINES)
@@ -52,6 +52,7 @@ LINES = (
     line("platform.preempted", "PREEMPTED", ACCOUNTED + r"PREEMPTED\b"),
     line("platform.preempted", "TERM_PREEMPT", r"TERM_PREEMPT", by="lsf"),
     line("platform.preempted", "TERM_OWNER", r"TERM_OWNER", by="lsf"),
+    line("platform.preempted", "Job was evicted", r"^004 \(\d{1,9}\.\d{1,9}\.\d{1,9}\) .{1,40} Job was evicted\.", by="htcondor"),
     line("platform.timed_out", "DUE TO TIME LIMIT", cancelled("TIME LIMIT")),
     line("platform.timed_out", "TIMEOUT", ACCOUNTED + r"TIMEOUT\b"),
     line("platform.timed_out", "TERM_RUNLIMIT", r"TERM_RUNLIMIT", by="lsf"),

@@ -62,6 +62,16 @@ REFUSED = (
     ("architecture", "does not support", r"PTX \.version .{1,40} does not support \.target \w{1,20}"),
     (
         "architecture",
+        "Unsupported .version",
+        r"Unsupported \.version [\d.]{1,9}; current version is '[\d.]{1,9}'",
+    ),
+    (
+        "architecture",
+        "the current PyTorch install",
+        r"CUDA capability sm_\w{1,6} is not compatible with the current PyTorch installation",
+    ),
+    (
+        "architecture",
         "FlashAttention only",
         r"FlashAttention(?:-\d)? only supports .{1,60}GPUs?(?: or newer)?",
     ),
@@ -85,6 +95,79 @@ REFUSED = (
         "library",
         "cannot open shared",
         r"\b\w{2,40}Error: .{0,100}?lib[\w.+-]{1,80}\.so[\w.]{0,20}: cannot open shared object file",
+    ),
+    (
+        "architecture",
+        "Bfloat16 is only supported",
+        r"Bfloat16 is only supported on GPUs with compute capability of at least [\d.]{1,5}",
+    ),
+    (
+        "architecture",
+        "supported for the current GPU",
+        r"is not supported for the current GPU\. Min(?:imum)? capability: \d{1,4}",
+    ),
+    (
+        "architecture",
+        "n incompatible device",
+        r"engine plan file is generated on an incompatible device.{0,80}",
+    ),
+    ("driver", "CUDA driver is a stub", "CUDA driver is a stub library"),
+    (
+        "library",
+        "the version torch was compiled",
+        r"Installed CUDA version [\d.]{1,9} does not match the version torch was compiled with "
+        r"[\d.]{1,9}(?:,|\s*$)",  # not: `but since the APIs are compatible`
+    ),
+    ("library", "unable to compile CUDA op", r"CUDA_HOME does not exist, unable to compile CUDA op\(s\)"),
+    ("library", "CUDA_HOME environment", r"Error: CUDA_HOME environment variable is not set"),
+    ("library", "CUDA Setup failed", r"CUDA Setup failed despite (?:CUDA|GPU) being available"),
+    ("library", "Could not load library", r"Could not load library lib[\w.+-]{1,60}\. Error: .{1,200}"),
+    ("library", "Unable to load any of", r"Unable to load any of \{lib\w{1,60}\.so.{1,200}\}"),
+    (
+        "library",
+        "source was compiled with",
+        r"Loaded runtime CuDNN library: \S{1,20} but source was compiled with: \S{1,20}",
+    ),
+    (
+        "library",
+        "with this version of TensorRT",
+        r"engine plan file is not compatible with this version of TensorRT.{0,80}",
+    ),
+    (
+        "package",
+        "Unsupported global",
+        r"Unsupported global: GLOBAL [\w.]{1,120}",
+    ),  # torch 2.6 loads weights only
+    (
+        "package",
+        "recognize this architecture",
+        r"model type `[\w.-]{1,60}` but Transformers does not recognize this architecture",
+    ),
+    ("package", "not supported for now", r"Model architectures \[.{1,120}\] are not supported for now"),
+    (
+        "package",
+        "newer than and incompatible",
+        r"jaxlib version \S{1,30} is newer than and incompatible with jax version \S{1,30}",
+    ),
+    (
+        "package",
+        "PyTorch` requires",
+        r"Using the `\w{1,30}` with `PyTorch` requires `accelerate>=[\d.]{1,12}`",
+    ),
+    (
+        "symbol",
+        "No module named",
+        r"No module named '(?:amp_C|transformer_engine_torch|\w{1,40}_cuda)'",
+    ),
+    (
+        "library",
+        "is incompatible with",
+        r"MKL_THREADING_LAYER=\w{1,20} is incompatible with \S{1,80} library",
+    ),
+    (
+        "library",
+        "tag does not match",
+        r"Version tag does not match\. Note: Current Version: \d{1,9}, Serialized Engine Version: \d{1,9}",
     ),
     ("library", "load NCCL library", r"Failed to load NCCL library from [\w./-]{1,200}"),
     ("library", "cuDNN version ", r"cuDNN version (?:incompatibility|mismatch): .{1,200}"),

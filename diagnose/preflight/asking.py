@@ -47,10 +47,14 @@ def ranks(command: Sequence[str], environ: Mapping[str, str], num_gpus: int) -> 
 
     >>> ranks(["torchrun", "--nnodes=2", "--nproc-per-node", "8", "train.py"], {}, 0)
     (8, 2)
+    >>> ranks(["torchrun", "train.py"], {"PET_NNODES": "4"}, 8)
+    (8, 4)
     """
     flags = launcher_flags(command) or {}
     local = flags.get("--nproc-per-node") or environ.get("LOCAL_WORLD_SIZE", "")
-    nodes = (flags.get("--nnodes") or environ.get("SLURM_NNODES") or "1").rpartition(":")[2]
+    nodes = (
+        flags.get("--nnodes") or environ.get("PET_NNODES") or environ.get("SLURM_NNODES") or "1"
+    ).rpartition(":")[2]
     num_nodes = int(nodes) if nodes.isdigit() and int(nodes) else 1
     return (int(local) if local.isdigit() else num_gpus), num_nodes
 
@@ -62,8 +66,9 @@ def target(
     folders: Sequence[str],
     settings: Sequence[str],
     level: str,
+    platforms: Mapping[str, Mapping[str, float]],
 ) -> Target:
-    """All of it. Raises BadWish."""
+    """All of it; `platforms`: what each leaves a job. Raises BadWish."""
     model, is_pinned, num_gpus = gpu(wanted) if wanted else ("", False, 0)
     num_ranks, num_nodes = ranks(command, environ, num_gpus)
     return Target(
@@ -75,5 +80,6 @@ def target(
         num_nodes=num_nodes,
         folders=list(folders),
         settings=dict(map(setting, settings)),
+        platforms={name: dict(told) for name, told in platforms.items()},
         level=level,
     )

@@ -113,6 +113,7 @@ class Baseline(Record, frozen=True):
 class Settings(Record, frozen=True):
     budget_s: dict[Literal["fast", "default", "deep"], float]
     changed_share: float  # a number that differs by more from an earlier run is said to have changed
+    platform: dict[str, dict[str, float]] = {}  # what it leaves a job: the settings of checks, by their names
 
 
 class Book(Record, frozen=True):

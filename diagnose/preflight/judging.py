@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from diagnose.model import Scalar
 from diagnose.preflight.book import Book, Check, Expected, Test, Threshold
 from diagnose.preflight.measured import Made, Measured, Measurement
@@ -21,18 +23,10 @@ ORDER = ("block", "warn", "info")
 
 def judge(measured: Measured, book: Book) -> Report:
     """The report. A check that the playbook does not know is an error of its own, never left out."""
-    made = {one.check: one for one in measured.checks}
-    why = {
-        "interrupted": "interrupted before it was made",
-        "lost": "the probe ended before it was made",
-    }.get(measured.how, "the probe said nothing of it")
-    gone = [
-        Made(name, skip=why)
-        for name in measured.wanted
-        if name not in made and name not in measured.left and name in book.checks
-    ]
-    checks = [result(one, measured, book) for one in [*made.values(), *gone]]
-    checks.sort(key=lambda check: check.id)
+    found: dict[str, dict[str, Result]] = {}  # check -> node -> what it comes to
+    for one in [*measured.checks, *(one for one in measured.unmade() if one.check in book.checks)]:
+        found.setdefault(one.check, {})[one.on_node] = result(one, measured, book)
+    checks = sorted(map(joined, found.values()), key=lambda check: check.id)
     outcome, code = decide(checks, measured.how == "ended")
     left = sorted(book.checks[name].id if name in book.checks else name for name in measured.left)
     return Report(outcome, code, summary(checks), checks, measured, left=left)
@@ -44,6 +38,8 @@ def result(made: Made, measured: Measured, book: Book) -> Result:
     if check is None:
         return Result("?", made.check, made.check, "?", "error", "the playbook has no thresholds for it")
     subjects = [subject(one, check, measured, book) for one in made.measurements]
+    if made.on_node:
+        subjects = [msgspec.structs.replace(one, subject=on(made.on_node, one.subject)) for one in subjects]
     untold = check.untold.get(measured.machine.kernel, "")
     if untold:
         outcome, reason = "skip", untold
@@ -73,6 +69,26 @@ def result(made: Made, measured: Measured, book: Book) -> Result:
         check.remedy,
         check.lookalikes,
         check.basis,
+    )
+
+
+def joined(by_node: dict[str, Result]) -> Result:
+    """What a check comes to on all nodes: on one alone, just that."""
+    if [*by_node] == [""]:
+        return by_node[""]
+    found: list[Subject] = []
+    for node, one in by_node.items():
+        found += one.subjects or [Subject(node, one.outcome, one.reason)]
+    first = next(iter(by_node.values()))
+    worst = next(one for one in OUTCOMES if any(result.outcome == one for result in by_node.values()))
+    whose = [Subject(node, one.outcome, one.reason) for node, one in by_node.items() if one.outcome == worst]
+    return msgspec.structs.replace(
+        first,
+        outcome=worst,
+        reason=reasons(whose),
+        subjects=found,
+        is_demanded=any(one.is_demanded for one in by_node.values()),
+        took_s=max(one.took_s for one in by_node.values()),
     )
 
 
@@ -115,6 +131,14 @@ def subject(one: Measurement, check: Check, measured: Measured, book: Book) -> S
     if outcome == "pass" and unknown:
         outcome, reason = "skip", f"not known: {', '.join(dict.fromkeys(unknown))}"
     return Subject(one.subject, outcome, reason, one.where, one.values, found)
+
+
+def on(node: str, subject: str) -> str:
+    """
+    >>> on("node-1", "gpu 3"), on("node-1", "host")
+    ('node-1 gpu 3', 'node-1')
+    """
+    return node if subject == "host" else f"{node} {subject}"
 
 
 class Answer(NamedTuple):

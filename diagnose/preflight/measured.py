@@ -8,6 +8,10 @@ import msgspec
 from diagnose.model import Scalar
 
 MOST_BYTES = 32 << 20  # of one file
+UNMADE = {
+    "interrupted": "interrupted before it was made",
+    "lost": "the probe ended before it was made",
+}
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -32,6 +36,7 @@ class Made(msgspec.Struct, frozen=True):
     made_at: str = "fast"
     needs: list[str] = []
     cost: list[str] = []
+    on_node: str = ""  # where several made it; `node` of an event line is who said it
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -52,6 +57,7 @@ class Target(msgspec.Struct, frozen=True):
     num_nodes: int = 1
     folders: list[str] = []
     settings: dict[str, float] = {}
+    platforms: dict[str, dict[str, float]] = {}
     level: str = "default"
 
 
@@ -68,6 +74,12 @@ class Measured(msgspec.Struct, frozen=True):
     left: list[str] = []  # of a deeper level
     wanted: list[str] = []  # what was to be made; one that is missing among the checks was not reached
     platform: dict[str, str] = {}  # where it was made, in the words of who rents it out
+
+    def unmade(self) -> list[Made]:
+        """Those that were wanted and not reached, each with why."""
+        there = {one.check for one in self.checks} | {*self.left}
+        why = UNMADE.get(self.how, "the probe said nothing of it")
+        return [Made(name, skip=why) for name in self.wanted if name not in there]
 
 
 class _Line(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ def earlier(given: str, top: Path, book: Book) -> tuple[str, Report]:
     if given != "last":
         path = runs.resolve(given, top)
         return path.name, judge(measured.read(path), book)
-    found = sorted(top.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = sorted(top.glob(f"*/{NAME}"), key=written, reverse=True)
     for path in found:
         try:
             report = judge(measured.read(path), book)
@@ -57,6 +57,18 @@ def earlier(given: str, top: Path, book: Book) -> tuple[str, Report]:
         if report.exit_code != 1 and report.measured.how == "ended":
             return path.parent.name, report
     raise runs.NoRun(f"no earlier pre-flight in {top} in which nothing failed")
+
+
+def written(path: Path) -> float:
+    """When (unix s); 0.0 where it is gone by now.
+
+    >>> written(Path("/no/such"))
+    0.0
+    """
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def differences(now: Report, then: Report, share: float) -> Iterator[Difference]:

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from diagnose.model import Scalar
+from diagnose.model import Scalar, size
 from diagnose.preflight.report import Crossed, Difference, Report, Result, Subject
 from diagnose.render import links, timeline
-from diagnose.render.page import Page, Row, Section, count, safe
+from diagnose.render.rows import Page, Row, Section, count, safe
 
 HEAD = {"fail": "DO NOT START", "warn": "WARNINGS", "unknown": "COULD NOT TELL", "pass": "PASSED"}
 NUM_SUBJECTS = 4  # of a check, on the first screen
 NUM_REASONS = 6
-SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 def page(report: Report, full: bool = False) -> Page:
@@ -99,9 +98,7 @@ def shown(key: str, value: Scalar) -> str:
     if value is None or isinstance(value, bool):
         return {True: "yes", False: "no", None: "not known"}[value]
     if key.endswith("_bytes"):
-        return next(
-            (f"{value / size:.1f} {unit}" for size, unit in SIZES if abs(value) >= size), f"{value} B"
-        )
+        return size(value)
     if key.endswith("_share"):
         return f"{float(f'{value * 100:.3g}'):.4f}".rstrip("0").rstrip(".") + " %"
     text = str(value) if isinstance(value, int) else f"{value:.4g}"

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import msgspec
 
 from diagnose.comparison import Comparison, Difference, Figure, Side, Span, Untold
-from diagnose.differing import size
+from diagnose.model import size
 from diagnose.playbook import Playbook
-from diagnose.render.page import Page, Row, Section, count, safe
+from diagnose.render.rows import Page, Row, Section, count, safe
 
 NUM_DIFFERENCES = 12  # on the first screen,
 NUM_CAUSES = 4  # what each can cause

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from diagnose.model import named
-from diagnose.render.page import safe, short
+from diagnose.render.rows import safe, short
 from diagnose.verdict import Answer, Explained
 
 OUTCOME = {

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 from diagnose.preflight.report import Report, Result
 from diagnose.render.checks import crossed_text
-from diagnose.render.page import safe
+from diagnose.render.rows import safe
 
 
 def render(report: Report) -> str:

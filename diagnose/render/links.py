@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from diagnose.preflight.report import Report, Result, Subject
-from diagnose.render.page import Row, Section, safe
+from diagnose.render.rows import Row, Section, safe
 
-PAIR = re.compile(r"gpu (\d{1,4}) - gpu (\d{1,4})\Z")
+PAIR = re.compile(r"(?:(\S{1,200}) )?gpu (\d{1,4}) - gpu (\d{1,4})\Z")
 WIDEST = 11  # GPUs in a matrix that fits 80 columns; of more only the odd pairs are shown
 BAD = {"fail", "warn", "error"}
 ODD = "!"  # behind a cell: what a terminal colours
@@ -18,12 +18,15 @@ def sections(report: Report, full: bool) -> list[Section]:
     """What was asked for and seen; NVML's matrix, and torch's where one is odd in it, or all is shown."""
     checks = {check.name: check for check in report.checks}
     rows = list(seen(report, checks.get("gpu_model")))
-    by_nvml = cells(checks.get("links"), "link")
-    by_torch = cells(checks.get("peer_access"), "can_access")
-    if by_nvml:
-        rows += matrix(by_nvml, "NVML")
-    if by_torch and (full or not by_nvml or any(is_odd for _, is_odd in by_torch.values())):
-        rows += matrix(by_torch, "torch, peer access")
+    by_nvml = nodes(checks.get("links"), "link")
+    by_torch = nodes(checks.get("peer_access"), "can_access")
+    for node in dict.fromkeys([*by_nvml, *by_torch]):
+        nvml, torch = by_nvml.get(node), by_torch.get(node)
+        named = f", {safe(node)}" if node else ""
+        if nvml:
+            rows += matrix(nvml, f"NVML{named}")
+        if torch and (full or not nvml or any(is_odd for _, is_odd in torch.values())):
+            rows += matrix(torch, f"torch, peer access{named}")
     return [Section("GPUS", rows)] if rows else []
 
 
@@ -39,12 +42,17 @@ def seen(report: Report, models: Result | None) -> Iterator[Row]:
     yield Row(f"{asked}{len(names)} seen: {told}")
 
 
-def cells(check: Result | None, key: str) -> dict[tuple[int, int], tuple[str, bool]]:
-    """Every pair that was measured. Odd: it crossed a threshold, or has not as many NVLinks as most."""
-    pairs: dict[tuple[int, int], Subject] = {}
+def nodes(check: Result | None, key: str) -> dict[str, Cells]:
+    """Every pair that was measured, by node; the node has no name where it is alone."""
+    pairs: dict[str, dict[tuple[int, int], Subject]] = {}
     for part in check.subjects if check else ():
         if found := PAIR.match(part.subject):
-            pairs[int(found[1]), int(found[2])] = part
+            pairs.setdefault(found[1] or "", {})[int(found[2]), int(found[3])] = part
+    return {node: cells(mine, key) for node, mine in pairs.items()}
+
+
+def cells(pairs: Mapping[tuple[int, int], Subject], key: str) -> Cells:
+    """Odd: it crossed a threshold, or has not as many NVLinks as most."""
     texts = {pair: word(part, key) for pair, part in pairs.items()}
     linked = Counter(text for text in texts.values() if text.startswith("NV"))
     usual = linked.most_common(1)[0][0] if linked else ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from diagnose.playbook import Playbook
-from diagnose.render.page import Page, Row
+from diagnose.render.rows import Page, Row
 from diagnose.render.sorting import whole
 from diagnose.verdict import Verdict
 

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 from diagnose.model import named
 from diagnose.playbook import Playbook
-from diagnose.render.page import Page, Row, Section, count, page, safe
+from diagnose.render.page import page
+from diagnose.render.rows import Page, Row, Section, count, safe
 from diagnose.verdict import Move, Part, Sorting, Verdict
 
 BAR = 22  # columns for the longest phase
 NUM_CHANGED = 6
+SORTED = ("LANE", "STAGE")  # come first of all, then what is urgent
+URGENT = ("CAUSE", "DO")
 
 
 def whole(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
@@ -16,7 +19,11 @@ def whole(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
     laid = page(verdict, book, full)
     if verdict.sorting is None:
         return laid
-    return laid._replace(sections=[*sections(verdict.sorting, full), *laid.sections])
+    told = list(sections(verdict.sorting, full))
+    first = [section for section in told if section.label in SORTED]
+    urgent = [section for section in laid.sections if section.label in URGENT]
+    rest = [section for section in (*told, *laid.sections) if section not in (*first, *urgent)]
+    return laid._replace(sections=[*first, *urgent, *rest])
 
 
 def sections(told: Sorting, full: bool) -> Iterator[Section]:
@@ -44,7 +51,7 @@ def stage_rows(told: Sorting) -> Iterator[Row]:
     if told.changed:
         shown = ", ".join(map(safe, told.changed[:NUM_CHANGED]))
         more = f" and {len(told.changed) - NUM_CHANGED} more" if len(told.changed) > NUM_CHANGED else ""
-        yield Row(f"not as in the last good run, {safe(told.good_run)}: {shown}{more}")
+        yield Row(f"not as in the last good run, {safe(told.good_run)}: {shown}{more} (diagnose compare)")
 
 
 def layer_rows(told: Sorting, full: bool) -> Iterator[Row]:
@@ -52,7 +59,8 @@ def layer_rows(told: Sorting, full: bool) -> Iterator[Row]:
     held = [safe(layer.layer) for layer in told.layers if layer.state == "holds"]
     for layer in told.layers:
         if layer.state != "holds":
-            yield Row(f"{safe(layer.layer)} breaks the contract: {safe(layer.why)}")
+            verb = "not yet" if told.is_receipt is None else "breaks the contract"
+            yield Row(f"{safe(layer.layer)} {verb}: {safe(layer.why)}")
     if held:
         yield Row(f"{', '.join(held)} hold{'s' if len(held) == 1 else ''}")
 

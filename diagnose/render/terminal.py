@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from diagnose.playbook import Playbook
-from diagnose.render.page import Page, Row
+from diagnose.render.rows import Page, Row
 from diagnose.render.sorting import whole
 from diagnose.verdict import Verdict
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from diagnose.model import Scalar
-from diagnose.render.page import Row, clock
+from diagnose.render.rows import Row, clock
 
 WIDTH = 30  # characters of the longest bar
 MARK = "#"

@@ -32,11 +32,14 @@ ROW = re.compile(
 )
 ERRORS = 3  # values of a device that cannot be read; one alone is a fan
 DEVICE = re.compile(r"^GPU (?P<bus>[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d)\s*$")
-SLOWDOWN = re.compile(r"^\s{1,30}(?P<reason>[HS]W (?:Thermal |Power Brake )?Slowdown)\s{1,40}: Active\s*$")
-REMAP = re.compile(r"^\s{1,30}(?P<text>Remapping Failure Occurred\s{1,40}: Yes)")
+SLOWDOWN = re.compile(r"^\s{0,30}(?P<reason>[HS]W (?:Thermal |Power Brake )?Slowdown)\s{1,40}: Active\s*$")
+REMAP = re.compile(r"^\s{0,30}(?P<text>Remapping Failure Occurred\s{1,40}: Yes)")
 COLUMN = re.compile(r"(?:[hs]w_(?:thermal_|power_brake_)?slowdown)$")
 HEADER = re.compile(r"^(?:index|name|gpu_name|uuid|gpu_uuid|pci\.bus_id|gpu_bus_id|timestamp), ")
-SIGNS = re.compile(r"(?m)NVIDIA-SMI \d|=NVSMI LOG=|^\|\s+GPU\s+(?:GI\s+CI\s+)?PID\s+Type|" + HEADER.pattern)
+SIGNS = re.compile(
+    r"(?m)NVIDIA-SMI \d|=NVSMI LOG=|^\|\s+GPU\s+(?:GI\s+CI\s+)?PID\s+Type|"
+    r"^\s{0,30}(?:Remapping Failure Occurred|HW Slowdown)\s{1,40}: |" + HEADER.pattern
+)
 
 
 def recognises(where: str, head: bytes) -> bool:

@@ -15,14 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from diagnose import __version__, follow, manifest, provenance
-from diagnose.children import HOOK, Helper, end_marked, is_held, marked, send
+from diagnose import __version__, follow, installed, manifest, provenance
+from diagnose.children import HOOK, Helper, end_marked, is_held, marked, of_job, send
 from diagnose.contract import Change
 from diagnose.environment import plan, shown
-from diagnose.interpreter import interpreter, torch_version
-from diagnose.journal import Journal
+from diagnose.interpreter import assigned, interpreter, torch_version
+from diagnose.journal import Journal, sealed
 from diagnose.playbook import Environment
 from diagnose.terminal import Screen, Tee
+from probes import allowance
 from probes.here import cluster
 from probes.layout import elastic_dir, events_path, spool_launcher_log
 from probes.redact import redact_argv
@@ -61,7 +62,8 @@ def lookup(command: Sequence[str], environ: Mapping[str, str]) -> None:
         return
     if os.sep in word and Path(word).exists():
         raise NotStarted(126, f"{word}: {'a folder' if Path(word).is_dir() else 'not executable'}")
-    raise NotStarted(127, f"{word}: command not found")
+    how = f"; to set it: env {word} COMMAND" if "=" in word and os.sep not in word.partition("=")[0] else ""
+    raise NotStarted(127, f"{word}: command not found{how}")
 
 
 def scratch() -> str:
@@ -147,8 +149,9 @@ class Local:
             "elastic": elastic_dir(str(self.spool)),
         }
         job = self.job
-        python = interpreter(job.command, os.environ) if job.policies else None
-        torch = torch_version(python, os.environ) if python else ""
+        given = assigned(job.command, os.environ)
+        python = interpreter(job.command, given) if job.policies else None
+        torch = torch_version(python, given) if python else ""
         planned = plan(job.command, os.environ, job.policies, fill, torch, job.mode)
         self.changes = [shown(change) for change in planned.changes]
         path = planned.environ.get("PYTHONPATH", "")
@@ -199,6 +202,8 @@ class Local:
             variables=provenance.variables(environ, str(self.spool)),
             image=provenance.image(environ),
             driver=provenance.driver(),
+            host=allowance.host(),
+            folder=provenance.folder(),
         )
         self.agent.argv += self._agent_arguments(self.process.pid)
         self._help(self.agent)
@@ -209,6 +214,10 @@ class Local:
     def _read_checkout(self) -> None:
         told: dict[str, Any] = provenance.checkout(self.job.command)
         self.journal.say("checkout.read", **told)
+        if python := interpreter(self.job.command, os.environ):
+            found = installed.packages(python, os.environ)
+            # As words: by their names alone some packages would pass for secrets.
+            self.journal.say("packages.read", packages=[" ".join(pair) for pair in found.items()])
 
     def _help(self, helper: Helper) -> None:
         try:
@@ -242,12 +251,16 @@ class Local:
     def stop(self, why: str, signum: int = signal.SIGTERM, everyone: bool = False) -> None:
         """Ask the command to end; `everyone`: all of its processes, wherever they have gone."""
         assert self.process
-        pids = marked(self.mark) if everyone else [self.process.pid]
+        pids = of_job(self.mark, self._group()) if everyone else [self.process.pid]
         for pid in pids:
             self.journal.say("signal.sent", "warning", pid=pid, signal=int(signum), why=why)
         send(pids, signum)
         if signum != signal.SIGKILL:
             send(pids, signal.SIGCONT)  # a stopped process must run to take its SIGTERM
+
+    def _group(self) -> int:
+        """The command's process group, where it has one of its own."""
+        return self.process.pid if self.process and not self.shares_terminal else 0
 
     def wake(self) -> None:
         """Let stopped processes run that were asked to end; one that was not would train on."""
@@ -257,7 +270,7 @@ class Local:
         """Write down how the command ended, and end what it left behind; who cannot be ended is named."""
         how = {"exit_code": code} if code >= 0 else {"signal": -code}
         self.journal.say("command.ended", "info" if code == 0 else "warning", **how)
-        pids, stuck = end_marked(self.mark, GRACE_S, nap)
+        pids, stuck = end_marked(self.mark, GRACE_S, nap, self._group())
         if pids or stuck:
             self.journal.say("strays.ended", "warning", pids=pids, left=stuck)
         for tee in self.tees:
@@ -274,6 +287,13 @@ class Local:
             self.reading.join(1.0)
         self._await(self.collector, 0)
         return self.collector.end(60.0) or self.collect_again()
+
+    def bring(self) -> bool:
+        """End the helpers; whether all that was taken is in the run directory then, after two tries."""
+        run = self.job.run
+        return (self.fetch() and sealed(self.spool, run)()) or (
+            self.collect_again() and sealed(self.spool, run)()
+        )
 
     def _told(self) -> int:
         """How much collectors have said so far; the first they say is that they listen to signals."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import probes
 from probes import checks, deadline
 from probes.checking import lanes, machine, origin
-from probes.checking.check import LEVELS, Check, Target
+from probes.checking.check import COSTS, LEVELS, Check, Target
 from probes.checking.lanes import Work
 from probes.emit import Log, open_log
 
@@ -62,7 +62,7 @@ def job_environment(ours: Mapping[str, str]) -> dict[str, str]:
 def refusal(check: Check, here: machine.Machine, on: Target, without: set[str]) -> str:
     """Why a check is not made at all; empty where it is."""
     if left := without & set(check.cost):
-        return f"left out: it {' and '.join(sorted(left))}"
+        return f"left out: it {' and '.join(COSTS[one] for one in sorted(left))}"
     return machine.missing(check.needs, here, on)
 
 

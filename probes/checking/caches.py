@@ -1,14 +1,12 @@
 """Compile caches of the job: where they are, what lies in them. Each is walked in a child with a deadline."""
 
-import getpass
 import json
 import os
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from probes import deadline, disks, procfs
+from probes import cache_places, deadline, disks, procfs
 
 LIMIT_S = 4.0
 NUM_FILES = 50_000
@@ -20,25 +18,16 @@ LOCK = "lock"  # torch's extension builder waits for ever for one that a killed 
 def folders(environ: Mapping[str, str]) -> dict[str, str]:
     """Variable -> the folder it means, by itself or by its default.
 
-    >>> folders({"TMPDIR": "/t", "HOME": "/h", "USER": "me"})["TORCHINDUCTOR_CACHE_DIR"]
-    '/t/torchinductor_me'
+    >>> folders({"HOME": "/h", "USER": "me"})["TORCHINDUCTOR_CACHE_DIR"]
+    '/tmp/torchinductor_me'
     """
-    home, temporary = environ.get("HOME") or "/root", environ.get("TMPDIR") or "/tmp"
-    user = re.sub(r'[\\\\/:*?"<>|]', "_", environ.get("USER") or who())
-    default = {
-        "TORCHINDUCTOR_CACHE_DIR": f"{temporary}/torchinductor_{user}",
-        "TRITON_CACHE_DIR": f"{home}/.triton/cache",
-        "TORCH_EXTENSIONS_DIR": f"{home}/.cache/torch_extensions",
-        "CUDA_CACHE_PATH": f"{home}/.nv/ComputeCache",
+    home = environ.get("HOME") or "/root"
+    return {
+        "TORCHINDUCTOR_CACHE_DIR": cache_places.inductor(environ),
+        "TRITON_CACHE_DIR": cache_places.triton(environ),
+        "TORCH_EXTENSIONS_DIR": environ.get("TORCH_EXTENSIONS_DIR") or f"{home}/.cache/torch_extensions",
+        "CUDA_CACHE_PATH": environ.get("CUDA_CACHE_PATH") or f"{home}/.nv/ComputeCache",
     }
-    return {name: environ.get(name) or path for name, path in default.items()}
-
-
-def who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def look(path: str) -> dict[str, Any] | None:
@@ -58,7 +47,10 @@ def walk(path: str) -> dict[str, Any]:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
                         continue
-                    about = entry.stat(follow_symlinks=False)
+                    try:
+                        about = entry.stat(follow_symlinks=False)
+                    except OSError:  # compilers name a draft anew
+                        continue
                     num, size = num + 1, size + about.st_size
                     if entry.name == LOCK:
                         oldest = max(oldest or 0.0, now - about.st_mtime)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from probes import procfs
-from probes.memory import folder_of, parse_mounts
+from probes.cgroup_mounts import folder_of, parse_mounts
 
 
 def name(raw: bytes, controller: str, is_v1: bool) -> str:

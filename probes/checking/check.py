@@ -46,6 +46,7 @@ class Target(NamedTuple):
     num_nodes: int = 1
     folders: tuple[str, ...] = ()  # where the job reads and writes
     settings: Mapping[str, float] = {}  # what else the user told: see Check.asks
+    platforms: Mapping[str, Mapping[str, float]] = {}  # the same by platform, where the user told nothing
     level: str = "default"
 
 

@@ -1,4 +1,4 @@
-"""What NCCL chose, from its own words (NCCL_DEBUG=INFO): transports, channels, NVLS. Pure."""
+"""What NCCL chose, from its own words: transports, channels, NVLS; and its diagnostics. Pure."""
 
 import re
 from collections import Counter
@@ -14,6 +14,13 @@ _CHANNELS = re.compile(
 )
 _NVLS_YES = re.compile(r"NVLS multicast support is available|Connected NVLS tree|NVLS comm 0x")
 _NVLS_NO = re.compile(r"NVLS multicast support is not available|NVLS support is disabled")
+
+_DIAG = re.compile(r"NCCL DIAG (?:\[(OK|INFO)\] {1,4}p2p: )?(.{1,600})")
+_SHARE = re.compile(r"only (\d{1,9})/(\d{1,9}) ")
+_NUMBER = re.compile(r"\b(\d{1,9})\b")
+_EDGE = re.compile(
+    r"([\w/ -]{1,80}?) srcRank=(\d{1,7}) .{0,100}?dstRank=(\d{1,7})\b(?:.{0,100}? path=(\w{1,12}))?"
+)
 
 
 class Chosen(NamedTuple):
@@ -44,3 +51,39 @@ def read(text: str) -> Chosen:
         nvls,
         has_nvls,
     )
+
+
+class Diagnosed(NamedTuple):
+    """Directed pairs of GPUs that NCCL tried (None: no sum); of the bad (rank, rank, how it failed, path)."""
+
+    num_tested: int | None
+    num_passed: int
+    failed: list[tuple[int, int, str, str]]
+    notice: str = ""  # why there is no sum, if it says so
+
+
+def diagnosed(text: str) -> Diagnosed | None:
+    """The report of NCCL_RUN_DIAGNOSTICS, of the last communicator; None where there is none.
+
+    >>> diagnosed("NCCL DIAG [OK]   p2p: verified P2P access between every GPU pair (56 peer accesses)")
+    Diagnosed(num_tested=56, num_passed=56, failed=[], notice='')
+    >>> diagnosed("NCCL DIAG [INFO] p2p: only 52/56 GPU-to-GPU peer accesses passed verification")
+    Diagnosed(num_tested=56, num_passed=52, failed=[], notice='')
+    """
+    lines = _DIAG.findall(text)
+    num_tested: int | None = None
+    num_passed, notice = 0, ""
+    failed: dict[tuple[int, int], tuple[int, int, str, str]] = {}
+    for tag, words in lines:
+        if not tag:
+            continue
+        if edge := _EDGE.match(words):
+            pair = int(edge[2]), int(edge[3])
+            failed.setdefault(pair, (*pair, edge[1], edge[4] or ""))
+        elif share := _SHARE.match(words):
+            num_passed, num_tested = int(share[1]), int(share[2])
+        elif tag == "OK" and (number := _NUMBER.search(words)):
+            num_passed = num_tested = int(number[1])
+        else:
+            notice = words[:200]
+    return Diagnosed(num_tested, num_passed, list(failed.values()), notice) if lines else None

@@ -50,6 +50,11 @@ def platform(environ: Iterable[str]) -> str:
     return named or ("docker" if os.path.exists("/.dockerenv") else "")
 
 
+def settings(target: Target) -> dict[str, float]:
+    """What the user told, else what the platform leaves a job."""
+    return {**target.platforms.get(platform(target.environ), {}), **target.settings}
+
+
 def own(folder: str, prefix: str, least_s: float = 0.0) -> str:
     """The beginning of a name that is ours alone; what processes that were killed left behind is removed.
 

@@ -16,10 +16,11 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from probes import deadline, procfs
-from probes.checking import file_systems, launcher, machine
+from probes.checking import file_systems, launcher, machine, pace
 from probes.checking.check import Check, Target
 from probes.checking.places import own
 from probes.checking.trial_files import Said, cause, left, lines, text
+from probes.here import IMAGES
 from probes.nvml.visible import CUDA, before_end
 
 MIB = 1 << 20
@@ -34,6 +35,7 @@ TIMEOUT_S = {"default": 30.0, "deep": 90.0}
 STALL_AFTER_S = {"cpu": 3.0, "cuda": 15.0}  # NCCL is silent while it starts
 GRACE_S = 10.0
 NAME, MARK = "rehearsal", "DIAGNOSE_TRIAL"
+DIAGNOSE, DIAGNOSED = "NCCL_RUN_DIAGNOSTICS", "NCCL DIAG"  # from NCCL 2.31 on; what each of its lines has
 UNMET = "the ranks never told each other who they are"
 OUTER = {  # of a launcher around us: the trial has its own
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"),
@@ -63,7 +65,13 @@ class Trial(NamedTuple):
     said: list[Said]
     words: str
     nccl: str = ""  # NCCL_DEBUG=INFO of all ranks
+    diagnostics: str = ""  # what NCCL tried by itself: it prints that beside its log
     rehearsal: Said = {}
+    cpu_share: float = 1.0  # before and after it, the smaller
+
+    def slow(self) -> str:
+        """Why what is missing may only be late; empty where it is not."""
+        return pace.slow(self.cpu_share)
 
     def of(self, part: str) -> Iterator[Said]:
         """The lines of one part of the program, rank by rank."""
@@ -118,6 +126,12 @@ def visible(num_gpus: int, environ: Mapping[str, str]) -> int:
 
 def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:
     """Start the ranks, wait for them, end what is left of them."""
+    share = pace.cpu_share()
+    held = made(wanted, environ, pace.patience(share))
+    return held._replace(cpu_share=min(share, pace.cpu_share()))
+
+
+def made(wanted: Wish, environ: Mapping[str, str], patience: float) -> Trial:
     with tempfile.TemporaryDirectory(prefix=own(tempfile.gettempdir(), "diagnose-trial-")) as out:
         if wanted.level != "deep":
             return heard(wanted, out, start(wanted, environ, out, []))
@@ -129,24 +143,24 @@ def launch(wanted: Wish, environ: Mapping[str, str]) -> Trial:
             except OSError as error:
                 refused = {"refusal": error.strerror or str(error)}
             else:
-                return rehearsed(wanted, environ, out, root)
+                return rehearsed(wanted, environ, out, root, patience)
         return heard(wanted, out, start(wanted, environ, out, []))._replace(rehearsal=refused)
 
 
-def rehearsed(wanted: Wish, environ: Mapping[str, str], out: str, root: str) -> Trial:
+def rehearsed(wanted: Wish, environ: Mapping[str, str], out: str, root: str, patience: float) -> Trial:
     """The same under our agent, with a hang at the end; the run directory goes when it has been read."""
     try:
-        trial = heard(wanted, out, start(wanted, environ, out, under(root, wanted.device)))
+        trial = heard(wanted, out, start(wanted, environ, out, under(root, wanted.device, patience)))
         return trial._replace(rehearsal=left(os.path.join(root, NAME)))
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def under(root: str, device: str) -> list[str]:
+def under(root: str, device: str, patience: float) -> list[str]:
     """Our own agent around a command; it is found beside this file, without a word in PYTHONPATH."""
-    program = f"import sys; sys.path.insert(0, {TOP!r}); from diagnose.cli import main; main()"
+    program = f"import sys; sys.path.insert(0, {TOP!r}); from diagnose.__main__ import main; main()"
     where = ["--run-dir", os.path.join(root, NAME)]
-    options = ["--stall-after", str(STALL_AFTER_S[device]), "--on-stall", "stop"]
+    options = ["--stall-after", str(STALL_AFTER_S[device] * patience), "--on-stall", "stop"]
     return [sys.executable, "-P", "-c", program, "run", *where, *options, "--"]
 
 
@@ -159,6 +173,7 @@ def start(wanted: Wish, environ: Mapping[str, str], out: str, before: list[str])
         "timeout_s": TIMEOUT_S[level],
         "folders": wanted.folders,
         "master": wanted.master,
+        "images": IMAGES,
         "sizes": SIZES[wanted.device],
         "box_s": BOX_S[level],
         "gpu": level == "deep",
@@ -183,6 +198,7 @@ def surroundings(environ: Mapping[str, str], nccl_log: str) -> dict[str, str]:
     kept = {name: value for name, value in kept.items() if not name.startswith("DIAGNOSE_")}
     kept.setdefault("OMP_NUM_THREADS", "1")
     if nccl_log:
+        kept.setdefault(DIAGNOSE, "1")
         kept |= {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_SUBSYS": "INIT,GRAPH,NET,P2P", "NCCL_DEBUG_FILE": nccl_log}
     return kept
 
@@ -224,4 +240,5 @@ def heard(wanted: Wish, out: str, code: int | None) -> Trial:
     words = [line for line in text(os.path.join(out, "output.log")).splitlines() if line.strip()]
     backends = {line.get("backend") for line in said if line["part"] == "joined"}
     device = ("cuda" if "nccl" in backends else "cpu") if backends else wanted.device
-    return Trial(wanted.num_ranks, device, code, said, cause(words), nccl)
+    diagnostics = "\n".join(line for line in words if DIAGNOSED in line)
+    return Trial(wanted.num_ranks, device, code, said, cause(words), nccl, diagnostics)

@@ -10,6 +10,7 @@ from probes.checking.trial_files import Said
 
 CHECK: Check = trial.follower("deep")
 CULPRIT = 1
+ARRIVED = ("is_told", "has_culprit", "is_right")
 
 
 def measure(target: Target) -> list[Measurement]:
@@ -23,10 +24,25 @@ def measure(target: Target) -> list[Measurement]:
     begun = max((line["time"] for line in held.of("hanging")), default=None)
     if refusal:
         return found
-    return [
-        *found,
-        *(routes(told, begun, held) if begun else [measured("hang", "the trial", is_reached=False)]),
-    ]
+    if begun is None:
+        return [*found, unreached(told, held)]
+    return [*found, *(late(one, held) for one in routes(told, begun, held))]
+
+
+def unreached(told: Said, held: Trial) -> Measurement:
+    """The ranks did not come to the hang; where they were too slow for that, nothing was tried."""
+    if slow := held.slow():
+        return skipped("hang", "the trial", f"the ranks did not come to it; {slow}")
+    if told.get("events", {}).get("job.stalled"):
+        return skipped("hang", "the trial", "the ranks fell silent before they came to it: see H01")
+    return measured("hang", "the trial", is_reached=False)
+
+
+def late(one: Measurement, held: Trial) -> Measurement:
+    """On a machine that is busy with other work what did not arrive is not known to be lost."""
+    is_there = all(one.values.get(key, True) for key in ARRIVED)
+    slow = "" if is_there else held.slow()
+    return skipped(one.subject, one.where, f"it did not arrive; {slow}") if slow else one
 
 
 def routes(told: Said, begun: float, held: Trial) -> list[Measurement]:

@@ -7,27 +7,33 @@ import time
 
 from probes import deadline
 from probes.checking import launcher
-from probes.checking.check import Check, Measurement, Target, measured
+from probes.checking.check import Check, Measurement, Target, Value, measured
 
 CHECK = Check(limit_s=15.0, cost=("network",))
 LIMIT_S = 6.0
+MEETING = "meeting place"
 
 
 def measure(target: Target) -> list[Measurement]:
     """gloo tells the others the address that the host's own name means."""
-    names = {"own name": socket.gethostname(), "meeting place": launcher.of(target)[0]}
-    return [resolved(part, name, target.num_nodes) for part, name in names.items() if name]
+    names = {"own name": socket.gethostname(), MEETING: launcher.of(target)[0]}
+    named = target.environ.get("GLOO_SOCKET_IFNAME", "")
+    return [resolved(part, name, target.num_nodes, named) for part, name in names.items() if name]
 
 
-def resolved(part: str, name: str, num_nodes: int) -> Measurement:
+def resolved(part: str, name: str, num_nodes: int, named: str) -> Measurement:
+    """`named`: the interface that gloo takes instead of the own name's."""
     begun = time.monotonic()
     told = deadline.call(lambda: json.dumps(look(name)).encode(), LIMIT_S)
     took = round(time.monotonic() - begun, 3)
     where = f"getaddrinfo({name})"
+    said: dict[str, Value] = {
+        "num_nodes": num_nodes,
+        "is_meeting_place": part == MEETING,
+        "gloo_interface": named,
+    }
     if told is None:
-        return measured(
-            part, where, refusal=f"no answer within {LIMIT_S:g} s", took_s=took, num_nodes=num_nodes
-        )
+        return measured(part, where, refusal=f"no answer within {LIMIT_S:g} s", took_s=took, **said)
     refusal, found = json.loads(told)
     return measured(
         part,
@@ -37,7 +43,7 @@ def resolved(part: str, name: str, num_nodes: int) -> Measurement:
         addresses=", ".join(found[:8]),
         is_loopback=all(ipaddress.ip_address(one).is_loopback for one in found) if found else None,
         num_families=len({ipaddress.ip_address(one).version for one in found}),
-        num_nodes=num_nodes,
+        **said,
     )
 
 

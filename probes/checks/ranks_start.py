@@ -7,6 +7,7 @@ from probes.checking.trial_files import Said
 from probes.nvml import reading
 
 CHECK = Check("default", 300.0, ("torch",), trial.COST, "ranks", alone=True)
+WHERE = "torchrun"
 LAST = {
     "started": "it was to join the others",
     "joined": "it was to tell who it is",
@@ -25,9 +26,11 @@ def of_rank(rank: int, held: Trial) -> Measurement:
     mine = [line for line in held.said if line.get("rank") == rank]
     parts = {line["part"]: line for line in mine}
     is_through = bool(parts.keys() & {"ended", "hanging"})
+    if not is_through and held.code is None and (slow := held.slow()):
+        return skipped(f"rank {rank}", WHERE, f"{last(mine)} when its time was over; {slow}")
     return measured(
         f"rank {rank}",
-        f"torchrun of {held.num_ranks} ranks ({'NCCL' if held.device == 'cuda' else 'gloo'})",
+        f"{WHERE} of {held.num_ranks} ranks ({'NCCL' if held.device == 'cuda' else 'gloo'})",
         is_through=is_through,
         was_ended_by_us=held.code is None,
         last="" if is_through else last(mine),

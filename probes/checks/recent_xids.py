@@ -1,11 +1,12 @@
 """Error codes of the driver: those that NVML tells while the checks run, and those of the kernel's log."""
 
+from probes import kmsg
 from probes.checking import machine
 from probes.checking.check import Measurement, Target, measured, skipped
 from probes.nvml import kernel_log, reading
 
 CHECK = reading.OVER_TIME
-EVENTS, LOG = "NVML event set", "/dev/kmsg"
+EVENTS, LOG = "NVML event set", kmsg.DEVICE
 
 
 def measure(target: Target) -> list[Measurement]:

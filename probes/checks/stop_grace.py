@@ -16,7 +16,9 @@ CHECK = Check(
     cost=("signals", "writes_disk"),
     told_by="file_systems_answer",
     shares=file_systems.answers,
-    asks={"platform_grace_s": "seconds between the platform's stop signal and its SIGKILL"},
+    asks={
+        "platform_grace_s": "seconds between the platform's stop signal and its SIGKILL (default: its own)"
+    },
 )
 LIMIT_S = 40.0
 NUM_BYTES = 8 << 20  # the last events and stacks of eight ranks
@@ -27,7 +29,7 @@ def measure(target: Target) -> list[Measurement]:
     """A child of ours is stopped as the platform would, and then writes."""
     platform = places.platform(target.environ)
     signum = signal.SIGINT if platform == "modal" else signal.SIGTERM
-    grace = target.settings.get("platform_grace_s")
+    grace = places.settings(target).get("platform_grace_s")
     root = target.environ.get("DIAGNOSE_ROOT") or os.getcwd()
     paths, found = file_systems.answering([root, *target.folders], target)
     for path, there in list(places.apart(paths).items())[:MOST]:
@@ -40,6 +42,7 @@ def measure(target: Target) -> list[Measurement]:
                 platform=platform,
                 refusal=refusal,
                 flush_s=round(took, 3),
+                grace_s=grace,
                 flush_per_grace=took / grace if grace else None,
             )
         )

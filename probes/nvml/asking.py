@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from probes import deadline
 from probes.nvml.answering import INIT, SYSTEM, Key, Question, answer
 
-QUESTION_S = 3.0  # for one question about one GPU, once NVML has answered at all
+QUESTION_S = 3.0  # at most, for one question about one GPU, once NVML has answered at all
 MOST_HANGS = 2
 
 
@@ -81,7 +81,7 @@ def _hear(
         with selectors.DefaultSelector() as selector:
             selector.register(child.fd, selectors.EVENT_READ)
             while True:
-                limit_s = init_s if at == INIT else QUESTION_S + waits_s
+                limit_s = init_s if at == INIT else min(QUESTION_S, init_s) + waits_s
                 if not selector.select(max(0.0, since + limit_s - time.monotonic())):
                     return at, f"no answer within {limit_s:g} s"
                 part = os.read(child.fd, 65536)

@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from probes import kmsg
+
 XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]{4,20})\): (\d{1,4})\b")
 LOST = re.compile(
     r"NVRM: (?:The NVIDIA )?GPU (?:at )?(?:PCI:)?([0-9A-Fa-f:.]{4,20}).{0,40}fallen off the bus"
 )
-MOST_RECORDS, RECORD = 20_000, 8192
+MOST_RECORDS = 20_000
 OFF_THE_BUS = 79  # also without a code
 
 
@@ -22,28 +24,15 @@ class Line(NamedTuple):
 
 def xids(device: str) -> tuple[list[Line], str]:
     """Those that `/dev/kmsg` still has, the last for each GPU and code; or why it cannot be read."""
-    try:
-        fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        return [], error.strerror or str(error)
     found: dict[tuple[str, int], Line] = {}
     try:
-        for _ in range(MOST_RECORDS):
-            try:
-                record = os.read(fd, RECORD)
-            except BrokenPipeError:  # overwritten meanwhile
-                continue
-            except OSError as error:
-                if not isinstance(error, BlockingIOError):
-                    return [], error.strerror or str(error)
-                break
-            if not record:
-                break
-            for text in record.decode(errors="replace").splitlines():
-                if line := parse(text, time.monotonic()):
-                    found[line.bus, line.code] = line
-    finally:
-        os.close(fd)
+        with os.fdopen(kmsg.opened(device), "rb", buffering=0) as file:
+            for record in kmsg.records(file.fileno(), MOST_RECORDS):
+                for text in record.decode(errors="replace").splitlines():
+                    if line := parse(text, time.monotonic()):
+                        found[line.bus, line.code] = line
+    except OSError as error:
+        return [], error.strerror or str(error)
     return list(found.values()), ""
 
 

@@ -1,12 +1,11 @@
 """Which kernel this is, what we are to it, what it tells of itself."""
 
-import ctypes
 import os
 import signal
 import time
 from collections.abc import Iterator
 
-from probes import procfs
+from probes import kmsg, procfs
 from probes.offered.item import Item, of_error
 
 _CAPABILITIES = [
@@ -17,8 +16,6 @@ _CAPABILITIES = [
     "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog", "wake_alarm",
     "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore",
 ]  # fmt: skip
-_READ_ALL, _RING = 3, 1 << 18
-_FICTION = b"Starting gVisor"
 
 
 def items() -> Iterator[Item]:
@@ -79,15 +76,14 @@ def clock() -> Iterator[Item]:
 
 def kernel_log() -> Item:
     """The kernel's ring buffer: real, a sandbox's fiction, or not for us."""
-    ring = ctypes.create_string_buffer(_RING)
-    size = ctypes.CDLL(None, use_errno=True).klogctl(_READ_ALL, ring, _RING)
-    text = ring.raw[: max(0, size)]
-    if _FICTION in text or procfs.is_gvisor():
+    try:
+        text = kmsg.ring()
+    except OSError:
+        text = None
+    if procfs.is_gvisor() or (text and kmsg.FICTION in text):
         return Item("kernel_log", "refused", reason="gVisor's own start-up text, not the kernel's log")
     try:
-        os.close(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        os.close(kmsg.opened())
     except OSError as error:
-        if size < 0:
-            return of_error("kernel_log", error)
-        return Item("kernel_log", "present", "syslog")
-    return Item("kernel_log", "present", "/dev/kmsg")
+        return of_error("kernel_log", error) if text is None else Item("kernel_log", "present", "syslog")
+    return Item("kernel_log", "present", kmsg.DEVICE)

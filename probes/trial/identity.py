@@ -8,6 +8,7 @@ import platform
 import socket
 import subprocess
 import time
+from contextlib import suppress
 
 import torch
 import torch.distributed as dist
@@ -29,7 +30,7 @@ def tell(report, options, is_cuda):
     rank, size = dist.get_rank(), dist.get_world_size()
     mine = {
         "world": world(),
-        "versions": versions(is_cuda),
+        "versions": versions(is_cuda, options["images"]),
         "device": device(is_cuda),
         "node": node(),
         "environment": environment(),
@@ -57,7 +58,7 @@ def world():
     return {name: os.environ.get(name, "") for name in names}
 
 
-def versions(is_cuda):
+def versions(is_cuda, images):
     nccl = ".".join(map(str, torch.cuda.nccl.version())) if is_cuda else ""
     return {
         "python": platform.python_version(),
@@ -65,7 +66,7 @@ def versions(is_cuda):
         "cuda": torch.version.cuda or "",
         "nccl": nccl,
         "driver": driver(),
-        "image": next((os.environ[n] for n in ("MODAL_IMAGE_ID", "IMAGE_ID") if os.environ.get(n)), ""),
+        "image": next((os.environ[name] for name in images if os.environ.get(name)), ""),
         "commit": commit(),
     }
 
@@ -145,7 +146,8 @@ def master(options):
 
 def folder(path, rank):
     """Can this rank write there, and what does it see of the files that lie there?"""
-    own = os.path.join(path, f".diagnose-trial-{rank}-{os.getpid()}")
+    # A name of the kind that the checks remove where a killed one left it (places.shared_name).
+    own = os.path.join(path, f".diagnose-{os.uname().nodename}-{os.getpid()}-trial-{rank}")
     found = {"path": path, "refusal": "", "seconds": 0.0, "num_files": 0, "digest": ""}
     begun = time.perf_counter()
     try:
@@ -153,9 +155,10 @@ def folder(path, rank):
             file.write(b"\0" * 4096)
             file.flush()
             os.fsync(file.fileno())
-        os.unlink(own)
     except OSError as error:
         found["refusal"] = error.strerror or str(error)
+    with suppress(OSError):  # also where the disk was full
+        os.unlink(own)
     found["seconds"] = time.perf_counter() - begun
     found["num_files"], found["digest"] = contents(path)
     return found

@@ -5,9 +5,10 @@ import os
 import select
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
-from probes import deadline
+from probes import cache_places, deadline
 
 _MAX_FILES = 20_000
 _COST = 50  # walk again only after this many times what the last walk took
@@ -36,11 +37,10 @@ def folders(environ: Mapping[str, str], user: str) -> list[str]:
 
     >>> folders({"TORCHINDUCTOR_CACHE_DIR": "/c", "TRITON_CACHE_DIR": "/c/triton"}, "me")
     ['/c']
-    >>> folders({"TMPDIR": "/t"}, "me")
-    ['/t/torchinductor_me']
+    >>> folders({}, "me")
+    ['/tmp/torchinductor_me']
     """
-    default = os.path.join(environ.get("TMPDIR") or "/tmp", f"torchinductor_{user}")
-    found = [environ.get("TORCHINDUCTOR_CACHE_DIR") or default]
+    found = [cache_places.inductor(environ, user)]
     triton = environ.get("TRITON_CACHE_DIR")
     if triton and not triton.startswith(found[0].rstrip("/") + "/"):
         found.append(triton)
@@ -55,7 +55,8 @@ def _sizes(folder: str) -> Iterator[int]:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                    else:
+                        continue
+                    with suppress(OSError):  # compilers name a draft anew
                         yield entry.stat(follow_symlinks=False).st_size
         except OSError:
             continue

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from probes import control, procfs, stacks
 from probes.watching import process, workers
+from probes.watching.behind import Behind
 from probes.watching.rank import Rank
 
 STACK_S, GIL_S = 2.0, 1.0
@@ -56,7 +57,7 @@ class Deeper:
         if found.owns_gil or found.is_active:
             self.still.add(rank)
 
-    def workers(self, ranks: list[Rank], scan: int, time_dir: str) -> None:
+    def workers(self, ranks: list[Rank], scan: int, time_dir: str, ends: Behind) -> None:
         """States and stacks of the workers of ranks that wait for theirs."""
         waiting = {one.pid: one for one in ranks if one.rank in self.parents}
         if not waiting:
@@ -73,6 +74,7 @@ class Deeper:
             self.say("worker.stack_dumped", rank, worker=pid, path=path, dir=time_dir, scan=scan)
         for pid, one in owner.items():
             if (data := process.describe(pid)) is not None:
+                data["behind"] = ends.of(pid)
                 self.say("worker.dumped", one.rank, worker=pid, dir=time_dir, scan=scan, **data)
 
     def may_hold(self, ranks: list[Rank]) -> list[Rank]:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from probes import dumps, procfs
@@ -65,7 +66,7 @@ class Followed:
             return None
 
     def _claim(self, one: Rank) -> None:
-        attempt = one.attempt
+        one, attempt = seen_from_here(one), one.attempt
         others = [key for key, rank in self.ranks.items() if key[0] == attempt]
         if one.is_provisional and any(not self.ranks[key].is_provisional for key in others):
             return
@@ -90,7 +91,8 @@ class Followed:
         one.pidfd = death.open_pidfd(one.pid, one.start_ticks)
         one.environ = one.environ or procfs.environ(one.pid)
         self.ranks[key] = one
-        self.known.add(key)
+        if not one.is_provisional:
+            self.known.add(key)
         self.say(
             one,
             "rank.found",
@@ -106,7 +108,7 @@ class Followed:
         for marked in self.table.unclaimed():
             one = _from_environ(marked, self.attempt)
             if (one.attempt, one.rank) not in self.known:
-                self._follow(one)
+                self._claim(one)
 
     def forget(self, key: Key) -> None:
         """Stop following a rank."""
@@ -121,6 +123,19 @@ class Followed:
             self.gone.add((one.attempt, one.rank, one.pid))
             self.forget((one.attempt, one.rank))
         return told
+
+
+def seen_from_here(one: Rank) -> Rank:
+    """A rank with the pid that it has for us: one in a pid namespace of its own calls itself otherwise."""
+    now = procfs.stat(one.pid)
+    if not one.start_ticks or (now is not None and now.start_ticks == one.start_ticks):
+        return one
+    for pid in procfs.pids():
+        begun = procfs.stat(pid)
+        is_same = begun is not None and begun.start_ticks == one.start_ticks
+        if is_same and procfs.own_pids(pid)[1:][-1:] == [one.pid]:
+            return replace(one, pid=pid, inner=one.pid)
+    return one
 
 
 def settings_told(event: dict[str, Any]) -> dict[str, str]:

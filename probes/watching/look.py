@@ -12,6 +12,7 @@ from probes import connections, control, deadline, dumps, flight, procfs, source
 from probes.files import atomic_write
 from probes.redact import redact
 from probes.watching import places, process, standing
+from probes.watching.behind import Behind, locked
 from probes.watching.deeper import Deeper
 from probes.watching.rank import Rank
 
@@ -98,14 +99,14 @@ class Look:
         for kind in ("stacks", "flight"):
             os.makedirs(os.path.join(self.folder, kind, self.time_dir), mode=0o700, exist_ok=True)
         self._flight(there)
-        tables = connections.Tables()
+        tables, ends = connections.Tables(), Behind({one.pid: one.rank for one in there})
         for one in there:  # before the stacks: a rank that is paused for them runs afterwards
-            self._proc(one)
+            self._proc(one, ends)
             self._connections(one, tables)
         self._stacks(there)
         if self.scan == 1:
             self._places(there)
-        self.deeper.workers(there, self.scan, self.time_dir)
+        self.deeper.workers(there, self.scan, self.time_dir, ends)
         if self.scan == 2:
             still = [one for one in self.deeper.may_hold(there) if not one.is_leaving(self.spool)]
             self.deeper.interpreters(self._reachable(still, "gil"), self.time_dir)
@@ -230,9 +231,10 @@ class Look:
             if told:
                 self.say("stack.placed", int(rank), dir=self.time_dir, places=told)
 
-    def _proc(self, one: Rank) -> None:
+    def _proc(self, one: Rank, ends: Behind) -> None:
         if (data := process.describe(one.pid)) is not None:
-            data |= standing.describe(one.pid)
+            data |= {**standing.describe(one.pid), "behind": ends.of(one.pid)}
+            data["locked"] = locked(one.pid)
             self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)
 
     def _connections(self, one: Rank, tables: connections.Tables) -> None:

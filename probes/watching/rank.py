@@ -49,6 +49,7 @@ class Rank:
     cpu_s: float = 0.0
     sampled: float = 0.0
     faults_file: str = ""  # where its program itself has faulthandler write
+    inner: int = 0  # its pid in a namespace of its own: what it calls itself; 0: the same
 
     def folder(self, spool: str) -> str:
         """Where this attempt's evidence goes."""
@@ -61,7 +62,7 @@ class Rank:
     def page(self, spool: str) -> pages.State | None:
         """Its state page, where it keeps one."""
         page = pages.read(layout.state_path(spool, self.attempt, self.rank))
-        return page if page and page.pid == self.pid else None
+        return page if page and page.pid in (self.pid, self.inner) else None
 
     def faults(self, spool: str) -> str:
         """Where faulthandler writes in this rank."""

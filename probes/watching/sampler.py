@@ -33,7 +33,7 @@ class Sampler:
         moved: list[tuple[str, float]] = []
         clock = Clock(time.monotonic(), time.time())
         page = state.read(layout.state_path(self.spool, one.attempt, one.rank)) if one.how == "hook" else None
-        if page is not None and page.pid == one.pid:
+        if page is not None and page.pid in (one.pid, one.inner):
             steps, changes = page.num_steps - one.num_steps, page.num_progress - one.num_progress
             if steps > 0:
                 moved.append(("step", clock.place(page.last_step, one.seen)))

@@ -34,7 +34,7 @@ class Work(NamedTuple):
 
 
 class Marked(NamedTuple):
-    """A process without a claim that carries RANK and the job's mark."""
+    """A process without a claim that carries RANK and is the job's: by its mark, or by its ancestors."""
 
     pid: int
     start_ticks: int
@@ -44,7 +44,8 @@ class Marked(NamedTuple):
 class Table:
     """Refresh every few seconds: only processes that are new since the last time are read."""
 
-    def __init__(self, mark: str) -> None:
+    def __init__(self, mark: str, root: int = 0) -> None:
+        self.root = root  # the command: what is below it is the job's, also with an environment of its own
         self.is_marked = bool(mark)
         self.pair = f"DIAGNOSE_MARK={mark}".encode()
         self.parents: dict[int, int] = {}
@@ -77,7 +78,9 @@ class Table:
         if not self.is_marked:
             return
         raw = procfs.read(f"/proc/{stat.pid}/environ") or b""
-        if b"RANK=" in raw and self.pair in raw.split(b"\0"):
+        if b"RANK=" in raw and (
+            self.pair in raw.split(b"\0") or self.root in (stat.pid, *self.ancestors(stat.pid))
+        ):
             environ = procfs.parse_environ(raw)
             if environ.get("RANK", "").isdigit() and not is_launcher(procfs.cmdline(stat.pid)):
                 self.marked[stat.pid] = Marked(stat.pid, stat.start_ticks, environ)

@@ -10,7 +10,7 @@ from probes.watching import workers
 from probes.watching.rank import Rank
 
 FIRST_S, EVERY_S = 3.0, 30.0
-LIMIT_S = 1.0
+LIMIT_S, MOST_LATE = 1.0, 3
 _WORKERS = 4  # of a rank: the others read what these do
 _MAPS_EVERY = 5  # looks: maps of a rank are long
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 class Volumes:
-    """Remembers what was said of each rank; where the kernel does not answer in time, never asks again."""
+    """Remembers what was said of each rank; where the kernel is late again and again, asks no more."""
 
     def __init__(self, spool: str) -> None:
         self.spool = spool
@@ -26,11 +26,11 @@ class Volumes:
         self.extra = [volumes.Held("diagnostics", run, "told")] if run else []
         self.due, self.every, self.num = 0.0, FIRST_S, 0
         self.said: dict[tuple[str, int], dict[str, Row]] = {}
-        self.is_stuck = False
+        self.num_late = 0
 
     def look(self, ranks: Sequence[Rank], now: float) -> Iterator[tuple[Rank, list[Row]]]:
         """Ranks of which there is news, each with all its volumes so far."""
-        if not ranks or self.is_stuck:
+        if not ranks or self.num_late >= MOST_LATE:
             return
         if not self.due:
             self.due = now + FIRST_S
@@ -38,10 +38,10 @@ class Volumes:
             return
         begun, with_maps = time.monotonic(), self.num % _MAPS_EVERY == 0
         told = deadline.call(lambda: json.dumps(self._ask(ranks, with_maps)).encode(), LIMIT_S)
-        if told is None:
-            self.is_stuck = True
+        if told is None:  # a dead file system, or a busy machine
+            self.num_late, self.due = self.num_late + 1, now + EVERY_S
             return
-        took = time.monotonic() - begun
+        took, self.num_late = time.monotonic() - begun, 0
         self.num, self.every = self.num + 1, min(EVERY_S, self.every * 2)
         self.due = now + max(self.every, 200 * took)  # at most half a per cent of a core
         for one, rows in zip(ranks, json.loads(told), strict=True):

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from diagnose.caching import archive, seed
-from diagnose.caching.manifest import File, Provenance, Refused
+from diagnose.caching.manifest import File, Manifest, Provenance, Refused, decode
 from tests.caching.conftest import HERE, content, described
 
 GRAPH = ("inductor/fxgraph/gr/f/t", b"graph" * 100)
@@ -82,6 +82,12 @@ def refusal(path, cold, limits, **more):
 def test_what_is_no_plain_cache_is_refused(name, pack, cold, limits):
     members, files, reason = HOSTILE[name]
     assert reason in refusal(pack(members, files), cold, limits)
+
+
+def test_a_manifest_of_no_time_is_refused():
+    for created in (1e300, -1.0, 1e11):
+        with pytest.raises(Refused, match="of no time"):
+            decode(msgspec.json.encode(Manifest([described(*GRAPH)], HERE, created=created)))
 
 
 def test_too_many_files_or_bytes_are_refused_before_they_are_read(pack, cold, limits):

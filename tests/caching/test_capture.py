@@ -11,6 +11,7 @@ from tests.caching.seeding import captured
 
 
 def test_what_is_of_one_machine_or_moment_is_not_carried(warm, limits):
+    (warm.inductor / "fxgraph" / "gr" / os.fsdecode(b"\xff\xfe")).touch()  # no name that JSON could tell
     found = capture.describe(warm, HERE, limits, "training", "r")
     assert {one.name.removeprefix("inductor/") for one in found.files} == CARRIED
     assert found.kinds == {"autograd": 1, "autotune": 1, "code": 3, "graph": 1, "library": 1, "triton": 1}

@@ -108,6 +108,9 @@ def test_a_spoiled_note_is_none(cold, limits):
         (cold.inductor / notes.GOOD).write_bytes(data)
         (cold.inductor / notes.SEED).write_bytes(data)
         assert gate.threshold(cold, "training", limits).num_entries == limits.min_entries
+    (cold.inductor / notes.SEED).unlink()
+    os.mkfifo(cold.inductor / notes.SEED)  # is not waited for
+    assert gate.threshold(cold, "training", limits).num_entries == limits.min_entries
 
 
 @pytest.fixture
@@ -131,7 +134,7 @@ def keeper(cold, monkeypatch):
 PATH = {"PATH": os.environ["PATH"]}
 
 
-def test_several_ranks_do_not_start_cold_and_one_may(keeper):
+def test_several_ranks_do_not_start_cold_and_one_may(keeper, tmp_path):
     one, said, _ = keeper()
     with pytest.raises(
         NotStarted, match=r"too cold for several ranks: .* 0 entries, 5 are needed"
@@ -141,6 +144,8 @@ def test_several_ranks_do_not_start_cold_and_one_may(keeper):
     assert [(kind, data.get("moment")) for kind, data in said] == [("cache.read", "start")] * 2 + [
         ("cache.gated", None)
     ]
+    one, _, _ = keeper("env", f"TORCHINDUCTOR_CACHE_DIR={tmp_path}/own", "torchrun", "train.py")
+    assert str(one.cache.inductor) == f"{tmp_path}/own"  # where the ranks look
     one, _, told = keeper("torchrun", "--nproc-per-node=1", "train.py")
     one.admit()
     assert "one rank may warm it" in told[0]
@@ -244,12 +249,13 @@ def test_only_a_run_that_ended_well_is_captured_from(call, good, tmp_path):
     call("seed", "--from", good)
     run = tmp_path / "runs" / "train-1"
     run.mkdir(parents=True)
-    manifest.begin(run, "train-1", name="train")
+    manifest.begin(run, "train-1", name="train", lane="benchmark")
     words = ("capture", tmp_path / "store", "--root", run.parent, "--run", "train")
     assert "did not end well: launching" in call(*words)[1]
     manifest.advance(run, "ok")
     code, text = call(*words)
-    assert code == 0 and "run train-1" in text
+    assert code == 0 and "run train-1, lane" not in text and "lane benchmark, run train-1" in text
+    assert "80% of what the good run train-1 left" in call("gate", "--lane", "benchmark")[1]
 
 
 def test_mega_cache_is_told_and_not_seeded(call, tmp_path):

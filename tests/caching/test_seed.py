@@ -1,12 +1,15 @@
 """Seeding: from the first place that fits, whole or not at all."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from diagnose.caching import capture, notes, placing, seed, verifying
+from diagnose.caching import capture, notes, placing, seed, verifying, words
+from diagnose.caching.manifest import Refused
 from diagnose.caching.places import Cache
 from tests.caching.conftest import CARRIED, HERE, content
 from tests.caching.seeding import in_child, is_whole, seeded
@@ -60,6 +63,12 @@ def test_a_folder_that_is_a_cache_is_copied_file_by_file(warm, cold, limits):
     assert found.source == str(warm.inductor) and is_whole(cold.inductor)
 
 
+def test_a_folder_that_does_not_tell_what_it_is_of_is_taken_with_a_warning(warm, good, cold, limits):
+    assert not (found := seeded(warm.inductor, cold, limits)).is_told
+    assert any(line.startswith("warning") for line in words.seeded(found))
+    assert seeded(good, cold, limits, replace=True).is_told
+
+
 def test_both_folders_are_seeded_where_triton_has_its_own(warm, cold, limits, tmp_path):
     both = Cache(inductor=warm.inductor, triton=tmp_path / "t")
     (both.triton / "KEY").mkdir(parents=True)
@@ -87,6 +96,21 @@ def test_what_is_there_is_kept_unless_it_may_be_replaced(good, cold, limits):
 def test_a_cache_of_locks_alone_is_none(good, cold, limits):
     (cold.inductor / "locks").mkdir(parents=True)
     (cold.inductor / "locks" / "x.lock").touch()
+    assert seeded(good, cold, limits).source and is_whole(cold.inductor)
+
+
+def test_where_a_compiler_has_just_begun_nothing_is_taken_from_under_it(good, cold, limits):
+    (cold.inductor / "locks").mkdir(parents=True)
+    with (cold.inductor / "locks" / "x.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(Refused, match="a compiler is at work"):
+            seeded(good, cold, limits)
+    draft = cold.inductor / "fxgraph" / "gr" / ".77.140.tmp"
+    draft.parent.mkdir(parents=True)
+    draft.touch()
+    with pytest.raises(Refused, match="a compiler is at work"):
+        seeded(good, cold, limits)
+    os.utime(draft, (1, 1))  # of one that was killed
     assert seeded(good, cold, limits).source and is_whole(cold.inductor)
 
 

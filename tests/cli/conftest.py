@@ -47,7 +47,7 @@ class Place:
     def run(self, *words: str, **given: Any) -> subprocess.CompletedProcess[bytes]:
         """Run `diagnose WORDS` to its end."""
         process = self.start(*words, **given)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def program(self, text: str) -> list[str]:
@@ -91,10 +91,10 @@ def place() -> Iterator[Place]:
 
 @pytest.fixture
 def wait() -> Callable[..., None]:
-    """Wait until something is so; fail after 20 s."""
+    """Wait until something is so; fail after a minute."""
 
     def until(is_so: Callable[[], object], what: str = "") -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not is_so():
             assert time.monotonic() < end, what or "it never came to be"
             time.sleep(0.05)

@@ -60,13 +60,25 @@ def test_the_same_setting_under_another_name_counts_as_the_operators():
             assert ours == {theirs} and actions(done)[theirs] == "kept"
 
 
-def test_leaked_settings_for_several_nodes_are_unset_on_one_node_only():
+def test_what_is_written_before_the_command_is_the_operators_too():
+    words = "nice -n 5 env -u NCCL_NET_PLUGIN NCCL_IB_DISABLE=0 NCCL_NET=Socket torchrun t.py"
+    done = plan(words, {"NCCL_NET": "IB", "NCCL_NET_PLUGIN": "x"}, POLICY)
+    assert actions(done).items() >= {"NCCL_IB_DISABLE": "kept", "NCCL_NET": "kept"}.items()
+    assert (done.environ["NCCL_IB_DISABLE"], done.environ["NCCL_NET"]) == ("0", "Socket")
+    assert done.left["NCCL_NET_PLUGIN"] == "the command itself takes it out"
+    assert "CUDA_DEVICE_MAX_CONNECTIONS" in plan("env -i torchrun t.py --tp-size 2", {}, POLICY).left
+
+
+def test_leaked_settings_for_several_nodes_are_unset_on_one_node_only(tmp_path):
     leaked = {"NCCL_IB_TC": "106", "LD_LIBRARY_PATH": "/opt/hpcx/ucx/lib:/usr/lib"}
+    (script := tmp_path / "go.sh").write_text('torchrun \\\n  --nnodes "$NODES" t.py\n')
     one = plan("torchrun --nnodes 1 t.py", leaked, POLICY)
     assert "NCCL_IB_TC" not in one.environ and one.environ["NCCL_IB_DISABLE"] == "1"
     assert one.environ["LD_LIBRARY_PATH"] == "/usr/lib"
     for command, extra in (("torchrun --nnodes=2 t.py", {}), ("torchrun --nnodes 1:4 t.py", {}),
-                           ("python t.py", {"SLURM_NNODES": "2"}),
+                           ("python t.py", {"SLURM_NNODES": "2"}), ("srun t.sh", {}),
+                           ("mpirun -np 16 python t.py", {}), ("env PET_NNODES=2 torchrun t.py", {}),
+                           ("deepspeed --num_nodes 2 t.py", {}), (f"bash {script}", {}),
                            ("python t.py", {"WORLD_SIZE": "16", "LOCAL_WORLD_SIZE": "8"})):  # fmt: skip
         many = plan(command, {**leaked, **extra}, POLICY)
         assert many.environ["NCCL_IB_TC"] == "106" and "NCCL_IB_DISABLE" not in many.environ
@@ -99,7 +111,9 @@ def test_every_row_of_the_guide_is_there():
 def test_a_variable_has_the_name_that_the_jobs_torch_knows():
     known = ("2.9.1+cu128", "2.6.0", "")
     new, old, unknown = (plan("python t.py", {}, OBSERVE, POLICY, torch=t) for t in known)
-    assert {"TORCH_FR_BUFFER_SIZE", "PYTORCH_ALLOC_CONF"} <= set(new.environ)
+    # Torch 2.9 passes over the allocator's new name.
+    assert {"TORCH_FR_BUFFER_SIZE", "PYTORCH_CUDA_ALLOC_CONF"} <= set(new.environ)
+    assert "PYTORCH_ALLOC_CONF" in plan("python t.py", {}, POLICY, torch="2.13.0").environ
     for done in (old, unknown):  # newer versions still read the older name
         assert {"TORCH_NCCL_TRACE_BUFFER_SIZE", "PYTORCH_CUDA_ALLOC_CONF"} <= set(done.environ)
         assert "TORCH_FR_BUFFER_SIZE" not in done.environ

@@ -67,7 +67,7 @@ def test_a_disk_that_becomes_free_again_in_the_middle_misses_nothing(place, wait
         wait(lambda: b"takes no data now" in (place.path / "err").read_bytes())
         subprocess.run(["mount", "-o", "remount,size=9m", disk], check=True)
         wait(lambda: b"takes data again" in (place.path / "err").read_bytes())
-        process.communicate(timeout=40)
+        process.communicate(timeout=120)
         assert process.returncode == 4
         (run,) = (disk / "runs").iterdir()
         assert (run / "record.json").is_file()
@@ -143,7 +143,7 @@ def test_where_the_user_may_start_no_more_processes_the_command_runs_or_is_refus
             cwd=home,
             env=place.environ,
             capture_output=True,
-            timeout=60,
+            timeout=120,
         )
         assert ended.returncode in (3, 126) and b"Traceback" not in ended.stderr
         assert ended.returncode == 3 or b"Resource temporarily unavailable" in ended.stderr

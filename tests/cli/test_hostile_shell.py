@@ -1,6 +1,7 @@
 """Odd surroundings and odd output: the command is run as without us, and what is reported can be read."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ def test_closed_standard_streams_take_no_file_of_ours(place, closed):
         cwd=place.path,
         env=place.environ,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
     assert ended.returncode == 3
     assert ended.stdout == (b"" if 1 in closed else b"out\n")
@@ -75,7 +76,7 @@ def test_a_poor_environment_changes_nothing(place):
     words = ["prlimit", "--nofile=64", *DIAGNOSE, *RUN, command[0], "-I", "-S", *command[1:]]
     if not shutil.which("prlimit"):
         pytest.skip("prlimit is not installed")
-    ended = subprocess.run(words, cwd=place.path, env=place.environ, capture_output=True, timeout=60)
+    ended = subprocess.run(words, cwd=place.path, env=place.environ, capture_output=True, timeout=120)
     assert (ended.returncode, ended.stdout) == (0, b"1 True\n")
     assert len(ours(ended.stderr)) == 2
 
@@ -127,7 +128,8 @@ for rank in range(64):
     jobs.append(subprocess.Popen([sys.executable, '-c', text], env=mine))
 for job in jobs:
     os.waitid(os.P_PID, job.pid, os.WEXITED | os.WNOWAIT)
-time.sleep(2)  # an exit code can be read only until its parent has asked for it
+while not os.path.exists('told'):  # an exit code can be read only until its parent has asked for it
+    time.sleep(0.2)
 raise SystemExit(max(job.wait() for job in jobs))
 """
 
@@ -138,6 +140,7 @@ def lines_of(run: Path, kind: str) -> list[dict[str, object]]:
 
 
 def test_the_agent_keeps_up_with_64_ranks(place, wait):
+    before_s = children_s()
     process = place.start(*RUN, *place.program(LAUNCHER))
     wait(lambda: place.root.is_dir() and list(place.root.iterdir()))
     wait(lambda: len(lines_of(place.folder, "rank.found")) == 64)
@@ -146,7 +149,9 @@ def test_the_agent_keeps_up_with_64_ranks(place, wait):
     wait(lambda: lines_of(place.folder, "rank.stopped"))
     os.kill(victim, signal.SIGCONT)
     (place.path / "go").touch()
-    _, err = process.communicate(timeout=40)
+    wait(lambda: len(lines_of(place.folder, "rank.died")) == 64)
+    (place.path / "told").touch()
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 7
     assert b"CRASH" in err and b"rank 41" in err
     assert [line["rank"] for line in lines_of(place.folder, "rank.stopped")] == [9]
@@ -154,5 +159,12 @@ def test_the_agent_keeps_up_with_64_ranks(place, wait):
     assert died == {rank: 7 * (rank == 41) for rank in range(64)}
     (end,) = lines_of(place.folder, "agent.ended")
     seconds = end["mono"] - lines_of(place.folder, "agent.started")[0]["mono"]
-    print(f"the agent used {end['cpu_s']} s of CPU in {seconds:.1f} s for 64 ranks")
-    assert end["cpu_s"] < 0.5 * seconds
+    all_s = children_s() - before_s
+    print(f"the agent used {end['cpu_s']} s of CPU in {seconds:.1f} s; all did {all_s:.1f} s")
+    assert end["cpu_s"] < max(0.5 * seconds, 0.4 * all_s)
+
+
+def children_s() -> float:
+    """CPU of all that this process has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -89,7 +89,7 @@ def test_on_a_terminal_the_command_has_a_terminal_of_the_same_size(place):
         "import os, sys\nprint(sys.stdout.isatty(), sys.stderr.isatty(), *os.get_terminal_size(1))\n"
     )
     process = place.start(*RUN, *command, stdout=theirs, stderr=subprocess.PIPE)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert os.read(ours, 100) == b"True False 101 33\r\n"
     assert b"True" not in err
     os.close(ours)
@@ -129,16 +129,20 @@ def test_secrets_are_in_no_file_of_the_run(place):
 
 
 def test_an_agent_that_dies_is_started_again(place, wait):
-    process = place.start(*RUN, "sleep", "3", stderr=subprocess.DEVNULL)
+    command = place.program("import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\n")
+    process = place.start(*RUN, *command, stderr=subprocess.DEVNULL)
 
     def agents():
-        return place.processes(b"probes.agent")
+        """The process of each that began; the events of one are written when it listens."""
+        texts = [path.read_bytes() for path in place.path.glob("runs/*/attempts/1/events/agent-*.jsonl")]
+        lines = [msgspec.json.decode(line) for text in texts for line in text.splitlines()]
+        return [line["pid"] for line in lines if line["event"] == "agent.started"]
 
     wait(agents)
-    first = agents()[0]
-    os.kill(first, signal.SIGKILL)
-    wait(lambda: agents() and agents()[0] != first, "no second agent")
-    assert process.wait(30) == 0
+    os.kill(agents()[0], signal.SIGKILL)
+    wait(lambda: len(agents()) == 2, "no second agent")
+    (place.path / "go").touch()
+    assert process.wait(60) == 0
     assert place.record()["caveats"] == ["the agent was started again"]
 
 

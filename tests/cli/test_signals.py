@@ -38,7 +38,7 @@ def test_a_signal_is_passed_on_once_and_the_record_is_written(place, name):
     process = place.start(*RUN, *place.program(OBEYS))
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.Signals[name])
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 5
     assert out.decode() == f"got {signal.Signals[name].value}\n"
     assert place.record()["exit_path"] == "interrupted"
@@ -54,7 +54,7 @@ def test_a_second_signal_ends_what_ignores_the_first(place):
     time.sleep(1)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGKILL
     assert place.record()["exit_path"] == "interrupted"
     assert place.processes() == []
@@ -74,7 +74,7 @@ def test_after_the_parent_was_killed_the_next_reader_builds_verdict_and_record(p
     assert manifest["state"] == "lost" and manifest["transitions"][-1]["reason"]
     kept = msgspec.json.decode((place.folder / "verdict.json").read_bytes())
     assert verdict | {"sorting": None} == kept, "what show sorts, it sorts anew"
-    end = time.monotonic() + 5  # the collector leaves its own process a moment after the spool is gone
+    end = time.monotonic() + 60  # the collector leaves its own process a moment after the spool is gone
     while place.processes() and time.monotonic() < end:
         time.sleep(0.05)
     assert place.processes() == []
@@ -85,6 +85,7 @@ def test_when_all_of_ours_were_killed_the_next_reader_brings_over_the_rest(place
     process = place.start(*RUN, *place.program(IGNORES), stderr=subprocess.DEVNULL)
     assert process.stdout.readline() == b"ready\n"
     wait(lambda: (place.folder / "attempts/1/events/agent-000001.jsonl").exists())
+    process.kill()  # first: it starts the others again
     for pid in place.processes(b"probes.agent", b"probes.collector", b"diagnose"):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -100,9 +101,10 @@ import signal, sys, time
 got = []
 signal.signal(signal.SIGINT, lambda *_: got.append(1))
 print('ready', sys.stdin.isatty(), sys.stdout.isatty(), flush=True)
-end = time.monotonic() + 2
-while time.monotonic() < end:
+end = time.monotonic() + 30
+while not got and time.monotonic() < end:
     time.sleep(0.05)
+time.sleep(1)  # for another one
 print('interrupts', len(got), flush=True)
 sys.exit(7)
 """

@@ -43,13 +43,13 @@ def test_hosts_are_joined_and_leave_nothing_behind_a_killed_program(tmp_path: Pa
         assert len([line for line in told if "dev eth0" in line]) == 2
         assert f"dgd-{process.pid}-" in names()
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-        assert not kept(ground.top, 20)
+        process.wait(60)
+        assert not kept(ground.top, 60)
         assert f"dgd-{process.pid}-" not in names()
     finally:
         process.kill()
         process.stdout.close()
-        kept(ground.top, 20)
+        kept(ground.top, 60)
 
 
 def names() -> str:

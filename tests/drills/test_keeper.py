@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from diagnose import drilling
+from diagnose import drilling, ground
 from diagnose.ground import Ground, kept
 
 PROGRAM = """
@@ -27,7 +27,7 @@ time.sleep(60)
 def test_a_program_that_is_killed_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     made, more = tmp_path / "made", tmp_path / "more"
     more.touch()
-    ground = Ground.below(tmp_path)
+    here = Ground.below(tmp_path)
     work = tmp_path / "job-1"
     work.mkdir()
     words = [sys.executable, "-c", PROGRAM, str(drilling.HERE), str(more), str(made)]
@@ -35,16 +35,28 @@ def test_a_program_that_is_killed_leaves_nothing_behind(tmp_path: Path, number: 
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == b"made\n"
-        assert kept(ground.top, 0) and made.is_dir()
+        assert kept(here.top, 0) and made.is_dir()
         os.killpg(process.pid, number)
-        process.wait(10)
+        process.wait(60)
         time.sleep(0.5)
-        assert kept(ground.top, 0), "it gives up after a script that failed"
+        assert kept(here.top, 0), "it gives up after a script that failed"
         more.unlink()
-        assert not kept(ground.top, 20)
+        assert not kept(here.top, 60)
         assert not made.exists()
     finally:
         process.kill()
         process.stdout.close()
         more.unlink(missing_ok=True)
-        kept(ground.top, 20)
+        kept(here.top, 60)
+
+
+def test_what_starts_while_the_rest_is_ended_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, late = (
+        subprocess.Popen(["sleep", "300"], env={**os.environ, "TMPDIR": str(tmp_path)}) for _ in range(2)
+    )
+    real, looks = ground.carriers, iter(range(99))
+    monkeypatch.setattr(ground, "carriers", lambda top: [first.pid] if next(looks) == 1 else real(top))
+    told = ground.sweep(tmp_path, 0)
+    assert [first.wait(60), late.wait(60)] == [-signal.SIGKILL] * 2 and len(told) == 2

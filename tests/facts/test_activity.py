@@ -66,11 +66,18 @@ def test_without_the_main_threads_own_clock_the_process_is_what_moves():
     )
 
 
+def test_one_that_would_run_and_got_no_cpu_is_not_known_to_stand_still():
+    busy = [("pack", TRAIN), ("main", TRAIN)]
+    scans = [stack(1, "100", busy), proc(1, "100"), stack(1, "102", busy), proc(1, "102")]
+    starved = [scans[0], proc(1, "100", state="R"), scans[2], proc(1, "102", state="R")]
+    assert read(*scans)[1] is False and read(*starved)[1] is None
+
+
 def test_a_slow_checkpoint_whose_bytes_rise_moves_and_a_stuck_one_does_not():
     saving = [("save", TORCH + "serialization.py"), ("main", TRAIN)]
     slow = [stack(1, "100", saving), proc(1, "100"), stack(1, "102", saving), proc(1, "102", io_bytes=50_000)]
     assert read(*slow) == ("checkpoint", True)
-    assert job(*slow) == [("collective_not_joined", [1], "likely")]
+    assert job(*slow) == [("rank_at_work", [1], "proven")]
     assert job(*twice(1, saving)) == [("checkpoint_stalled", [1], "proven")]
 
 
@@ -115,7 +122,13 @@ def test_an_asynchronous_checkpoint_that_still_writes_moves():
 
 def test_a_busy_disk_that_still_delivers_is_not_stalled():
     slow = [proc(1, "100", state="D"), proc(1, "102", state="D", io_bytes=10_000_000)]
-    assert job(*slow) == [("collective_not_joined", [1], "likely")]
+    assert job(*slow) == [("rank_at_work", [1], "proven")]
+
+
+def test_a_thread_that_the_kernel_has_asleep_is_not_busy_whatever_py_spy_says():
+    acquire = [("main", TRAIN)]
+    events = [e for s in SCANS for e in (stack(1, s, acquire, active=True), proc(1, s, **LOCKED))]
+    assert read(*events) == ("lock", False)
 
 
 def test_at_a_failure_a_rank_that_had_no_time_to_come_is_blamed_for_nothing():

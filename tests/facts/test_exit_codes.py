@@ -55,7 +55,23 @@ def test_a_code_other_than_zero_counts_although_the_launcher_says_zero():
 
 def test_ranks_that_all_leave_with_a_code_together_are_not_told_apart():
     events = [event("rank.died", r, 10.0 + r / 10, exit_code=3) for r in (0, 1)]
-    assert causes(*events, event("command.ended", None, 11.0, "run", exit_code=3)) == []
+    ended = event("command.ended", None, 11.0, "run", exit_code=3)
+    assert causes(*events, ended) == [("rank_exited_with_code", [0, 1])]
+
+
+def test_a_program_that_leaves_with_a_code_of_its_own_is_the_cause_with_its_last_line():
+    died, ended = (
+        event("rank.died", 0, 10.0, exit_code=2),
+        event("command.ended", None, 11.0, "run", exit_code=2),
+    )
+    alone = event("rank.found", 0, 1.0, world_size=1, pid=9)
+    said = event("log.read", None, None, "launcher_log", last_line="unknown option --lr")
+    found = judge("run", [alone, died, said, ended], BOOK)
+    assert [(c.failure, c.ranks) for c in found.causes] == [("rank_exited_with_code", [0])]
+    assert found.causes[0].evidence[0].text == "rank 0 exited with code 2; its last line: unknown option --lr"
+    told = event("exception.raised", None, None, "launcher_log", type="ValueError", message="x", frames=["a"])
+    found = judge("run", [alone, died, told, ended], BOOK)
+    assert "rank_exited_with_code" not in [c.failure for c in found.causes], "no hook tells whose it was"
 
 
 def test_an_abort_by_the_librarys_own_watchdog_is_no_crash_of_the_rank():

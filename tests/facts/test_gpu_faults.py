@@ -100,9 +100,9 @@ def test_codes_of_the_table_that_never_are_a_root_are_cleanup() -> None:
     assert all(xid.fault == "cleanup" for xid in catalogue().values() if xid.never_root)
 
 
-def comm(rank: int, bus: str) -> Event:
+def comm(rank: int, bus: str, node: str | None = None) -> Event:
     data: dict[str, object] = {"comm_rank": rank, "num_ranks": 2, "device_id": bus}
-    return Event("nccl.comm_inited", "nccl_log", "x.log:1", rank=rank, data=data)
+    return Event("nccl.comm_inited", "nccl_log", "x.log:1", node=node, rank=rank, data=data)
 
 
 def test_a_platforms_word_on_a_gpu_names_it_and_the_rank_on_it_once() -> None:
@@ -116,3 +116,21 @@ def test_a_platforms_word_on_a_gpu_names_it_and_the_rank_on_it_once() -> None:
     assert alone.ranks == [] and alone.text.startswith("the GPU GPU-5c1e cannot")
     [twice] = facts(text, more=(comm(0, "1b000"), comm(8, "1b000")))
     assert twice.ranks == [], "every node has such a place"
+
+
+@pytest.mark.parametrize(("node", "ranks"), [("b", [8]), ("a", [0]), ("its-host", []), (None, [])])
+def test_where_every_node_has_such_a_place_the_node_tells_whose_it_is(
+    node: str | None, ranks: list[int]
+) -> None:
+    xid = Event("gpu.xid", "kernel_log", "dmesg.txt:1", node=node, data={"code": 79, "bus": "0000:1b:00"})
+    [found] = facts(more=(comm(0, "1b000", "a"), comm(8, "1b000", "b"), xid))
+    assert found.ranks == ranks
+
+
+def test_a_rank_of_another_node_is_not_blamed_where_its_own_nodes_ranks_said_nothing() -> None:
+    dead = Event("rank.died", "agent", "x:1", node="b", rank=8, data={"pid": 101, "signal": 9})
+    told = (comm(0, "4b000", "a"), comm(8, "1b000", "b"), dead)
+    for pid in ({}, {"pid": 101}):
+        data = {"code": 79, "bus": "0000:1b:00", **pid}
+        [found] = facts(more=(*told, Event("gpu.xid", "kernel_log", "dmesg.txt:1", node="a", data=data)))
+        assert found.ranks == []

@@ -44,7 +44,7 @@ class Runner:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=120,
             stdin=subprocess.DEVNULL,
         )
 

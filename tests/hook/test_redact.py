@@ -65,6 +65,31 @@ SECRETS = {
     "random": (f"the answer is {RANDOM}.", RANDOM),
     "random, assigned": (f"ANSWER={RANDOM}", RANDOM),
     "random base64": (f"'{BASE64}'", BASE64),
+    "cookies": ("Cookie: a=1; session=s3cr3tv4lue; b=2", "s3cr3tv4lue"),
+    "JSON in quotes": (r'--config "{\"api_key\": \"abc123def\"}"', "abc123def"),
+    "password for short": ("SMTP_PASS=hunter2", "hunter2"),
+    "flag for short": ("train.py --pw hunter2", "hunter2"),
+    "flag behind a launcher's prefix": ("[default0]:--pass hunter2", "hunter2"),
+    "set": ("set -x HF_TOKEN abcdefgh12345", "abcdefgh12345"),
+    "variable": (f"KAGGLE_KEY={HEX[:32]}", HEX[:32]),
+    "collector's headers": ("OTEL_EXPORTER_OTLP_HEADERS=x-team=abc123def456", "abc123def456"),
+    "ODBC": ("Server=s;Uid=me;Pwd=hunter2;", "hunter2"),
+    "Oracle": ("jdbc:oracle:thin:scott/tiger12@//h:1521/x", "tiger12"),
+    "password with @": ("http://admin:p@ss@10.0.0.1:8080/x", "p@ss"),
+    "short URL token": ("https://abcdefgh1234@github.com/o/r.git", "abcdefgh1234"),
+    "keys in a bucket's URL": ("s3://AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI@bucket/x", "wJalrXUtnFEMI"),
+    "Slack workflow": ("https://hooks.slack.com/workflows/T0/A0/1/abcdef", "A0/1/abcdef"),
+    "Teams": (f"https://x.webhook.office.com/webhookb2/1@2/IncomingWebhook/{HEX[:32]}/3", HEX[:32]),
+    "Telegram": ("https://api.telegram.org/bot123456789:AAHdqTcvCH1vGWJx/send", "AAHdqTcvCH1vGWJx"),
+    "MySQL": ("mysql -u root -phunter2secret db", "hunter2secret"),
+    "sshpass": ("sshpass -p hunter2 ssh x", "hunter2"),
+    "docker login": ("docker login -u me -p hunter2 ghcr.io", "hunter2"),
+    "docker's file": ('{"auths": {"ghcr.io": {"auth": "dXNlcjpwYXNz"}}}', "dXNlcjpwYXNz"),
+    "Kaggle's file": (f'{{"username": "me", "key": "{HEX[:32]}"}}', HEX[:32]),
+    "wandb login": (f"wandb login {HEX[:40]}", HEX[:40]),
+    "ngrok": ("ngrok authtoken 2abcDEFghi_klmnop", "2abcDEFghi_klmnop"),
+    "Google client": (f"GOCSPX-{WORD}", WORD),
+    "Google refresh": (f"1//0{WORD.lower()}abcdefgh", WORD.lower()),
     "key block cut off": (f"-----BEGIN PRIVATE KEY-----\n{WORD}\n{WORD}", WORD),
 }
 
@@ -98,6 +123,14 @@ READABLE = [
     "key=value cache_key=ab primary_key=id keyword=x monkey=banana",
     "/tmp/torchinductor_root/as/casxyz.py and sk-learn, task-12",
     "std::string at 0x7f6d8005e840 (torch::autograd)",
+    f"wandb: git commit {HEX[:40]}, version 0.17.0; use `wandb login --relogin`",
+    f"ghcr.io/o/img@sha256:{HEX}",
+    "forward_pass=12.5ms, bypass=true, --pass-through x, Applying pass: remove_noop_ops",
+    "MISSING_KEY=model.layers.0.self_attn.q_proj.weight CACHE_KEY=fab0123456789klmnop",
+    "cookiecutter==2.1, mysqlclient 2.2.0 -p, docker run -p 8080:80 img",
+    "kernel signature: triton_poi_fused_add_0, https://user@bitbucket.org/x, ssh://git@github.com/o/r",
+    "export PATH=/a:/b; PWD=/root; set -x NCCL_DEBUG INFO",
+    "SSH_AUTH_SOCK=/tmp/ssh-XXXX1234567/agent.123 https://x.io/?key=12&x=1",
     'File "/a/token.py", line 3, in next_token',
 ]
 
@@ -148,12 +181,16 @@ def test_nested_data_hides_by_key_and_by_value() -> None:
         "text": "PASSWORD=hunter2",
         "none": None,
         "TOKEN": "",
+        "auths": {"ghcr.io": {"auth": "dXNlcjpwYXNz"}, "kaggle": {"username": "me", "key": "abc"}},
+        "key": "a",
     }
     assert redact_value(data) == {
         "a": [{"HF_TOKEN": HIDDEN, "n": 3}],
         "text": f"PASSWORD={HIDDEN}",
         "none": None,
         "TOKEN": "",
+        "auths": {"ghcr.io": {"auth": HIDDEN}, "kaggle": {"username": "me", "key": HIDDEN}},
+        "key": "a",
     }
 
 

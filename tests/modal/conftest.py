@@ -69,7 +69,7 @@ class Plane:
     def close(self) -> None:
         self.process.terminate()
         with self.process:
-            self.process.wait(10)
+            self.process.wait(60)
         self.errors.close()
 
 

@@ -90,7 +90,7 @@ def stuck(folder: Path) -> Iterator[tuple[Path, list[int]]]:
         with (folder / f"rank-{rank}.txt").open("wb") as log:
             ranks.append(subprocess.Popen([PYTHON, "train.py"], cwd=folder, env=env, stdout=log, stderr=log))
     try:
-        end_at = time.monotonic() + 20
+        end_at = time.monotonic() + 60
         while not all((folder / f"rank-{rank}.txt").stat().st_size for rank in range(2)):
             assert time.monotonic() < end_at, "they did not start"
             time.sleep(0.02)

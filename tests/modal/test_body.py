@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from diagnose import playbook, reader
 from diagnose.caching import places
 from diagnose.surfaces.modal import body, environ
 from diagnose.surfaces.modal.push import Volume
@@ -126,3 +127,9 @@ def test_on_a_cold_cache_volume_several_ranks_do_not_start_and_the_volume_tells_
     assert (told["status"], told["exit_code"]) == ("error", 126) and not (tmp_path / "started").exists()
     [line] = [line for data in here.values() for line in data.splitlines() if b'"cache.gated"' in line]
     assert b"0 entries, 5 are needed" in line and b'"is_open":false' in line
+    for path, data in here.items():
+        (tmp_path / "volume" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "volume" / path).write_bytes(data)
+    verdict = reader.examine(tmp_path / "volume", "r-1", playbook.load())
+    assert verdict.symptom == "will_not_start"
+    assert [cause.failure for cause in verdict.causes] == ["cache_gate_closed"]

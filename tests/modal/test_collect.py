@@ -123,6 +123,8 @@ def test_of_a_cluster_all_nodes_are_waited_for_though_the_first_has_ended_the_ca
     assert not collect(run, cloud, NODE).manifest.is_whole, "its last files may come behind its last word"
     look = collect(run, cloud, NODE)
     assert look.manifest.is_whole and look.notes == ["node 1 (ta-1) ended with 3"]
+    assert states(run) == ["launching", "detached", "ok", "error"] and look.manifest.outcome == "returned"
+    assert look.manifest.transitions[-1].reason == "node 1 (ta-1) ended with 3"
 
 
 def test_a_result_that_has_expired_leaves_the_containers_word(run):

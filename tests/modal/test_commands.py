@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from diagnose.cli import main
+from diagnose.cli.modal import launch
+from diagnose.surfaces.modal import launching
 
 UV = "--python $(command -v python) --compile-bytecode"
 VOLUMES = [
@@ -56,6 +58,14 @@ def dry(tmp_path, monkeypatch, capsys):
         return ended.value.code or 0, *capsys.readouterr()
 
     return launch
+
+
+def test_what_launch_is_told_goes_to_the_container(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--mode", "fsdp2", "--env", "observe", "--lane", "benchmark", "--stall-after", "30", "true"]
+    told = launching.asked(["true"], launch.make_context("launch", words).params).spec
+    assert (told["mode"], told["env"], told["lane"]) == ("fsdp2", "observe", "benchmark")
+    assert told["stall_after_s"] == 30 and told["command"] == ["true"]
 
 
 def test_a_dry_run_says_what_would_be_asked_and_what_it_costs(tmp_path, alone):
@@ -185,7 +195,7 @@ def test_an_image_that_cannot_be_built_is_a_run_that_ended(plane, tmp_path):
     assert manifest(run)["state"] == "error"
     shown = subprocess.run(
         [sys.executable, "-P", "-m", "diagnose", "show", "--format", "json"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert [cause["failure"] for cause in json.loads(shown.stdout)["causes"]] == ["platform_init_failure"]
 
@@ -201,7 +211,7 @@ def test_a_launcher_that_is_ended_early_leaves_a_run_that_ends(plane, tmp_path, 
     while not list(tmp_path.glob("runs/*/manifest.json")) and time.monotonic() < end:
         time.sleep(0.01)
     process.send_signal(number)
-    process.wait(60)
+    process.wait(120)
     [run] = (tmp_path / "runs").iterdir()
     done = diagnose(tmp_path, plane.environ(), "collect")
     assert manifest(run)["state"] in ("lost", "error", "detached"), done.stderr
@@ -250,10 +260,10 @@ def test_what_is_asked_of_modal_is_what_was_asked_of_us(plane, tmp_path):
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     more = {"cwd": tmp_path, "env": plane.environ(PATH=path), "capture_output": True, "text": True}
     for line in (rows["next"], done.stdout.splitlines()[-1].strip()):
-        shown = subprocess.run(["sh", "-c", line], timeout=60, **more)
+        shown = subprocess.run(["sh", "-c", line], timeout=120, **more)
         assert shown.returncode in (0, 3), f"{line}\n{shown.stderr}"
     assert manifest(run)["state"] == "ok"
-    listed = subprocess.run(["diagnose", "runs", "--root", "my runs"], timeout=60, **more)
+    listed = subprocess.run(["diagnose", "runs", "--root", "my runs"], timeout=120, **more)
     assert run.name in listed.stdout and "ok" in listed.stdout
 
 

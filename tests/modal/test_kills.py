@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.modal.test_path import ENDLESS, PUSH_S, Job
+from tests.modal.test_path import ENDLESS, Job
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.ranks]
 ENDS = {6: "internal_failure", 8: "evicted", 10: "oom"}
@@ -24,6 +24,6 @@ def test_whenever_a_container_is_killed_its_run_ends(plane, tmp_path, seed):
     verdict = job.collect()
     assert job.states[-1] == "error" and job.manifest["outcome"] == ENDS[status]
     assert verdict["symptom"] != "none"
-    lost_s = job.lost_s(started["task"])
-    print(f"lost: the last {lost_s:.2f} s")
-    assert lost_s <= PUSH_S
+    lost_s, bound_s = job.lost_s(started["task"]), job.bound_s()
+    print(f"lost: the last {lost_s:.2f} s, of {bound_s:.2f} s that may be")
+    assert lost_s <= bound_s

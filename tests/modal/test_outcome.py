@@ -1,9 +1,13 @@
 """Every row of the table of outcomes, through the real client."""
 
 import json
+import threading
+from types import SimpleNamespace
 
 import pytest
 
+from diagnose.surfaces.modal import cloud
+from diagnose.surfaces.modal.outcome import Unreachable
 from tests.modal.test_plane import launch
 
 # The program prints what `get` comes to, for each call that is named.
@@ -115,3 +119,13 @@ def test_who_cannot_ask_learns_nothing_of_the_run(plane, call):
     finally:
         plane.ask("offline", on=False)
     assert done.returncode == 1 and "Unreachable: the plane is offline" in done.stderr
+
+
+def test_a_client_that_never_answers_holds_nobody_up(monkeypatch):
+    over = threading.Event()
+    call = SimpleNamespace(get=lambda timeout: over.wait(60))
+    monkeypatch.setattr(cloud.modal, "FunctionCall", SimpleNamespace(from_id=lambda id: call))
+    monkeypatch.setattr(cloud, "ANSWER_S", 0.05)
+    with pytest.raises(Unreachable, match="no answer within"):
+        cloud.outcome("fc-1")
+    over.set()

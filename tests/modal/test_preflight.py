@@ -43,9 +43,12 @@ def test_a_dry_run_says_what_is_checked_where_and_what_it_costs(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_timeout_that_the_checks_may_outlast_is_said_to_be_one(tmp_path):
+def test_the_timeout_is_the_jobs_and_the_checks_have_one_of_their_own(tmp_path):
     done = call(tmp_path, "preflight", "--deep", "--timeout", "5m", "--dry-run")
-    assert "the checks may take 600 s, and their container is ended before that" in done.stdout
+    rows = {line[:10].strip(): line[10:] for line in done.stdout.splitlines() if line[:10].strip()}
+    assert rows["timeout"].startswith("12:00") and rows["job ends"].startswith("05:00")
+    assert "timeout 300 s ends the container before a hang tells of itself" in rows["note"]
+    assert call(tmp_path, "preflight", "--timeout", "2d", "--dry-run").exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -77,11 +80,21 @@ def test_what_runs_there_is_our_own_command_in_the_environment_that_the_job_woul
     assert words[words.index("diagnose") + 1 : words.index("--")][:4] == ["preflight", *asked["checks"]]
     assert words[words.index("--") + 1 :] == [*TORCHRUN]
     environ = one.environ()
+    assert "DIAGNOSE_ENDS_AT" not in environ, "nobody said when"
     assert environ["NCCL_DEBUG"] == "TRACE" and environ["TORCH_NCCL_DUMP_ON_TIMEOUT"] == "1"
     assert (
         "TORCH_NCCL_DUMP_ON_TIMEOUT"
         not in body.Attempt({**asked, "env": "none"}, body.uploader("v", "r")).environ()
     )
+
+
+def test_who_ends_a_hang_first_is_reckoned_with_the_jobs_own_end(here, monkeypatch):
+    monkeypatch.setattr(body.time, "time", lambda: 1000.0)
+    checks = body.Attempt(spec(checks=[], job_timeout_s=300, timeout_s=130), body.uploader("v", "r"))
+    launch = body.Attempt(spec("true", timeout_s=300, preflight="fast"), body.uploader("v", "r"))
+    launch.begun -= 100
+    assert checks.environ()["DIAGNOSE_ENDS_AT"] == "1300"
+    assert launch.environ()["DIAGNOSE_ENDS_AT"] in {"1199", "1200"}
 
 
 def test_the_report_goes_out_both_ways(here, monkeypatch):
@@ -112,11 +125,12 @@ def test_a_large_report_is_left_to_the_volume_if_that_took_it():
 # Here
 
 
-def begun(tmp_path, *attempts):
+def begun(tmp_path, *attempts, **cluster):
     """A pre-flight's run whose containers have begun."""
     run = tmp_path / "runs/preflight-1"
     for number, name in enumerate(attempts):
         line = {"event": "container.started", "attempt": name, "time": 5.0 + number, "region": "us-east"}
+        line |= {**cluster, "node_index": number} if cluster else {}
         folder = run / "attempts" / name / "events"
         folder.mkdir(parents=True)
         (folder / "container-000001.jsonl").write_text(json.dumps(line) + "\n")
@@ -170,6 +184,50 @@ def test_of_a_container_that_was_killed_what_had_been_measured_is_told(tmp_path,
     assert {check["name"]: check["outcome"] for check in told["checks"]}["disk_room"] == "skip"
     assert "disk_room was being made: oom: Container ran out of memory" in errors
     assert f"diagnose modal collect {run.name}" in errors
+
+
+def test_the_nodes_of_a_cluster_are_one_report_by_node(tmp_path, capsys):
+    run = begun(tmp_path, "ta-1", "ta-2", cluster_id="cu-1", num_nodes=3)
+    manifest.advance(run, "error", "oom", is_whole=True, outcome="oom")
+    (run / "attempts/ta-1" / saving.NAME).write_bytes(encode(report(GOOD)))
+    lines = b"\n".join(LINES) % msgspec.json.encode(SMALL)
+    (run / "attempts/ta-2" / saving.LINES).write_bytes(lines)
+    shown = _modal_checks.told(run, book.load(), ["shared_memory", "disk_room"], None, "json", False)
+    out, errors = capsys.readouterr()
+    told = json.loads(out)
+    checks = {check["name"]: check for check in told["checks"]}
+    parts = {part["subject"]: part["outcome"] for part in checks["shared_memory"]["subjects"]}
+    assert parts == {"node-0 /dev/shm": "pass", "node-1 /dev/shm": "fail", "node-2": "skip"}
+    assert checks["shared_memory"]["outcome"] == "fail" and shown == 1
+    assert checks["shared_memory"]["reason"].startswith("no more than")
+    whole = {part["subject"]: part["outcome"] for part in checks["disk_room"]["subjects"]}
+    assert whole == {"node-1": "skip", "node-2": "skip"}, "node 0 was not asked"
+    assert told["measured"]["platform"]["container"] == "ta-1, ta-2"
+    assert "disk_room was being made" in errors and told["measured"]["how"] == "lost"
+    kept = judge(checked.measured.read(run), book.load())
+    assert {check.name: check.outcome for check in kept.checks} == {
+        n: c["outcome"] for n, c in checks.items()
+    }
+
+
+def test_all_nodes_must_be_well(tmp_path):
+    run = begun(tmp_path, "ta-1", "ta-2", cluster_id="cu-1", num_nodes=2)
+    for name in ("ta-1", "ta-2"):
+        (run / "attempts" / name / saving.NAME).write_bytes(encode(report(GOOD)))
+    found = judge(checked.find(run), book.load())
+    assert (found.outcome, found.exit_code, found.measured.how) == ("pass", 0, "ended")
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("--gpu", "H100:4", "--nodes", "2"), "2 nodes are whole nodes"),
+        (("--gpu", "H100:8", "--rdma"), "ask for --nodes 2"),
+        (("--gpu", "H100:8", "--", "torchrun", "--nnodes", "2", "train.py"), "write --nodes 2"),
+    ],
+)
+def test_nodes_that_modal_would_not_give_are_refused(tmp_path, words, refusal):
+    assert refusal in call(tmp_path, "preflight", "--dry-run", *words).output
 
 
 # On the plane

@@ -83,7 +83,7 @@ def test_news_of_the_agent_does_not_wait_for_the_interval(tmp_path, volume):
     write(tmp_path, AGENT % 3, NEWS)
     wait(lambda: {AGENT % 2, AGENT % 3} <= volume.files.keys())
     write(tmp_path, AGENT % 4, EVENT)
-    assert pusher.finish(10) and AGENT % 4 in volume.files
+    assert pusher.finish(60) and AGENT % 4 in volume.files
 
 
 def test_a_dump_that_was_taken_back_goes_there_too(tmp_path, volume):
@@ -98,7 +98,7 @@ def test_a_dump_that_was_taken_back_goes_there_too(tmp_path, volume):
 
 
 def wait(is_so):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -99,6 +99,20 @@ def test_containers_of_a_cluster_are_one_try():
     assert all("ta-3 ran the same input again" in text for text in told)
 
 
+def test_a_node_that_failed_is_heard_though_the_call_returns_the_first_ones_word():
+    first, second = (
+        DONE._replace(cluster_id="cu-1", node_index=0),
+        FAILED._replace(name="ta-2", cluster_id="cu-1", node_index=1),
+    )
+    for now in ("running", "lost"):
+        step = following(now, Outcome("returned", value=GOOD), [first, second])
+        assert step == ("error", "exit code 0; node 1 (ta-2) ended with 3")
+    assert following("ok", Outcome("running"), [first, second]) == ("error", "node 1 (ta-2) ended with 3")
+    assert following("ok", Outcome("running"), [first, second._replace(exit_code=0)]) is None
+    again = [one._replace(name=f"{one.name}b", cluster_id="cu-2", exit_code=0) for one in (first, second)]
+    assert following("running", Outcome("returned", value=GOOD), [first, second, *again]).state == "ok"
+
+
 def test_what_cannot_be_seen_of_an_end_is_said_where_it_matters():
     assert limits([DONE]) == [] and limits([]) == []
     assert "lags" in limits([DONE, BEGUN])[0]

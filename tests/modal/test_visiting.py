@@ -12,6 +12,7 @@ import zipfile
 
 import pytest
 
+from diagnose import attaching
 from diagnose.attaching import Options
 from diagnose.surfaces.modal import packing, visiting
 from diagnose.surfaces.modal.outcome import Unreachable
@@ -131,12 +132,33 @@ def test_where_the_container_has_its_own_py_spy_none_is_carried(tmp_path):
 
 BROKEN = [b"", b"{}", b"[1]\n", b'"x"\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n"]
 CUT = [b'{}\n{"ranks": [{"ra', b"{}\n3\n", b'{}\n{"hidden": []}\n', b"{}\n" + b"[" * 100_000]
+RANK = {"rank": 0, "pid": 9, "start_ticks": 1, "how": "spawn", "local_rank": None, "restart_count": 0}
+FOUND = {"job": "a", "argv": "a", "world_size": 1, "missing": [], "started": 5.0, "ranks": [RANK]}
+SHAPES = [
+    *({"job": None}, {"argv": ["a"]}, {"world_size": "2"}, {"missing": [None]}, {"missing": 3}),
+    *({"started": "now"}, {"started": 1e300}, {"ranks": []}, {"ranks": {"rank": 0}}, {"ranks": [7]}),
+    *({"ranks": [{**RANK, "pid": []}]}, {"ranks": [{**RANK, "rank": -1}]}, {"ranks": [{"rank": 0}]}),
+]
+SHAPED = [b"{}\n" + json.dumps(FOUND | shape).encode() + b"\n" for shape in SHAPES]
 
 
-@pytest.mark.parametrize("out", [*BROKEN, *CUT], ids=range(10))
+@pytest.mark.parametrize("out", [*BROKEN, *CUT, *SHAPED], ids=range(10 + len(SHAPED)))
 def test_whatever_is_answered_instead_is_one_line(out):
     done = type("Done", (), {"code": 0, "out": out, "errors": "a\nb \x1b[31m"})
     visit = visiting.Visit("ta-1", lambda *_: done, None)
     with pytest.raises(Unreachable) as told:
         visit.find([])
     assert "\n" not in str(told.value)
+
+
+def test_what_a_container_says_of_a_job_is_shown_without_its_escapes():
+    line = json.dumps(FOUND | {"job": "a\x1b[2J", "argv": "b\nc"}).encode()
+    done = type("Done", (), {"code": 0, "out": b"{}\n" + line + b"\n", "errors": ""})
+    [job] = visiting.Visit("ta-1", lambda *_: done, None).find([]).jobs
+    assert (job["job"], job["argv"]) == ("a\\x1b[2J", "b c")
+
+
+def test_a_search_that_was_cut_short_in_a_line_gives_the_lines_before_it():
+    found = attaching.chosen(None, json.dumps(FOUND).encode() + b'\n{"ranks": [{"ra', "")
+    [refused] = found.refused
+    assert [job["job"] for job in found.jobs] == ["a"] and "did not end" in refused

@@ -1,6 +1,9 @@
 """One check, really made in this process, and judged."""
 
+import contextlib
 import os
+import random
+import socket
 import sys
 from collections.abc import Callable
 
@@ -49,9 +52,17 @@ def crossed(result: Result) -> set[str]:
 
 def in_child(function: Callable[[], str]) -> str:
     """What a function returns in a forked child, whose limits and rights it may change."""
-    told = deadline.call(lambda: function().encode(), 20.0)
+    told = deadline.call(lambda: function().encode(), 90.0)
     assert told is not None, "the child ended without an answer"
     return told.decode()
+
+
+def free_port() -> int:
+    """A port below those that the kernel hands out: nobody takes it meanwhile."""
+    for port in random.sample(range(15_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port
+    raise OSError("no port is free")
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

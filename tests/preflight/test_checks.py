@@ -102,8 +102,15 @@ def test_what_a_finding_tells_besides_is_measured(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def real() -> Measured:
-    """All fast and default checks, made on this machine; test_trial.py starts the ranks."""
-    return run(Wish(names(), Target(), 60.0, ["ranks"]), lambda num_made, last: None)
+    """All fast and default checks, made on this machine; test_trial.py starts the ranks.
+
+    Those that had no answer by their deadline are made again, alone: the machine may have been busy.
+    """
+    found = run(Wish(names(), Target(), 60.0, ["ranks"]), lambda num_made, last: None)
+    late = [made.check for made in found.checks if made.unanswered]
+    again = run(Wish(late, Target(), 60.0, ["ranks"]), lambda num_made, last: None).checks if late else []
+    kept = [made for made in found.checks if made.check not in {one.check for one in again}]
+    return msgspec.structs.replace(found, checks=[*kept, *again])
 
 
 def test_every_check_has_an_outcome_and_a_reason_on_this_machine(real: Measured) -> None:

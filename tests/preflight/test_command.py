@@ -1,25 +1,29 @@
 """`diagnose preflight` as people call it, and the gate before a run; one of them is real."""
 
 import json
+import subprocess
 import sys
 from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
 
+from diagnose.cli import _run
 from diagnose.cli.preflight import command
 from diagnose.cli.run import command as run_command
 from diagnose.preflight import running
 
 PROBE = """
-import os, sys, time
+import fcntl, os, sys, termios, time
 names = [name for name in sys.argv[1:] if name in {"shared_memory", "open_files", "disk_room"}]
 print('{"event":"checks.begun","node":"n","time":1.0,"machine":{"kernel":"linux"},"target":{}}')
 size = os.environ.get("SHM", "8589934592")
 print('{"event":"check.made","check":"shared_memory","measurements":[{"subject":"/dev/shm","where":"statvfs",'
       '"values":{"size_bytes":%s}}]}' % size, flush=True)
 if "CTRL_C" in os.environ:
-    time.sleep(0.3)
+    while fcntl.ioctl(1, termios.FIONREAD, bytes(4)) != bytes(4):
+        time.sleep(0.01)
+    time.sleep(0.3)  # what is read is also kept
     os.kill(os.getppid(), 2)
     time.sleep(30)
 print('{"event":"checks.ended","how":"ended","took_s":0.1}')
@@ -135,6 +139,30 @@ def test_one_that_was_cut_short_is_not_the_last_good_one(tmp_path, probe):
     kept.write_bytes(kept.read_bytes().replace(b'"how": "ended"', b'"how": "interrupted"'))
     done = call(tmp_path, *ONE, "--compare", "last")
     assert done.exit_code != 0 and "nothing to compare with" in done.output
+
+
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [
+        ([sys.executable, "-c", "import os; os._exit(9)"], "its probe ended before"),
+        (["/no/such/python"], "the checks cannot be started"),
+    ],
+    ids=["dies", "cannot start"],
+)
+def test_a_gate_that_can_tell_nothing_says_so_and_stops_nothing(tmp_path, monkeypatch, capfd, probe, words):
+    monkeypatch.setattr(running, "PROBE", probe)
+    asked = _run.Wish(**dict.fromkeys(_run.Wish._fields, ""))._replace(preflight="fast", run_dir=None)
+    report = _run.checked(None, ["true"], asked._replace(root=str(tmp_path)))
+    assert report is None or report.exit_code == 3
+    errors = capfd.readouterr().err
+    assert f"could not tell: {words}" in errors and "is started all the same" in errors
+
+
+def test_a_ctrl_c_while_it_is_imported_is_one_line(tmp_path):
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from diagnose.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "diagnose: interrupted\n")
 
 
 def test_a_gate_that_fails_starts_nothing(tmp_path, probe, monkeypatch):

@@ -47,19 +47,27 @@ def judged(argv, tmp_path, **given):
 
 @pytest.fixture(scope="module")
 def all_wrong(tmp_path_factory):
-    policy = {name: WRONG.get(name, "wrong") for name in POLICY}
-    return judged(PROBE.split(), tmp_path_factory.mktemp("home"), **policy, **FOOTGUNS)
+    """What a process tells below a script that exports each wrong value, a line each; and the script."""
+    home = tmp_path_factory.mktemp("home")
+    wrong = {name: WRONG.get(name, "wrong") for name in POLICY} | FOOTGUNS
+    lines = [f"export {name}='{value}'" for name, value in wrong.items()]
+    (home / "launch.sh").write_text("\n".join([*lines, PROBE, "exit 0\n"]))
+    places = {name: f"{home}/launch.sh:{number}" for number, name in enumerate(wrong, 1)}
+    return judged(["/bin/bash", str(home / "launch.sh")], home), places
 
 
 @pytest.mark.parametrize("name", POLICY)
-def test_each_row_of_the_policy_that_is_wrong_is_named(all_wrong, name):
-    part = all_wrong["environment_policy"][name]
-    assert (part.outcome, bool(part.where)) == ("warn", True), part.reason
+def test_each_row_of_the_policy_that_is_wrong_is_named_with_its_line(all_wrong, name):
+    found, places = all_wrong
+    part = found["environment_policy"][name]
+    assert (part.outcome, part.where) == ("warn", places[name]), part.reason
 
 
 @pytest.mark.parametrize("name", FOOTGUNS)
-def test_each_footgun_is_named(all_wrong, name):
-    assert all_wrong["environment_footguns"][name].outcome == "warn"
+def test_each_footgun_is_named_with_its_line(all_wrong, name):
+    found, places = all_wrong
+    part = found["environment_footguns"][name]
+    assert (part.outcome, part.where) == ("warn", places[name]), part.reason
 
 
 def test_what_the_policy_sets_is_right(tmp_path):

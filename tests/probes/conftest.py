@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 HOOK = ROOT / "probes" / "rank_hook"
 
 
-def wait_for(found: Callable[[], Any], limit_s: float = 15.0) -> Any:
-    """Poll until `found` answers something true; fails at the limit."""
+def wait_for(found: Callable[[], Any], limit_s: float = 60.0) -> Any:
+    """Poll until `found` answers something true; fails at the limit, which a busy machine keeps too."""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         if value := found():

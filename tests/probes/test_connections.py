@@ -77,7 +77,7 @@ def send(process: subprocess.Popen[bytes]) -> None:
 
 
 def until_tried(pid: int, tries: int) -> dict[str, object]:
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         told = Tables().own(pid)
         assert told is not None

@@ -15,13 +15,17 @@ from probes.offered import files, gpus, tracing
 from probes.offered.item import Item
 from probes.watching import death, process
 
+from .conftest import wait_for
+
 TOP = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "attempts/1/host/environment.json"
-    environment.write(str(path))
+    with pytest.MonkeyPatch.context() as patch:  # a busy machine answers, if late
+        patch.setattr(environment, "LIMITS_S", dict.fromkeys(environment.LIMITS_S, 60.0))
+        environment.write(str(path))
     return json.loads(path.read_bytes())
 
 
@@ -51,9 +55,7 @@ def test_what_is_told_is_so(items):
 
 
 def test_nothing_of_the_trials_is_left(document):
-    deadline.reap()
-    time.sleep(0.05)
-    assert deadline.reap() == 0
+    wait_for(lambda: deadline.reap() == 0)
 
 
 def test_what_hangs_or_fails_costs_only_what_comes_behind_it():
@@ -65,9 +67,9 @@ def test_what_hangs_or_fails_costs_only_what_comes_behind_it():
         raise ValueError("x")
         yield
 
-    before, told = environment.bounded(hang, 1.0)
-    assert before == Item("x", "present", "b'bytes'") and told.reason == "no answer within 1 s behind x"
-    [told] = environment.bounded(fail, 5)
+    before, told = environment.bounded(hang, 2.0)
+    assert before == Item("x", "present", "b'bytes'") and told.reason == "no answer within 2 s behind x"
+    [told] = environment.bounded(fail, 60)
     assert told == Item("test_environment", "refused", None, "it broke off")
 
 
@@ -85,7 +87,7 @@ def test_fields_of_nvml_are_answers_of_their_own(monkeypatch, tmp_path):
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "pynvml", raising=False)
-    found = environment.bounded(gpus.items, 1.5)
+    found = environment.bounded(gpus.items, 3.0)
     assert found[:4] == [
         Item("nvml", "present", "570.1", ""),
         Item("nvml.gpus", "present", 1, ""),
@@ -104,10 +106,7 @@ def test_without_pidfd_a_death_is_seen_in_proc(monkeypatch):
     child = subprocess.Popen(["true"])
     ticks = procfs.stat(child.pid).start_ticks
     assert death.open_pidfd(child.pid, ticks) == -1
-    end = time.monotonic() + 10
-    while (told := death.how(child.pid, -1, ticks)) is None and time.monotonic() < end:
-        time.sleep(0.01)
-    assert told == death.Death(0, None, "zombie")
+    assert wait_for(lambda: death.how(child.pid, -1, ticks)) == death.Death(0, None, "zombie")
     child.wait()
 
 
@@ -115,8 +114,7 @@ def test_where_stat_ends_in_zeros_a_death_has_no_code(monkeypatch):
     monkeypatch.setattr(procfs, "tells_exit_codes", lambda: False)
     child = subprocess.Popen(["true"])
     ticks = procfs.stat(child.pid).start_ticks
-    while procfs.stat(child.pid).state != "Z":
-        time.sleep(0.01)
+    wait_for(lambda: procfs.stat(child.pid).state == "Z")
     assert death.how(child.pid, -1, ticks) == death.Death(None, None, "unknown")
     child.wait()
 
@@ -142,7 +140,7 @@ def test_without_ptrace_py_spy_is_refused_and_says_why():
         pytest.skip("needs root and setpriv, to give capabilities away")
     less = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", "--reuid", "65534"]
     run = [sys.executable, "-m", "probes.environment"]
-    done = subprocess.run([*less, *run], cwd=TOP, capture_output=True, timeout=60)
+    done = subprocess.run([*less, *run], cwd=TOP, capture_output=True, timeout=120)
     told = {line["item"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert "sys_ptrace" not in told["capabilities"]["value"] and told["uid"]["value"] == 65534
     assert told["ptrace.child"]["state"] == "present", "an ancestor's right, unless yama forbids even that"

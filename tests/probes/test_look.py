@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,13 @@ def work(path):
 if __name__ == "__main__":
     multiprocessing.get_context("fork").Process(target=work, args=(sys.argv[1],)).start()
 """
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine gives stacks late."""
+    for module in (look, deeper):
+        monkeypatch.setattr(module, "STACK_S", 60.0)
 
 
 @pytest.fixture
@@ -93,8 +99,9 @@ def test_the_workers_of_a_rank_that_waits_for_them_are_looked_at(start, tmp_path
     os.mkfifo(tmp_path / "feed")
     code = WORKER.replace("if __name__", "feed = None\nif __name__") + "    multiprocessing.Queue().get()\n"
     pid = start(code, str(tmp_path / "feed"))
-    wait_for(lambda: workers.below([pid])[pid])
+    worker = wait_for(lambda: workers.below([pid])[pid])[0]
     wait_for(lambda: workers.are_awaited(threads_of(pid)))
+    wait_for(lambda: any(frame["name"] == "work" for one in threads_of(worker) for frame in one["frames"]))
     said = taken(pid, tmp_path)
     dumped = [data for kind, data in said if kind == "worker.stack_dumped"]
     assert [data["scan"] for data in dumped] == [1, 2] and len({data["worker"] for data in dumped}) == 1
@@ -118,8 +125,14 @@ def test_shells_and_helpers_are_no_workers(start):
         "subprocess.Popen([sys.executable, '-c', helper]); time.sleep(99)"
     )
     pid = start(code)
-    wait_for(lambda: sum((s := procfs.stat(p)) is not None and s.ppid == pid for p in procfs.pids()) == 2)
-    time.sleep(0.2)
+
+    def begun() -> list[list[str]]:
+        """The words of both children, once they are no longer their parent's."""
+        below = [p for p in procfs.pids() if (s := procfs.stat(p)) is not None and s.ppid == pid]
+        told = [words for p in below if (words := procfs.cmdline(p)) and code not in words]
+        return told if len(told) == 2 else []
+
+    wait_for(begun)
     assert workers.below([pid]) == {pid: []}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from probes import disks, kernel, memory, procfs
+from probes import disks, kernel, kmsg, memory, procfs
 from probes.watching.held import Held
 from probes.watching.host import Host
 from probes.watching.rank import Rank
@@ -86,6 +86,19 @@ def test_the_kernels_log_is_kept_from_now_on_and_without_chatter(tmp_path: Path)
     found.close()
 
 
+def test_records_that_were_overwritten_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [BrokenPipeError, b"6,1,1,-;a\n", BrokenPipeError, b"6,2,2,-;b\n", BlockingIOError]
+
+    def read(fd: int, size: int) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, bytes):
+            return answer
+        raise answer
+
+    monkeypatch.setattr(kmsg.os, "read", read)
+    assert list(kmsg.records(-1, 50)) == [b"6,1,1,-;a\n", b"6,2,2,-;b\n"]
+
+
 def test_a_kernels_log_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     host = Host(str(tmp_path))
     host.kernel.close()
@@ -114,7 +127,7 @@ def test_a_full_file_system_is_named_and_one_with_room_is_not(monkeypatch: pytes
 def test_disks_that_do_not_answer_cost_no_more_than_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda point: time.sleep(60))
     begun = time.monotonic()
-    assert disks.look() == [] and time.monotonic() - begun < 5
+    assert disks.look() == [] and time.monotonic() - begun < 30
 
 
 def test_what_a_job_holds_is_told_when_it_moves_and_once_a_minute() -> None:

@@ -23,6 +23,14 @@ def test_links_are_followed_as_the_process_would(tmp_path: Path) -> None:
     assert Path(seen).read_text() == "mine"
 
 
+def test_a_descriptor_that_is_closed_meanwhile_hides_none_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: ["1048575", *real(path)])
+    assert (procfs.fd_links(os.getpid()) or {}).keys() >= {0, 1, 2}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="another root needs root")
 def test_no_link_leads_out_of_the_root_of_the_process(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()

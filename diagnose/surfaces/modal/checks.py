@@ -79,18 +79,23 @@ def doubts(
     settings: Settings, offer: Offer, limits: Limits, stall_after_s: float | None, words: Sequence[str]
 ) -> Iterator[str]:
     """What Modal would do as asked, and is perhaps not wanted: a line each."""
-    stall_s = stall_after_s or limits.stall_after_first_step_s
-    needed_s = max(stall_s, offer.collective_timeout_s) + offer.flush_s
-    if settings.timeout_s < needed_s:
-        yield (
-            f"timeout {settings.timeout_s} s ends the container before a hang tells of itself: a stall is "
-            f"called after {stall_s:.0f} s, a collective fails after {offer.collective_timeout_s} s; "
-            f"at least {needed_s:.0f} s outlast both"
-        )
+    yield from of_timeout(settings.timeout_s, offer, limits, stall_after_s)
     yield from of_command(words, int(settings.gpu.partition(":")[2] or 0))
     yield from of_container(settings, offer)
     if settings.memory is None:
         yield "no memory limit is asked for: where memory runs out, nobody can tell how near it was"
+
+
+def of_timeout(timeout_s: int, offer: Offer, limits: Limits, stall_after_s: float | None) -> Iterator[str]:
+    """What a job's timeout leaves of a hang."""
+    stall_s = stall_after_s or limits.stall_after_first_step_s
+    needed_s = max(stall_s, offer.collective_timeout_s) + limits.flush_s
+    if timeout_s < needed_s:
+        yield (
+            f"timeout {timeout_s} s ends the container before a hang tells of itself: a stall is "
+            f"called after {stall_s:.0f} s, a collective fails after {offer.collective_timeout_s} s; "
+            f"at least {needed_s:.0f} s outlast both"
+        )
 
 
 def of_container(settings: Settings, offer: Offer) -> Iterator[str]:

@@ -15,6 +15,8 @@ from modal.types import FileEntryType
 from diagnose.surfaces.modal.cloud_types import Line, Remote
 from diagnose.surfaces.modal.outcome import Outcome, Unreachable, of_error, one_line, words_of
 
+ANSWER_S = 300.0  # the client gives up after a minute; a result may be large
+
 
 @contextmanager
 def asking() -> Iterator[None]:
@@ -28,7 +30,7 @@ def asking() -> Iterator[None]:
 
 
 def outcome(call_id: str) -> Outcome:
-    """What became of a call, asked once.
+    """What became of a call, asked once. Raises Unreachable, also where there is no answer in time.
 
     In a thread of its own: a KeyboardInterrupt that is raised there is the function's, a person's comes here.
     """
@@ -47,7 +49,9 @@ def outcome(call_id: str) -> Outcome:
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join()
+    thread.join(ANSWER_S)
+    if not found:
+        raise Unreachable(f"no answer within {ANSWER_S:g} s")
     if isinstance(found[0], Unreachable):
         raise found[0]
     return found[0]

@@ -104,7 +104,7 @@ def note(
     now = time.time()
     fields: dict[str, object] = {"last_polled_at": now}
     if step and step.state not in ("running", found.state):
-        fields["outcome"] = outcome.kind
+        fields |= {"outcome": outcome.kind} if outcome.kind != "running" else {}
         if outcome.kind == "returned":
             names = {one.name for one in attempts(words(run))}
             fields["result"] = result.keep(run, reporting.apart(run, outcome.value, names))

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from diagnose import follow, manifest, playbook, runs
-from diagnose.playbook import Limits
-from diagnose.render.page import clock
+from diagnose import follow, manifest, playbook, provenance, runs
+from diagnose.environment import launcher_flags
+from diagnose.limits import limits
+from diagnose.render.rows import clock
 from diagnose.surfaces.modal import checks, settings, told
 from diagnose.surfaces.modal.outcome import Outcome
 from diagnose.surfaces.modal.settings import BadSetting, Mount, Offer, Settings
@@ -32,8 +33,9 @@ class Asked(NamedTuple):
 
 # What only `launch` asks for.
 ALONE: dict[str, Any] = {
-    **{"name": "preflight", "nodes": 1, "rdma": False, "stall_after": None, "on_stall": "keep"},
+    **{"name": "preflight", "stall_after": None, "on_stall": "keep"},
     **{"push_every": 2.0, "cache_gate": False, "lane": "", "preflight": None, "reduced": []},
+    "sharing": None,
 }
 SPARE_S = 120  # beyond what the checks may take, until their container is ended
 
@@ -41,7 +43,7 @@ SPARE_S = 120  # beyond what the checks may take, until their container is ended
 def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
     """From the command line of `launch`. Raises BadSetting."""
     folder = playbook.root()
-    offer, limits = playbook.read(folder / "modal.toml", Offer), playbook.read(folder / "limits.toml", Limits)
+    offer = playbook.read(folder / "modal.toml", Offer)
     wanted = Settings(
         gpu=settings.gpu(given["gpu"], offer),
         timeout_s=settings.seconds(given["timeout"]),
@@ -69,6 +71,7 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "volume": wanted.volume,
         "mount": settings.MOUNT,
         "env": given["mode"],
+        "mode": given["sharing"],
         "stall_after_s": given["stall_after"],
         "on_stall": given["on_stall"],
         "workdir": given["workdir"] or (settings.CODE if wanted.code else ""),
@@ -83,20 +86,27 @@ def asked(words: Sequence[str], given: Mapping[str, Any]) -> Asked:
         "timeout_s": wanted.timeout_s,
         "mounts": [[one.volume, one.path] for one in wanted.mounts],
     }
-    return Asked(wanted, spec, offer, list(checks.doubts(wanted, offer, limits, given["stall_after"], words)))
+    return Asked(
+        wanted, spec, offer, list(checks.doubts(wanted, offer, limits(), given["stall_after"], words))
+    )
 
 
 def asked_checks(
     words: Sequence[str], given: Mapping[str, Any], checks_given: Sequence[str], budget_s: float
 ) -> Asked:
-    """The same of `modal preflight`; `checks_given` is for `diagnose preflight` there. Raises BadSetting."""
-    timeout = given["timeout"] or f"{budget_s + SPARE_S:.0f}"
-    found = asked((), {**ALONE, **given, "timeout": timeout})
-    spec = {**found.spec, "command": [*words], "checks": [*checks_given]}
-    doubts = list(checks.of_container(found.settings, found.offer))
-    if found.settings.timeout_s < budget_s + found.offer.flush_s:
-        doubts.append(f"the checks may take {budget_s:.0f} s, and their container is ended before that")
-    return found._replace(spec=spec, doubts=doubts)
+    """The same of `modal preflight`; `checks_given` is for `diagnose preflight` there. Raises BadSetting.
+
+    The timeout that was given is the job's: the checks' container has one of its own.
+    """
+    job = asked((), {**ALONE, **given})
+    checks.check_nodes(job.settings, job.offer, launcher_flags(words) or {})
+    mine = msgspec.structs.replace(job.settings, timeout_s=round(budget_s) + SPARE_S)
+    more = {"command": [*words], "checks": [*checks_given], "job_timeout_s": job.settings.timeout_s}
+    doubts = [
+        *checks.of_timeout(job.settings.timeout_s, job.offer, limits(), None),
+        *checks.of_container(job.settings, job.offer),
+    ]
+    return Asked(mine, {**job.spec, **more, "timeout_s": mine.timeout_s}, job.offer, doubts)
 
 
 def gpu(text: str) -> str:
@@ -135,6 +145,7 @@ def plan(what: Asked) -> Iterator[str]:
         ("cpu", f"{wanted.cpu:g} cores" if wanted.cpu else "not set"),
         ("memory", limits),
         ("timeout", f"{clock(wanted.timeout_s)}; no retries; a container for each attempt"),
+        *([("job ends", f"{clock(spec['job_timeout_s'])} after it began")] if "checks" in spec else []),
         ("volumes", f"{wanted.volume} at {settings.MOUNT} (evidence, every {spec['push_s']:g} s)"),
         *(("", f"{m.volume} at {m.path}{' (read-only)' if m.is_read_only else ''}") for m in wanted.mounts),
         ("secrets", ", ".join(wanted.secrets) or "none"),
@@ -213,7 +224,7 @@ def hand_over(run: Path, what: Asked, top: Path) -> Iterator[str]:
     for line in what.doubts:
         yield f"note       {line}"
     try:
-        done = starting.launch(run, what.settings, {**what.spec, "run": run.name})
+        done = starting.launch(run, what.settings, {**what.spec, **code(what.settings), "run": run.name})
     except starting.NotLaunched as error:
         end = manifest.read(run)
         if end is not None and end.outcome == "not_launched":
@@ -225,6 +236,12 @@ def hand_over(run: Path, what: Asked, top: Path) -> Iterator[str]:
     yield f"app        {done.app_id}"
     yield f"call       {done.call_id}"
     yield f"dashboard  {done.dashboard}"
+
+
+def code(wanted: Settings) -> dict[str, Any]:
+    """State of the code that is sent: where it runs there is no checkout."""
+    folder = Path(wanted.code)
+    return {"checkout": provenance.checkout((), folder=folder)} if wanted.code else {}
 
 
 def where(run: Path, top: Path) -> str:

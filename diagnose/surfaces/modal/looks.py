@@ -9,7 +9,7 @@ from pathlib import Path
 
 from diagnose import manifest, runs
 from diagnose.contract import Manifest
-from diagnose.render.page import safe
+from diagnose.render.rows import safe
 from diagnose.surfaces.modal import cloud, told
 from diagnose.surfaces.modal.cloud_types import Line
 from diagnose.surfaces.modal.collect import SETTLED_S, Look, NotModals, collect, words

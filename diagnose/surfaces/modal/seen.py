@@ -1,7 +1,7 @@
 """What the containers of a run said themselves: their first and last words, in the run directory. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -69,7 +69,7 @@ def moment(value: object) -> float | None:
     return when if when is not None and 0 <= when < YEAR_9999 else None
 
 
-def tries(found: list[Attempt]) -> list[list[Attempt]]:
+def tries(found: Sequence[Attempt]) -> list[list[Attempt]]:
     """The containers that ran at the same time, as one cluster; without one each is alone. Oldest first."""
     together: dict[str, list[Attempt]] = {}
     for one in found:
@@ -83,6 +83,13 @@ def is_each_ended(found: list[Attempt]) -> bool:
     """Whether no container of the last try may still push: a call ends with the first node's word alone."""
     last = tries(found)[-1:]
     return all(len(group) >= group[0].num_nodes and all(one.has_ended for one in group) for group in last)
+
+
+def failed_node(found: Sequence[Attempt]) -> Attempt | None:
+    """The first node of the last try's cluster that told a failure of its own; None where none did."""
+    last = tries(found)[-1:]
+    failed = [one for group in last for one in group if one.cluster_id and one.exit_code]
+    return min(failed, key=lambda one: one.node_index or 0, default=None)
 
 
 def story(found: list[Attempt]) -> list[str]:

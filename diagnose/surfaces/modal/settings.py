@@ -1,7 +1,7 @@
 """What is asked of Modal for a run, checked here: its client accepts nonsense that fails minutes later. Pure.
 
 >>> offer = Offer(as_of="", cpu_core_hour=0.05, memory_gib_hour=0.01, max_timeout_s=86400, node_gpus=8, max_nodes=32,
-...               collective_timeout_s=600, flush_s=60, gpu={"H200": Gpu(most=8, hour=4.5)})
+...               collective_timeout_s=600, gpu={"H200": Gpu(most=8, hour=4.5)})
 >>> gpu("h200:8", offer), seconds("90m"), memory("64GiB:96GiB"), mount("cache:/cache:ro")
 ('H200:8', 5400, (65536, 98304), Mount(volume='cache', path='/cache', is_read_only=True))
 >>> gpu("H200:9", offer)
@@ -67,7 +67,6 @@ class Offer(Record, frozen=True):
     node_gpus: int  # of each node of a cluster
     max_nodes: int
     collective_timeout_s: int
-    flush_s: int
     gpu: dict[str, Gpu]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from diagnose.surfaces.modal.outcome import Outcome
-from diagnose.surfaces.modal.seen import Attempt
+from diagnose.surfaces.modal.seen import Attempt, failed_node
 
 UNHEARD = {"expired", "not_found"}  # whoever asks now is not told how it ended
 
@@ -21,7 +21,20 @@ class Step(NamedTuple):
 
 
 def following(state: str, outcome: Outcome, found: Sequence[Attempt]) -> Step | None:
-    """The next step; None where the run stays where it is."""
+    """The next step; None where the run stays where it is.
+
+    A call returns the word of its cluster's first node alone: another one that failed is heard besides, also
+    after the end was noted.
+    """
+    step = of_call(state, outcome, found)
+    if (step.state if step else state) == "ok" and (failed := failed_node(found)):
+        told = f"node {failed.node_index} ({failed.name}) ended with {failed.exit_code}"
+        return Step("error", f"{step.reason}; {told}" if step else told)
+    return step
+
+
+def of_call(state: str, outcome: Outcome, found: Sequence[Attempt]) -> Step | None:
+    """The step that the call's own outcome makes."""
     if outcome.kind == "running":
         is_new = bool(found) and state in ("launching", "detached", "lost")
         return Step("running", f"{found[-1].name} has begun") if is_new else None

@@ -84,7 +84,7 @@ class Visit:
         self.place, body = self.ask(["find", *map(str, pids)], [], FIND_S)
         try:
             return attaching.chosen(0, body, "")
-        except (msgspec.DecodeError, ValueError, TypeError, KeyError, RecursionError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             raise self.strange() from None
 
     def look(self, run: Path, job: Job, options: Options, complain: Callable[[str], None]) -> None:

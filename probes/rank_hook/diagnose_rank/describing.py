@@ -1,8 +1,12 @@
-"""What a rank runs with: packages, its GPU, what the compiler did, its memory. Imports nothing."""
+"""What a rank runs with: packages, variables, its GPU, what the compiler did, its memory.
 
+Of the program's modules it imports none.
+"""
+
+import os
 import sys
 
-from . import names, state
+from . import names, settings, state
 from .session import emit, me
 
 TYPE_CHECKING = False
@@ -46,13 +50,14 @@ _CACHES = {
 
 def at_first_step() -> None:
     """What is loaded by now is what the run rests on."""
-    emit("rank.described", when="first_step", packages=packages(), nccl=nccl(), gpu=gpu())
+    told: "dict[str, Any]" = {"packages": packages(), "variables": variables(), "nccl": nccl(), "gpu": gpu()}
+    emit("rank.described", when="first_step", **told)
 
 
 def at_exit() -> None:
     """Said before `rank.exiting`: of a rank that is killed it is missing, and so is the end of its memory."""
     told: "dict[str, Any]" = {"packages": packages(), "nccl": nccl(), "compiler": compiler(), **memory()}
-    emit("rank.described", when="exit", **told)
+    emit("rank.described", when="exit", variables=variables(), **told)
     telling = sys.modules.get(f"{__package__}.telling")
     if telling is not None:
         telling.flush()
@@ -71,6 +76,11 @@ def packages() -> "dict[str, str]":
             version = getattr(module, "__dict__", {}).get("__version__")
             found[name.partition(".")[0]] = version[:60] if isinstance(version, str) else ""
     return found
+
+
+def variables() -> "dict[str, str]":
+    """As they are by now, without secrets."""
+    return settings.of_rank(os.environ, me.spool)
 
 
 def nccl() -> "str | None":

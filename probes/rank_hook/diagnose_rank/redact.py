@@ -12,24 +12,42 @@ _KEYS = (
 )
 _SURE = (
     rf"(?:secret(?!s?[_-]?(?:name|path|file|id)\b)|passw(?:or)?d|passphrase|[_-]pwd|credentials?|authorization"
-    rf"|cookie|{_KEYS}[_.-]?key(?:[_-]?id)?|signature|connection[_-]?string)"
+    rf"|cookie(?![-_]?cutter)|{_KEYS}[_.-]?key(?:[_-]?id)?|signature(?!:\s)|connection[_-]?string"
+    r"|otlp_(?:\w{1,20}_)?headers|(?:db|smtp|mail|user|root|admin|redis|mysql|pg|ftp|ssh|proxy|login)[_-]?pass(?![A-Za-z]))"
 )
 # A token of text is not a secret: tokenizer, num_tokens, pad_token, token_ids.
 _TOKEN = (
     r"(?:(?<!pad[_-])(?<!eos[_-])(?<!bos[_-])(?<!unk[_-])(?<!sep[_-])(?<!cls[_-])(?<!mask[_-])(?<!special[_-])"
     r"(?<!num[_-])(?<!per[_-])(?<!next[_-])(?<!image[_-])(?<!stop[_-])token)"
 )
-_QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
-_BEFORE, _EQUALS = r"(?<![A-Za-z0-9])([A-Za-z0-9_.-]{0,60}?", r"[\"']?\s{0,3}(?:=>?|:(?!:))\s{0,3})"
+_QUOTED = (
+    r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
+    r"|\\{1,3}\"[^\"\\\n]*\\{1,3}\""  # in a text that is quoted itself
+)
+_BEFORE, _EQUALS = r"(?<![A-Za-z0-9])([A-Za-z0-9_.-]{0,60}?", r"\\{0,3}[\"']?\s{0,3}(?:=>?|:(?!:))\s{0,3})"
 _PLAIN = r"[^\s,;&(){}\[\]\"'|]+"
 
 _BY_NAME = re.compile(rf"{_BEFORE}{_SURE}[A-Za-z0-9_-]{{0,30}}{_EQUALS}({_QUOTED}|{_PLAIN})", re.I)
 _BY_TOKEN = re.compile(rf"{_BEFORE}{_TOKEN}{_EQUALS}({_QUOTED}|{_PLAIN})", re.I)
 _BY_FLAG = re.compile(
-    rf"(?<!\S)(--?[A-Za-z0-9_.-]{{0,60}}?(?:{_SURE}[A-Za-z0-9_-]{{0,30}}|{_TOKEN})\s+)(?!-)({_QUOTED}|[^\s]+)",
+    rf"(?<![^\s:\]])(--?[A-Za-z0-9_.-]{{0,60}}?(?:{_SURE}[A-Za-z0-9_-]{{0,30}}|{_TOKEN})\s+)(?!-)({_QUOTED}|[^\s]+)",
     re.I,
 )
-_NAME = re.compile(rf"(?:{_SURE}|{_TOKEN}$)", re.I)
+# A variable of the environment, by the end of its name: so long a value is no key of a table or a cache.
+_VARIABLE = (
+    r"(?-i:(?<![A-Za-z0-9])[A-Z][A-Z0-9_]{0,60}_(?:AUTH|DSN|(?<!CACHE_)(?<!PRIMARY_)(?<!FOREIGN_)(?<!PUBLIC_)"
+    r"(?<!SORT_)(?<!HASH_)(?<!INDEX_)(?<!CONFIG_)(?<!MODEL_)(?<!DATA_)KEY))"
+)
+_BY_VARIABLE = re.compile(
+    rf"({_VARIABLE}[\"']?\s{{0,2}}[=:]\s{{0,2}}[\"']?)(?=[^\s\d]{{0,200}}\d)([^\s.,;&(){{}}\[\]\"'|]{{16,}})"
+    r"(?=[\s,;&(){}\[\]\"'|]|\Z)"
+)
+_SET = re.compile(
+    rf"(\bset(?:x|\s-\w{{1,3}})\s{{1,3}}\w{{0,60}}?(?:{_SURE}|{_TOKEN})\w{{0,30}}\s{{1,3}})({_QUOTED}|\S+)",
+    re.I,
+)
+_FLAG_PASS = re.compile(rf"(?<![^\s:\]])(--(?:pass|pw|pwd)(?:=|\s{{1,3}}))(?!-)({_QUOTED}|\S+)")
+_NAME = re.compile(rf"(?:{_SURE}|{_TOKEN}$|{_VARIABLE}$|^auth$)", re.I)
 _HARMLESS = re.compile(r"[\"']?(?:true|false|none|null|yes|no|on|off|[01]|\.{3}|\*+|<[^>]*>|)[\"']?,?", re.I)
 _SHORT = re.compile(r"[\"']?(?:[-+]?[\d.]+|.{0,7})[\"']?")
 
@@ -69,6 +87,9 @@ _SHAPES = re.compile(
             r"\bxapp-[\w-]{20,}",
             r"\brpa_[A-Z0-9]{20,}",
             r"\bwandb_v1_\w{20,}",
+            r"\bGOCSPX-[\w-]{20,}",
+            r"\b1//0[\w-]{30,}",
+            r"\b\d{8,12}:AA[\w-]{30,}",
         ]
     ),
     re.S,
@@ -78,13 +99,30 @@ _BEARER = re.compile(r"\b(Bearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.I)
 _BASIC = re.compile(
     r"\b(Authorization[\"']?\s*[:=]\s*[\"']?(?:Basic|Token|Digest|ApiKey)\s+)[^\s\"',]+", re.I
 )
-_USERINFO = re.compile(r"(://)(?:[^\s/@:\"'<>]{0,200}:[^\s/@\"'<>]{1,200}|[^\s/@:\"'<>]{16,200})@")
-_HOOK = re.compile(r"(https://(?:hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/)[^\s\"']+")
+_USERINFO = re.compile(
+    r"(://)(?:[^\s/@:\"'<>]{0,200}:[^\s/@\"'<>]{1,200}(?:@[^\s/@:\"'<>]{1,50}(?=@))?|[^\s/@:\"'<>]{16,200}"
+    r"|(?<=https://)[^\s/@:\"'<>]{8,200})@"
+)
+_HOOK = re.compile(
+    r"(https://(?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks"
+    r"|[\w.-]{1,100}\.webhook\.office\.com)/|api\.telegram\.org/bot)[^\s\"'/][^\s\"']*"
+)
+_COOKIE = re.compile(r"\b((?:Set-)?Cookie: )[^\n\"']+", re.I)
 _NETRC = re.compile(r"\b(machine\s{1,8}\S{1,200}\s{1,8}login\s{1,8}\S{1,200}\s{1,8}password\s{1,8})\S+")
 _CURL = re.compile(
     r"((?:\bcurl\b[^\n]{0,300}?\s-u|\s--(?:proxy-)?user)[= ]\s{0,3}[\"']?[^\s:\"']{1,100}:)[^\s\"']+"
 )
-_QUERY = re.compile(r"([?&](?:sig|key|code|token|x-amz-[a-z-]{1,30}|x-goog-[a-z-]{1,30})=)[^\s&\"'#]+", re.I)
+# What only its place tells: the words of a command, a key beside its user's name.
+_PLACED = re.compile(
+    r"(\b(?:mysql(?:dump|admin)?|mariadb|sshpass|(?:docker|podman)\s+login)\b[^\n]{0,200}?\s-p\s?(?![-\s,])"
+    r"|\bauthtoken\s{1,3}|:thin:[^\s/@:]{1,60}/(?=[^\s@]{1,60}@)|;\s?[Pp]wd=|[\"']auth[\"']:\s?[\"']"
+    r"|[\"']username[\"']:\s?[\"'][^\"'\n]{1,60}[\"'],\s?[\"']key[\"']:\s?[\"'])[^\s\"'@;]+"
+)
+_WANDB = re.compile(r"(\bwandb\b[^\n]{0,80}?\b(?:login|key|netrc)\b[^\n]{0,60}?)\b[0-9a-f]{40}\b")
+_QUERY = re.compile(
+    r"([?&](?:sig|(?:key|code)(?==[^\s&\"'#]{8})|token|x-amz-[a-z-]{1,30}|x-goog-[a-z-]{1,30})=)[^\s&\"'#]+",
+    re.I,
+)
 
 
 def _named(match: "re.Match[str]") -> str:
@@ -100,7 +138,8 @@ def _token(match: "re.Match[str]") -> str:
 
 
 def _in_quotes(value: str) -> str:
-    quote = value[0] if value[0] in "\"'" and value[-1] == value[0] and len(value) > 1 else ""
+    quote = value[: len(value) - len(value.lstrip("\\")) + 1] if value[0] in "\"'\\" else ""
+    quote = quote if quote[-1:] in ("'", '"') and value.endswith(quote) and len(value) > len(quote) else ""
     return quote + HIDDEN + quote
 
 
@@ -121,14 +160,16 @@ def redact(text: str) -> str:
 
 
 def _by_pattern(text: str) -> str:
+    text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
     text = _SHAPES.sub(HIDDEN, text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     text = _BASIC.sub(rf"\1{HIDDEN}", text)
     text = _HOOK.sub(rf"\1{HIDDEN}", text)
-    text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
     text = _CURL.sub(rf"\1{HIDDEN}", _NETRC.sub(rf"\1{HIDDEN}", text))
-    text = _BY_FLAG.sub(_named, text)
+    text = _WANDB.sub(rf"\1{HIDDEN}", _PLACED.sub(rf"\1{HIDDEN}", _COOKIE.sub(rf"\1{HIDDEN}", text)))
+    for pattern in (_BY_FLAG, _FLAG_PASS, _SET, _BY_VARIABLE):
+        text = pattern.sub(_named, text)
     return _BY_TOKEN.sub(_token, _BY_NAME.sub(_named, text))
 
 
@@ -150,17 +191,18 @@ def redact_argv(argv: "list[str]") -> str:
     return redact(" ".join(words))
 
 
+def _is_secret(key: object, value: object, beside: "dict[object, object]") -> bool:
+    if not (isinstance(key, str) and isinstance(value, (str, bytes)) and value):
+        return False
+    return is_secret_name(key) or (key == "key" and "username" in beside)
+
+
 def redact_value(value: object) -> object:
     """The same for plain data: walks dicts, lists and texts; the value of a secret's name is hidden whole."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {
-            k: HIDDEN
-            if isinstance(k, str) and is_secret_name(k) and isinstance(v, (str, bytes)) and v
-            else redact_value(v)
-            for k, v in value.items()
-        }
+        return {k: HIDDEN if _is_secret(k, v, value) else redact_value(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [one if type(one) in _NUMBERS else redact_value(one) for one in value]
     return value

@@ -86,7 +86,7 @@ class Collect(Part):
         if top and not inside:
             raise GRPCError(Status.NOT_FOUND, f"{r.path}: no such file or directory")
         entries = [
-            pb.FileEntry(path=path, type=pb.FileEntry.FileType.FILE, mtime=file.mtime, size=file.size)
+            pb.FileEntry(path=path, type=pb.FileEntry.FileType.FILE, mtime=int(file.mtime), size=file.size)
             for path, file in sorted(inside.items())
         ]
         return [pb.VolumeListFiles2Response(entries=entries)]
@@ -113,7 +113,7 @@ class Collect(Part):
             for file in r.files:
                 digests = [block.contents_sha256.hex() for block in file.blocks]
                 assert len(digests) == -(-file.size // BLOCK), "a block is missing or too many"
-                stored = Stored(file.size, digests, int(time.time()))
+                stored = Stored(file.size, digests, time.time())
                 self.state.volume(r.volume_id).files[file.path.strip("/")] = stored
         return pb.VolumePutFiles2Response(missing_blocks=missing)
 

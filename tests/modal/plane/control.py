@@ -163,6 +163,10 @@ class Control:
                 volume.name: {path: file.size for path, file in sorted(volume.files.items())}
                 for volume in state.volumes.values()
             },
+            "times": {
+                volume.name: {path: file.mtime for path, file in volume.files.items()}
+                for volume in state.volumes.values()
+            },
         }
 
 

@@ -19,7 +19,7 @@ class Stored:
 
     size: int
     blocks: list[str]
-    mtime: int
+    mtime: float
 
 
 @dataclass
