@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from diagnose import bundle, event_lines, follow, manifest, record, sorting
+from diagnose.contract import Manifest, RunRecord
 from diagnose.pipeline import Told, diagnose_bundle, silent
 from diagnose.playbook import Playbook
 from diagnose.values import string
@@ -55,6 +56,10 @@ def examine(run: Path, given: str, book: Playbook, told: Told = silent, explaine
     is_run = run.is_dir() and manifest.path(run).is_file()
     found = follow.settle(run, socket.gethostname()) if is_run else None
     verdict = judge(run, given, book, told, explained)
+    if found:
+        verdict = msgspec.structs.replace(
+            verdict, move=sorting.moved(run, found, recorded(run, found), verdict)
+        )
     if found and found.state in ENDED and record.read(run) is None:
         with suppress(OSError):
             write(run, msgspec.structs.replace(verdict, explained=None))
@@ -66,8 +71,17 @@ def sorted_(run: Path, verdict: Verdict) -> Verdict:
     found = manifest.read(run) if run.is_dir() else None
     if found is None:
         return verdict
-    told = record.read(run) or record.build(found, event_lines.lines(run))
-    return msgspec.structs.replace(verdict, sorting=sorting.sort(run, found, told, verdict))
+    told = recorded(run, found)
+    return msgspec.structs.replace(
+        verdict,
+        move=sorting.moved(run, found, told, verdict),
+        sorting=sorting.sort(run, found, told, verdict),
+    )
+
+
+def recorded(run: Path, found: Manifest) -> RunRecord:
+    """The record as it lies there, or made of the events."""
+    return record.read(run) or record.build(found, event_lines.lines(run))
 
 
 def recall(run: Path, given: str, book: Callable[[], Playbook]) -> Verdict:

@@ -45,7 +45,6 @@ def sort(run: Path, found: Manifest, done: RunRecord | None, verdict: Verdict) -
         good_run=good.run if good else "",
         changed=[one.path for one in changed],
         again=[burst for burst in done.compile.bursts if burst.step],
-        move=moved(run, found, done, verdict),
     )
 
 
@@ -111,7 +110,7 @@ def last_good(run: Path, found: Manifest, done: RunRecord) -> RunRecord | None:
 
 
 def moved(run: Path, found: Manifest, done: RunRecord, verdict: Verdict) -> Move | None:
-    """Whether the lane should run elsewhere, by its own newest runs."""
+    """Whether the lane should run elsewhere, by its own newest runs. Raises PlaybookError."""
     book = placing.load()
     seen = of_lane(run, found, done, verdict, book.signs.preempted)
     return placing.move(list(islice(seen, book.signs.num_runs)), book)

@@ -203,7 +203,6 @@ class Sorting(msgspec.Struct, frozen=True):
     good_run: str = ""  # the last good run of its name and lane
     changed: list[str] = []  # fields of the record that differ from that one's
     again: list[Burst] = []  # compiles after the first step
-    move: Move | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -226,6 +225,7 @@ class Verdict(msgspec.Struct, frozen=True):
     recognised_in: list[Found] = []  # what was found in each file
     unrecognised_lines: UnknownLines = UnknownLines()
     explained: Explained | None = None  # where it was asked for
+    move: Move | None = None  # of a run of ours
     sorting: Sorting | None = None  # by `show`, of a run of ours
     schema: str = SCHEMA
 

@@ -23,6 +23,7 @@ NOT_JUDGED = {
     "recognised_in",
     "unrecognised_lines",
     "explained",
+    "move",
     "sorting",
 }  # what was in the files, however it is judged
 BOOK = load()

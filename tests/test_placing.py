@@ -78,7 +78,7 @@ def test_the_playbook_leads_from_place_to_place():
     assert set(BOOK.signs.preempted) <= playbook.load().failures.keys()
 
 
-def test_show_says_so_plainly_from_what_lies_under_the_root(tmp_path):
+def test_every_verdict_on_a_run_says_so_plainly_from_what_lies_under_the_root(tmp_path):
     for number in range(4):
         run = tmp_path / f"job-{number}"
         run.mkdir()
@@ -88,7 +88,8 @@ def test_show_says_so_plainly_from_what_lies_under_the_root(tmp_path):
             record.save(run, replace(COLD, run=run.name))
     ended = Verdict(bundle="b", symptom="none", run=Run())
     told = reader.sorted_(run, ended)
-    assert told.sorting.move.runs == ["job-3", "job-2", "job-1"]
+    assert told.move.runs == ["job-3", "job-2", "job-1"]
     text = markdown.render(told, playbook.load())
     assert "move this lane to owned hardware: Modal does not keep it warm" in text
-    assert reader.sorted_(tmp_path / "job-2", ended).sorting.move is None
+    assert reader.examine(run, run.name, playbook.load()).move == told.move
+    assert reader.sorted_(tmp_path / "job-2", ended).move is None

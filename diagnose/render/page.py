@@ -6,7 +6,15 @@ from itertools import groupby
 from diagnose.certificate import Link
 from diagnose.model import fold, named
 from diagnose.playbook import Playbook
-from diagnose.render.rest import collect_rows, context_rows, gap_rows, read_rows, unknown_rows, unread_rows
+from diagnose.render.rest import (
+    collect_rows,
+    context_rows,
+    gap_rows,
+    move_rows,
+    read_rows,
+    unknown_rows,
+    unread_rows,
+)
 from diagnose.render.rows import Page, Row, Section, clock, count, headline, safe, short
 from diagnose.verdict import Cause, Stack, Verdict
 
@@ -55,6 +63,7 @@ def page(verdict: Verdict, book: Playbook, full: bool = False) -> Page:
         Section("NOT SEEN", list(gap_rows(verdict.coverage, full))),
         Section("AFTER", [Row(headline(cause)) for cause in verdict.aftermath]),
         Section("CONTEXT", list(context_rows(verdict, full))),
+        Section("MOVE", list(move_rows(verdict.move)) if verdict.move else []),
         Section("READ", list(read_rows(verdict, full)) if full or is_dark else []),
         Section("NOT READ", list(unread_rows(verdict, full)) if full or is_dark else []),
         Section("UNKNOWN", list(unknown_rows(verdict, book, full))),

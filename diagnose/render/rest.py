@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from diagnose.model import Coverage, named
 from diagnose.playbook import Playbook
 from diagnose.render.rows import Row, count, headline, safe, said_of, short
-from diagnose.verdict import Cause, Verdict
+from diagnose.verdict import Cause, Move, Verdict
 
 NUM_EVIDENCE = 4  # lines of what is told as context,
 NUM_UNKNOWN = 5  # failures that could be so,
@@ -95,3 +95,12 @@ def unread_rows(verdict: Verdict, full: bool) -> Iterator[Row]:
     if lines.num:
         yield Row(f"{count(lines.num, 'line')} that may tell of an error; the first of each kind:")
     yield from (Row(f"  {safe(line.text)}", short(line.where), "place") for line in lines.examples[:most])
+
+
+def move_rows(move: Move) -> Iterator[Row]:
+    yield Row(f"move this lane to {safe(move.to)}: {safe(move.away_from)} does not keep it warm", role="head")
+    for why in move.why:
+        yield Row(safe(why))
+    yield Row(f"there: {safe(move.gains)}")
+    if move.first:
+        yield Row(f"unless this makes its starts warm: {safe(move.first)}")

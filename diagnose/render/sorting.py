@@ -6,7 +6,7 @@ from diagnose.model import named
 from diagnose.playbook import Playbook
 from diagnose.render.page import page
 from diagnose.render.rows import Page, Row, Section, count, safe
-from diagnose.verdict import Move, Part, Sorting, Verdict
+from diagnose.verdict import Part, Sorting, Verdict
 
 BAR = 22  # columns for the longest phase
 NUM_CHANGED = 6
@@ -35,8 +35,6 @@ def sections(told: Sorting, full: bool) -> Iterator[Section]:
     yield Section("RECEIPT", list(receipt_rows(told, full)))
     if told.start:
         yield Section("START", list(start_rows(told)))
-    if told.move:
-        yield Section("MOVE", list(move_rows(told.move)))
 
 
 def stage_rows(told: Sorting) -> Iterator[Row]:
@@ -95,15 +93,6 @@ def start_rows(told: Sorting) -> Iterator[Row]:
         kinds = " and ".join(safe(kind.replace("_", " ")) for kind in burst.kinds)
         after = count(burst.step or 0, "step")
         yield Row(f"{named(burst.ranks)}: {kinds} again after {after}, {length(burst.seconds)}: no stall")
-
-
-def move_rows(move: Move) -> Iterator[Row]:
-    yield Row(f"move this lane to {safe(move.to)}: {safe(move.away_from)} does not keep it warm", role="head")
-    for why in move.why:
-        yield Row(safe(why))
-    yield Row(f"there: {safe(move.gains)}")
-    if move.first:
-        yield Row(f"unless this makes its starts warm: {safe(move.first)}")
 
 
 def bar(part: Part, longest: float) -> str:
