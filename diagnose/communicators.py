@@ -177,11 +177,8 @@ def joint(group: Iterable[Event], event: Event, done: int) -> int:
     """
     told = histories.signatures(event)
     if told and min(told) > done:
-        return (
-            -1
-            if any(map(is_rooted, (call for e in group for call in histories.signatures(e).values())))
-            else done
-        )
+        calls = {call for one in group for call in histories.signatures(one).values()}
+        return -1 if any(map(is_rooted, calls)) else done
     return max((n for n, call in told.items() if n <= done and not is_rooted(call)), default=-1)
 
 
