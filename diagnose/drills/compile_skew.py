@@ -15,14 +15,14 @@ DRILL = {
     "num_ranks": 4,
     "launcher": "torchrun",
     "stall_after_s": 5,
-    "timeout_s": 240,
+    "timeout_s": 420,
     "prepare": "blocks",
     "needs": ["torch", "g++"],
 }
 
 
 def main(rank: int) -> None:
-    training.join(rank, timeout_s=60)
+    training.join(rank, timeout_s=180)
     num_blocks = blocks.use_cache(rank, warm=rank != 3)
     model = blocks.compiled_network(num_blocks)
     for parameter in model.parameters():
