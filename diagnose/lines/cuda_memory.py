@@ -61,6 +61,7 @@ def of(by: str) -> Callable[[re.Match[str]], Data]:
     return data
 
 
+RUNTIME = r"\b(?:CUDA|HIP)(?: driver| runtime)?"
 LINES = (
     line(
         "cuda.out_of_memory",
@@ -71,21 +72,18 @@ LINES = (
     *(
         line("cuda.out_of_memory", word, text, data=of(by))
         for by, word, text in (
-            *(
-                ("driver", word, rf"\b(?:CUDA|HIP) (?:driver |runtime )?{error}: out of memory")
-                for word, error in (
-                    ("error: out of memory", "error"),
-                    ("Error: out of memory", "Error"),
-                    ("runtime error in ", r"error in .{1,160}?"),  # TensorRT-LLM
-                )
+            ("driver", "error: out of memory", rf"{RUNTIME} error: out of memory"),
+            ("driver", "Error: out of memory", rf"{RUNTIME} Error: out of memory"),
+            (  # TensorRT-LLM
+                "driver",
+                "runtime error in ",
+                rf"{RUNTIME} error in .{{1,160}}?: out of memory",
             ),
             ("allocator", "CUDA out of memory", r"CUDA out of memory\b"),
             ("driver", " : out of memory", r"\b(?:cuda runtime error \(2\)|error=2) : out of memory"),
             ("allocator", "llocation on device", r"Allocation on device .{0,20}would exceed allowed memory"),
-            *(
-                ("driver", word, rf"{word}: out of memory")
-                for word in ("cudaMalloc failed", "cudaMalloc retry failed")
-            ),
+            ("driver", "cudaMalloc failed", r"cudaMalloc failed: out of memory"),
+            ("driver", "cudaMalloc retry failed", r"cudaMalloc retry failed: out of memory"),
             (
                 "allocator",
                 "Out of memory allocating",

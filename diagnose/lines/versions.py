@@ -133,11 +133,11 @@ REFUSED = (
         "with this version of TensorRT",
         r"engine plan file is not compatible with this version of TensorRT.{0,80}",
     ),
-    (
+    (  # torch 2.6 loads weights only
         "package",
         "Unsupported global",
         r"Unsupported global: GLOBAL [\w.]{1,120}",
-    ),  # torch 2.6 loads weights only
+    ),
     (
         "package",
         "recognize this architecture",
