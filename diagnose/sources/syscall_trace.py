@@ -47,22 +47,22 @@ def recognises(where: str, head: bytes) -> bool:
 
 
 def parse(member: Member) -> Iterator[Event]:
-    rank, only, num = rank_of(member.where), 0, 0
+    rank, main, num = rank_of(member.where), 0, 0
     inside: dict[int, Event] = {}
     for number, text in lines_of(member):
         if found := ATTACHED.match(text):
-            only = only or int(found["pid"])
+            main = main or int(found["pid"])
             continue
         line = LINE.match(text)
         if line is None:
             continue
-        pid = int(line["pid"] or line["first"] or only)
+        pid = int(line["pid"] or line["first"] or main)
         if ENDED.match(line["said"]) or RETURNED.search(line["said"]):
             inside.pop(pid, None)
             num += 1
         elif told := said(line["said"]):
             kind, data = told
-            data |= ({"pid": pid} if pid else {}) | ({"thread": pid} if only not in (0, pid) else {})
+            data |= ({"pid": pid} if pid else {}) | ({"thread": pid} if main not in (0, pid) else {})
             if pid in inside or len(inside) < MAX_THREADS:
                 inside[pid] = Event(kind, "syscall_trace", f"{member.where}:{number}", rank=rank, data=data)
     yield from inside.values()
@@ -77,9 +77,10 @@ def said(text: str) -> tuple[str, dict[str, object]] | None:
     """
     if STOPPED.match(text):
         return "proc.dumped", {"state": "T"}
-    call, again = CALL.match(text), RESUMES.search(text)
-    if call is None and again is None:
+    if again := RESUMES.search(text):
+        name, given = again["name"] or again["again"], ""
+    elif call := CALL.match(text):
+        name, given = call["name"], OPEN.sub("", call["text"])
+    else:
         return None
-    name = (again["name"] or again["again"]) if again else call["name"] if call else ""
-    given = "" if again or call is None else OPEN.sub("", call["text"])
     return "native.stack_read", {"via": "strace", "frames": [name], "text": given}
