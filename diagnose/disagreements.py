@@ -14,7 +14,7 @@ from diagnose.model import Event, Evidence, Fact, earliest, named
 from diagnose.raisings import OLD_CHECK
 from diagnose.stall_checks import missed
 from diagnose.standing import standing, waits
-from diagnose.waiting import ranks
+from diagnose.waiting import ROOTED, ranks
 
 ANALYSED = {"COLLECTIVE_TYPE": "op", "COLLECTIVE_DTYPE": "dtype", "SIZE_OR_SYNTAX": "size"}
 MISMATCHED = {  # what libraries that check calls themselves have in their errors, Horovod first
@@ -26,7 +26,7 @@ MISMATCHED = {  # what libraries that check calls themselves have in their error
     "disagreement between rank0 and rank": "op",  # DeepSpeed's
 }
 FAR = 1000  # numbers further apart are of groups that no line tells apart
-ROOTED = {"BROADCAST", "REDUCE", "GATHER", "SCATTER", "SEND", "RECV"}
+ROOTED_OR_P2P = {*map(str.upper, ROOTED), "SEND", "RECV"}  # as watchdogs write them
 NAMELESS = {"wait", "backward", "something"}  # calls of a stack that tell no operation
 
 
@@ -96,7 +96,7 @@ def shifted(evidence: Evidence, resolved: bool) -> Iterable[Fact]:
     reaches = watchdogs.reaches(evidence).get(group, {})
     asked = [reaches[rank].enqueued for rank in told if rank in reaches]
     is_level = len(asked) == len(told) and len(set(asked)) == 1
-    if is_level or {report.call[0] for report in told.values()} & ROOTED:
+    if is_level or {report.call[0] for report in told.values()} & ROOTED_OR_P2P:
         return
     usual, most = votes.most_common(1)[0]
     majority = 2 * most > len(told)
