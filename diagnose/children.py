@@ -143,10 +143,10 @@ def marked(mark: str) -> list[int]:
 
 
 def of_job(mark: str, group: int = 0) -> list[int]:
-    """Those, and the live members of a process group: a child with an environment of its own has no mark."""
+    """The marked, and the live members of a process group: a child may have an environment of its own."""
     found = marked(mark)
     for entry in Path("/proc").iterdir() if group else ():
-        with suppress(OSError, ValueError, IndexError):
+        with suppress(OSError, ValueError):
             state, _, owner = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:3]
             if int(owner) == group and state not in b"ZX" and int(entry.name) not in found:
                 found.append(int(entry.name))
