@@ -167,11 +167,10 @@ def collect(
     return [
         Collect(
             source=source,
-            ranks=sorted(ranks),
+            ranks=sorted(wanted[source]),
             command=book.sources[source].collect,
         )
         for source in in_order([set(finding.missing) & set(wanted) for finding in findings], list(wanted))
-        for ranks in [wanted[source]]
     ]
 
 

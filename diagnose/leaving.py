@@ -91,11 +91,10 @@ class Leaving:
 
         Of a rank without a hook an exception in any log may be.
         """
-        told = {e.rank for e in self.evidence.of("exception.raised")}
-        hooked = any(e.rank == end.rank for e in self.evidence.of("rank.claimed"))
-        lost = end.rank in self.victims or end.rank in self.swept
-        raised = end.rank in self.raised or bool(told & {None, end.rank} if not hooked else {})
-        return end.event.kind == "rank.died" and not lost and not raised
+        if end.event.kind != "rank.died" or end.rank in self.victims | self.swept | self.raised:
+            return False
+        is_hooked = any(e.rank == end.rank for e in self.evidence.of("rank.claimed"))
+        return is_hooked or not any(e.rank in (None, end.rank) for e in self.evidence.of("exception.raised"))
 
 
 def is_named_first(end: End) -> bool:

@@ -94,6 +94,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     doing = {rank: activity for rank, activity in found.items() if activity is not None}
     nobody = not waiting and nothing_moves(look, doing, evidence)
     coming, inferred = may_come(look, evidence, waits), any(w.inferred for w in waits)
+    live = is_live(look, evidence)
     for rank, main in doing.items():
         for one in [main, *held_up(look, rank, main)]:
             data: dict[str, object] = {
@@ -108,7 +109,7 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
                 "file": one.file,
                 "worker": one.worker,
                 "at_work": one.at_work,
-                "live": is_live(look, evidence),
+                "live": live,
             }
             is_stopped = one.is_ == "stopped" and one.worker is None
             yield Fact(
