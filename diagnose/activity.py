@@ -7,7 +7,7 @@ import msgspec
 
 from diagnose import behind, native
 from diagnose.looks import Look
-from diagnose.model import Event, Record
+from diagnose.model import Event, Record, rows
 from diagnose.scans import IDLE_CPU_S, STOPPED, deep, moves_bytes, spent, without_main, works
 from diagnose.stackframes import (
     LOCK_FILES,
@@ -50,9 +50,7 @@ class Activity(Record, frozen=True):
     state: str = ""  # the kernel's letter, where both scans agree
     file: str = ""  # what it reads or writes at this moment
     behind: str = ""  # what it waits for in the kernel, and who is at the other end
-    at_work: bool = (
-        False  # moving for sure: bytes, modules, workers or a child of its own; CPU alone may spin
-    )
+    at_work: bool = False  # bytes, modules, its workers or a child of its own move; CPU alone may spin
     thread: int | None = None  # whose state and file these are, where not the main thread's
     worker: int | None = None  # the pid of a process below the rank
     in_team: bool = False  # of a loader or a pool: its rank may wait for what it does
@@ -99,8 +97,8 @@ def may_be_work(look: Look, rank: int, found: Activity) -> bool:
 def called_at(look: Look, rank: int, frame: str) -> str | None:
     """The call that the source has at a frame of a rank, empty for a line without; None if not known."""
     told = [e.data.get("places") for e in look.each(rank, "stack.placed")]
-    rows = [row for rows in told if isinstance(rows, list) for row in rows if isinstance(row, dict)]
-    return next((str(row.get("call", "")) for row in rows if row.get("frame") == frame), None)
+    placed = [row for each in told for row in rows(each)]
+    return next((str(row.get("call", "")) for row in placed if row.get("frame") == frame), None)
 
 
 def stands_still(look: Look, rank: int, doing: Activity) -> bool:
@@ -173,9 +171,8 @@ def of_process(
 
 def acting(event: Event) -> Event:
     """The stack of the thread that acts: another one, where the main thread waits for just that one's end."""
-    told = event.data.get("others")
-    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
-    each = [msgspec.structs.replace(event, data={**event.data, **row}) for row in rows]
+    told = rows(event.data.get("others"))
+    each = [msgspec.structs.replace(event, data={**event.data, **row}) for row in told]
     able = [
         one for one in each if own_frames(one) or (by_stack(one) or ("",))[0] in {"checkpoint", "collective"}
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from diagnose.model import Event
+from diagnose.model import Event, integer, number, rows
 from diagnose.scans import IDLE_BYTES, IDLE_CPU_S
 
 DOES = {
@@ -38,7 +38,7 @@ def without_inner(proc: Event) -> list[dict[str, object]]:
 
 def works(procs: Sequence[Event]) -> bool:
     """Whether a child that is waited for, with all below it, computed or moved bytes between two scans."""
-    first, last = ({} if not procs else children(procs[at]) for at in (0, -1))
+    first, last = (children(procs[at]) if procs else {} for at in (0, -1))
     return any(
         cpu_s - first[pid][0] > IDLE_CPU_S or num_bytes - first[pid][1] > IDLE_BYTES
         for pid, (cpu_s, num_bytes) in last.items()
@@ -50,17 +50,11 @@ def children(event: Event) -> dict[int, tuple[float, float]]:
     """pid of a child that is waited for -> CPU seconds and bytes moved so far."""
     found = {}
     for end in rows(event.data.get("behind")):
-        pid = next((one.get("pid") for one in rows(end.get("holders"))), None)
-        cpu_s, num_bytes = end.get("cpu_s"), end.get("io_bytes")
-        if not isinstance(cpu_s, int | float) or not isinstance(num_bytes, int | float):
-            continue
-        if isinstance(pid, int):
-            found[pid] = float(cpu_s), float(num_bytes)
+        pid = next((integer(one.get("pid")) for one in rows(end.get("holders"))), None)
+        cpu_s, num_bytes = number(end.get("cpu_s")), number(end.get("io_bytes"))
+        if pid is not None and cpu_s is not None and num_bytes is not None:
+            found[pid] = cpu_s, num_bytes
     return found
-
-
-def rows(value: object) -> list[dict[str, object]]:
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def text(end: dict[str, object]) -> str:
@@ -74,8 +68,8 @@ def text(end: dict[str, object]) -> str:
     what = "a pipe" if is_pipe else "an unnamed socket" if name == "socket" else name
     if end.get("fd") == 0 and does == "read":
         what = f"its standard input ({what})"
-    alone = ", a named pipe" if end.get("pipe") is True else " that nobody else has open"
-    alone = alone if end.get("pipe") is True or (is_pipe and does == "read") else ""
+    alone = " that nobody else has open" if is_pipe and does == "read" else ""
+    alone = ", a named pipe" if end.get("pipe") is True else alone
     return f"{DOES.get(does, does)} {what}" + (f", {FAR.get(does, 'with')} {who}" if who else alone)
 
 

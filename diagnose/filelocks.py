@@ -1,9 +1,8 @@
 """Which rank waits for a file lock that another one holds: by the kernel's word, or by its frames. Pure."""
 
-from diagnose.behind import rows
 from diagnose.looks import Look
-from diagnose.model import Record, integer
-from diagnose.stackframes import frames, paths
+from diagnose.model import Record, integer, rows
+from diagnose.stackframes import INNER, paths
 
 LIBRARY = "/filelock/"  # asks again and again, so that the kernel sees no wait
 
@@ -36,8 +35,9 @@ def of_scan(look: Look) -> list[Locked]:
             if end.get("does") == "lock" and owners and owners[0] is not None:
                 found.append(Locked(rank, owners[0], str(end.get("name") or "")))
     for rank, stack in look.last("stack.read").items():
-        others = [other for other in held if other != rank]
-        if any(LIBRARY in path for path in paths(stack)[: len(frames(stack))][:4]) and len(others) == 1:
+        asks = any(LIBRARY in path for path in paths(stack)[:INNER])
+        others = [other for other in held if other != rank] if asks else []
+        if len(others) == 1:
             files = held[others[0]]
             found.append(Locked(rank, others[0], files[0] if len(files) == 1 else ""))
     return found

@@ -193,6 +193,15 @@ def number(value: object) -> float | None:
         return None
 
 
+def rows(value: object) -> list[dict[str, object]]:
+    """The rows of a table of an event's data; none where it is no list, or holds anything else.
+
+    >>> rows([{"pid": 7}, None]), rows({"pid": 7})
+    ([{'pid': 7}], [])
+    """
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
 def size(value: object) -> str:
     """A number of bytes in words; as it is written, where it is none.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from diagnose.losses import is_timeout
-from diagnose.model import Event, Evidence, integer
+from diagnose.model import Event, Evidence, integer, rows
 
 
 class Missing(NamedTuple):
@@ -48,25 +48,21 @@ def behind(read: Iterable[Event]) -> Iterator[tuple[Event, str, int, list[dict[s
     for event in {e.data.get("communicator"): e for e in read}.values():
         counts = event.data.get("counts")
         for op, told in counts.items() if isinstance(counts, dict) else ():
-            rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
-            values = [(integer(row.get("value")) or 0, integer(row.get("num_ranks")) or 0) for row in rows]
+            listed = rows(told)
+            values = [(integer(row.get("value")) or 0, integer(row.get("num_ranks")) or 0) for row in listed]
             most, num = max(values, key=lambda pair: pair[1], default=(0, 0))
             if 2 * num <= sum(n for _, n in values) or max(value for value, _ in values) > most:
                 continue
-            fewer = [row for row, (value, _) in zip(rows, values, strict=True) if value < most]
-            named = [place for row in fewer for place in places(row.get("ranks"))]
+            fewer = [row for row, (value, _) in zip(listed, values, strict=True) if value < most]
+            named = [place for row in fewer for place in rows(row.get("ranks"))]
             if len(named) == sum(integer(row.get("num_ranks")) or 0 for row in fewer):
                 yield event, str(op), most, named
 
 
-def places(value: object) -> list[dict[str, object]]:
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
 def placed(read: Iterable[Event], evidence: Evidence) -> dict[object, int]:
     """pid -> global rank of the processes that communicators miss."""
-    rows = [(event, row) for event in read for row in places(event.data.get("missing"))]
-    found = {row.get("pid"): globally(row, event, evidence) for event, row in rows}
+    lacking = [(event, row) for event in read for row in rows(event.data.get("missing"))]
+    found = {row.get("pid"): globally(row, event, evidence) for event, row in lacking}
     return {pid: rank for pid, rank in found.items() if rank is not None}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from diagnose import nccl
 from diagnose.endings import ended
 from diagnose.looks import Look, decisive
-from diagnose.model import Event, Evidence, Fact, FactKind, Record
+from diagnose.model import Event, Evidence, Fact, FactKind, Record, rows
 from diagnose.raisings import kinds, parted
 from diagnose.resuming import last_resumed
 
@@ -154,8 +154,8 @@ def unrouted(look: Look, evidence: Evidence) -> dict[str, Event]:
 def unanswered(look: Look, evidence: Evidence) -> list[Dead]:
     """The connections of the last scan that were already waiting in the first."""
     seen, known = scans(look), homes(look, evidence)
-    waiting = {(e.rank, row.get("inode")) for e in (seen[0] if seen else []) for row in rows(e)}
-    last = [(event, row) for scan in seen[-1:] for event in scan for row in rows(event)]
+    waiting = {(e.rank, row.get("inode")) for e in (seen[0] if seen else []) for row in rows_of(e)}
+    last = [(event, row) for scan in seen[-1:] for event in scan for row in rows_of(event)]
     found = []
     for event, row in last:
         again, peer = row.get("attempts"), str(row.get("peer", ""))
@@ -182,9 +182,8 @@ def name(event: Event, evidence: Evidence) -> str:
     return evidence.nodes.get(event.rank if event.rank is not None else -1) or event.node or "a host"
 
 
-def rows(event: Event) -> list[dict[str, object]]:
-    value = event.data.get("unanswered")
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+def rows_of(event: Event) -> list[dict[str, object]]:
+    return rows(event.data.get("unanswered"))
 
 
 def texts(value: object) -> list[str]:

@@ -13,7 +13,7 @@ from diagnose.containers import is_unexplained, vanished
 from diagnose.endings import ended
 from diagnose.leaving import closings
 from diagnose.losses import ended_well
-from diagnose.model import Event, Evidence, Fact, FactKind, integer, named
+from diagnose.model import Event, Evidence, Fact, FactKind, integer, named, rows
 from diagnose.outgrowing import is_outgrown, trend
 from diagnose.raisings import kinds, parted
 
@@ -253,23 +253,18 @@ def witnessed(rank: int, event: Event, evidence: Evidence) -> Iterator[Fact]:
     text = f"{event.data.get('type', '')}: {event.data.get('message', '')}"
     if event.kind != "rank.died" and not WRITE_FAILED.search(text):
         return
-    rows = [
+    full = [
         (integer(row.get("free")), str(row.get("point")), str(row.get("spent")), look)
         for look in evidence.of("disks.read")
         if None in (look.time, event.time) or abs((look.time or 0) - (event.time or 0)) < NEAR_S
-        for row in rows_of(look)
+        for row in rows(look.data.get("full"))
     ]
-    for free, point, spent, look in sorted(rows, key=lambda row: row[0] or 0)[:1]:
+    for free, point, spent, look in sorted(full, key=lambda row: row[0] or 0)[:1]:
         kind = "shm" if point.startswith("/dev/shm") else "disk"
         words = f"{named([rank])} failed to write ({text[:200]}); {point} had no {spent} left"
         data: dict[str, object] = {"kind": kind, "path": point, "free": free, "cached": False}
         fact = statement("resource.exhausted", words, rank, event, data)
         yield msgspec.structs.replace(fact, events=[look, event])
-
-
-def rows_of(look: Event) -> list[dict[str, object]]:
-    rows = look.data.get("full")
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def facts(rank: int, event: Event, caches: list[str]) -> Iterator[Fact]:
