@@ -60,7 +60,7 @@ def ended(evidence: Evidence) -> dict[int, End]:
 
 
 def first_failed(evidence: Evidence) -> list[Event]:
-    """Whom MPI's launchers name as the first to fail, with the status that stands beside."""
+    """Whom MPI's launchers and sglang name as the first to fail, with the status that stands beside."""
     told = list(evidence.of("launcher.exit_told"))
     return [
         msgspec.structs.replace(event, data=event.data | beside[0].data)

@@ -1,6 +1,6 @@
 """Whom launchers name that know their ranks: mpirun, Hydra, horovodrun, Composer, Paddle, servers.
 
-It failed first, and they ended all others. MPI tells on a line of its own how it ended.
+It failed first, and they ended all others. MPI and sglang tell on a line of their own how it ended.
 
 >>> from diagnose.messages import said
 >>> said("mpirun noticed that process rank 1 with PID 20341 on node n7 exited on signal 9 (Killed).", LINES)
