@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from probes.connections import Tables
 from probes.watching import blocked
 from probes.watching.behind import Behind, locked
 
@@ -39,7 +40,7 @@ def waits(pid: int, does: str) -> list[dict[str, Any]]:
     """What it waits for, once it does that."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        found = Behind({os.getpid(): 3}).of(pid)
+        found = Behind({os.getpid(): 3}, Tables()).of(pid)
         if found and found[0]["does"] == does:
             return found
         time.sleep(0.02)
@@ -96,5 +97,5 @@ def test_a_named_pipe_that_nobody_else_opens_is_told_by_its_path(start: Start, t
 
 
 def test_a_process_that_is_gone_or_waits_for_time_alone_has_nothing_behind_it(start: Start) -> None:
-    assert Behind({}).of(2**22 + 1) == [] and locked(2**22 + 1) == []
-    assert Behind({}).of(start("sleep", "60").pid) == []
+    assert Behind({}, Tables()).of(2**22 + 1) == [] and locked(2**22 + 1) == []
+    assert Behind({}, Tables()).of(start("sleep", "60").pid) == []
