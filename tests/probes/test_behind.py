@@ -15,6 +15,8 @@ from probes.connections import Tables
 from probes.watching import blocked
 from probes.watching.behind import Behind, locked
 
+from .conftest import wait_for
+
 Start = Callable[..., subprocess.Popen[bytes]]
 ME = {"pid": os.getpid(), "rank": 3}
 
@@ -62,9 +64,7 @@ def test_a_child_is_told_with_what_it_waits_for_itself(start: Start) -> None:
     shell = start("sh", "-c", "yes; true", stdout=subprocess.PIPE)
     [told] = waits(shell.pid, "child")
     assert told["holders"][0]["words"] == "yes" and told["cpu_s"] >= 0
-    while not (told := waits(shell.pid, "child")[0])["behind"]:
-        time.sleep(0.02)
-    [inner] = told["behind"]
+    [inner] = wait_for(lambda: waits(shell.pid, "child")[0]["behind"])
     assert inner["does"] == "write" and holder(inner) == ME  # nobody reads what fills the pipe
 
 
