@@ -5,10 +5,10 @@ import resource
 from contextlib import suppress
 
 from probes import procfs
+from probes.cgroup_mounts import NO_LIMIT
 from probes.checking import cgroups, limits
 from probes.checking.memory_words import meminfo
 
-NO_LIMIT = 1 << 60  # v1 writes "no limit" as a huge number
 UNLIMITED = "unlimited"
 LIMITS = {
     "open_files": resource.RLIMIT_NOFILE,

@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+NO_LIMIT = 1 << 60  # v1 writes "no limit" as a huge number
+
 
 class Mount(NamedTuple):
-    """One mounted hierarchy that holds memory counters."""
+    """One mounted hierarchy of control groups: which of its groups is seen at the mount point."""
 
     root: str
     point: str

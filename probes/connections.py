@@ -45,24 +45,17 @@ def address(text: str) -> tuple[str, int]:
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw), int(port, 16)
 
 
-def parse(table: bytes) -> list[Connection]:
-    """The connections of a table to other hosts, from /proc/net/tcp or tcp6; lines it cannot read are left out.
+def rows(table: bytes) -> Iterator[tuple[Connection, int]]:
+    """All sockets of /proc/net/tcp or tcp6, with their state as the kernel counts them; lines it cannot read
+    are left out.
 
     >>> line = b"0: 0100000A:C350 0200000A:1F90 01 00000400:00000000 01:00000A00 00000005 0 0 77 2 x"
-    >>> parse(b"head\\n" + line)
-    [Connection(inode=77, local='10.0.0.1:50000', peer='10.0.0.2:8080', unacked=1024, attempts=5, is_open=True)]
-    """  # noqa: E501
-    found = []
-    for one, state in rows(table):
-        peer, local = (place.rpartition(":")[0] for place in (one.peer, one.local))
-        is_ours = peer.startswith("127.") or peer in ("::1", local)
-        if state in (_ESTABLISHED, _SYN_SENT) and not is_ours:
-            found.append(one)
-    return found
-
-
-def rows(table: bytes) -> Iterator[tuple[Connection, int]]:
-    """All sockets of a table, with their state as the kernel counts them."""
+    >>> [(one, state)] = rows(b"head\\n" + line)
+    >>> one
+    Connection(inode=77, local='10.0.0.1:50000', peer='10.0.0.2:8080', unacked=1024, attempts=5, is_open=True)
+    >>> is_to_another_host(one, state)
+    True
+    """
     for line in table.splitlines()[1:]:
         part = line.decode("ascii", "replace").split()
         try:
@@ -77,27 +70,11 @@ def rows(table: bytes) -> Iterator[tuple[Connection, int]]:
         yield Connection(inode, *pair, unacked, again, state == _ESTABLISHED), state
 
 
-def ends(pid: int, inode: int) -> tuple[str, int]:
-    """What a socket of a process leads to (`10.0.0.2:443`; where it listens, its own address; the path of a
-    unix socket), and the socket at the other end, 0 where that is not in the same network namespace.
-    """
-    found = {one.inode: (one, state) for table in _tables(pid) for one, state in rows(table)}
-    if inode in found:
-        mine, state = found[inode]
-        if state == _LISTEN:
-            return mine.local, 0
-        pair = mine.peer, mine.local
-        return mine.peer, next((n for n, (one, _) in found.items() if (one.local, one.peer) == pair), 0)
-    for line in (procfs.head(f"/proc/{pid}/net/unix", _LIMIT) or b"").decode(errors="replace").splitlines():
-        words = line.split(maxsplit=7)
-        if words[6:7] == [str(inode)]:
-            return " ".join(["unix socket", *words[7:]]), 0
-    return "socket", 0
-
-
-def _tables(pid: int) -> Iterator[bytes]:
-    for kind in ("tcp", "tcp6"):
-        yield procfs.head(f"/proc/{pid}/net/{kind}", _LIMIT) or b""
+def is_to_another_host(one: Connection, state: int) -> bool:
+    """Of what listens or has ended, no."""
+    peer, local = (place.rpartition(":")[0] for place in (one.peer, one.local))
+    is_ours = peer.startswith("127.") or peer in ("::1", local)
+    return state in (_ESTABLISHED, _SYN_SENT) and not is_ours
 
 
 def has_route(routes: bytes, peer: str) -> bool | None:
@@ -121,22 +98,53 @@ def has_route(routes: bytes, peer: str) -> bool | None:
     return False
 
 
+class Namespace(NamedTuple):
+    """What a network namespace has: sockets by inode, each with its state; connections out of it; routes."""
+
+    sockets: dict[int, tuple[Connection, int]]
+    connections: list[Connection]
+    routes: bytes
+
+
 class Tables:
     """The tables of one moment: those of a network namespace are read once for all processes in it."""
 
     def __init__(self) -> None:
-        self.read: dict[str, tuple[list[Connection], bytes]] = {}
+        self.read: dict[str, Namespace] = {}
 
-    def of(self, pid: int) -> tuple[list[Connection], bytes]:
-        """Connections and routes of a process's namespace."""
+    def of(self, pid: int) -> Namespace:
+        """That of a process."""
         try:
             name = os.readlink(f"/proc/{pid}/ns/net")
         except OSError:
             name = str(pid)
         if name not in self.read:
-            routes = procfs.head(f"/proc/{pid}/net/route", _LIMIT) or b""
-            self.read[name] = [one for table in _tables(pid) for one in parse(table)], routes
+            tables = (procfs.head(f"/proc/{pid}/net/{kind}", _LIMIT) or b"" for kind in ("tcp", "tcp6"))
+            every = [row for table in tables for row in rows(table)]
+            self.read[name] = Namespace(
+                {one.inode: (one, state) for one, state in every},
+                [one for one, state in every if is_to_another_host(one, state)],
+                procfs.head(f"/proc/{pid}/net/route", _LIMIT) or b"",
+            )
         return self.read[name]
+
+    def ends(self, pid: int, inode: int) -> tuple[str, int]:
+        """What a socket of a process leads to (`10.0.0.2:443`; where it listens, its own address; the path of
+        a unix socket), and the socket at the other end, 0 where that is not in the same network namespace.
+        """
+        found = self.of(pid).sockets
+        if inode in found:
+            mine, state = found[inode]
+            if state == _LISTEN:
+                return mine.local, 0
+            pair = mine.peer, mine.local
+            return mine.peer, next((n for n, (one, _) in found.items() if (one.local, one.peer) == pair), 0)
+        table = (procfs.head(f"/proc/{pid}/net/unix", _LIMIT) or b"").decode(errors="replace")
+        for line in table.splitlines():
+            words = line.split(maxsplit=7)
+            if words[6:7] == [str(inode)]:
+                return " ".join(["unix socket", *words[7:]]), 0
+        return "socket", 0
 
     def own(self, pid: int) -> dict[str, object] | None:
         """What is to be said of one process; None where its descriptors cannot be seen."""
@@ -144,7 +152,7 @@ class Tables:
         if not links:
             return None
         inodes = {int(link[8:-1]) for link in links.values() if link.startswith("socket:[")}
-        every, routes = self.of(pid)
+        _, every, routes = self.of(pid)
         mine = [one for one in every if one.inode in inodes]
         troubled = sorted((one for one in mine if one.attempts), key=lambda one: -one.attempts)
         peers = sorted({one.peer.rpartition(":")[0] for one in mine})

@@ -6,10 +6,9 @@ import sys
 from typing import NamedTuple
 
 from probes import procfs
-from probes.cgroup_mounts import folder_of, parse_mounts
+from probes.cgroup_mounts import NO_LIMIT, folder_of, parse_mounts
 from probes.emit import open_log
 
-_UNLIMITED = 1 << 60  # v1 writes "no limit" as a huge number
 _NAMES = {  # ours: v1's file, v2's file
     "limit": ("memory.limit_in_bytes", "memory.max"),
     "usage": ("memory.usage_in_bytes", "memory.current"),
@@ -61,7 +60,7 @@ def counters(group: Group) -> dict[str, int | None]:
     found = {"oom_kill": events.get("oom_kill")}
     for ours, names in _NAMES.items():
         value = _number(os.path.join(group.folder, names[0 if group.is_v1 else 1]))
-        found[ours] = value if value is not None and value < _UNLIMITED else None
+        found[ours] = value if value is not None and value < NO_LIMIT else None
     return found
 
 

@@ -63,7 +63,8 @@ class Diagnosed(NamedTuple):
 
 
 def diagnosed(text: str) -> Diagnosed | None:
-    """The report of NCCL_RUN_DIAGNOSTICS, of the last communicator; None where there is none.
+    """The report of NCCL_RUN_DIAGNOSTICS; None where there is none. Of several communicators: the last one's
+    sum, the failed pairs of all.
 
     >>> diagnosed("NCCL DIAG [OK]   p2p: verified P2P access between every GPU pair (56 peer accesses)")
     Diagnosed(num_tested=56, num_passed=56, failed=[], notice='')

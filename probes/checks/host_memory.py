@@ -3,6 +3,7 @@
 import os
 
 from probes import procfs
+from probes.cgroup_mounts import NO_LIMIT
 from probes.checking import cgroups
 from probes.checking.check import Check, Measurement, Target, measured, skipped
 from probes.checking.memory_words import meminfo
@@ -14,7 +15,6 @@ CHECK = Check(
         "pinned_bytes": "bytes that each rank pins for copies and loaders",
     }
 )
-NO_LIMIT = 1 << 60  # v1 writes "no limit" as a huge number
 MEMINFO = "/proc/meminfo"
 
 

@@ -7,6 +7,7 @@ holder. Nothing is sent and nothing stops; what cannot be seen is left out.
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from probes import connections, procfs
@@ -22,8 +23,8 @@ _ANY = {-1, 0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF}  # a wait for whichever child end
 class Behind:
     """The ends of one scan. `ranks`: pid -> rank."""
 
-    def __init__(self, ranks: Mapping[int, int]) -> None:
-        self.ranks = ranks
+    def __init__(self, ranks: Mapping[int, int], tables: connections.Tables) -> None:
+        self.ranks, self.tables = ranks, tables
         self.held: dict[str, set[int]] | None = None  # pipe, socket or file -> processes that have it open
         self.below: dict[int, list[int]] | None = None  # process -> its children
 
@@ -35,7 +36,7 @@ class Behind:
         """
         does, words = blocked.call(pid)
         if does in ("wait", "waitid"):
-            return list(self._children(pid, words[does == "waitid"], deep))[:_MOST]
+            return list(islice(self._children(pid, words[does == "waitid"], deep), _MOST))
         if does == "lock":
             return list(self._lock(pid, words[0]))
         if does == "open":
@@ -47,7 +48,7 @@ class Behind:
             ends = blocked.watched(pid, words[0])
         else:
             ends = [(words[0], does)] if does else []
-        return [end for fd, does in ends if (end := self._end(pid, fd, does))][:_MOST]
+        return list(islice((end for fd, does in ends if (end := self._end(pid, fd, does))), _MOST))
 
     def _end(self, pid: int, fd: int, does: str) -> dict[str, Any] | None:
         try:
@@ -56,7 +57,7 @@ class Behind:
             return None
         holders: Iterable[int] = ()
         if link.startswith("socket:["):
-            name, other = connections.ends(pid, int(link[8:-1]))
+            name, other = self.tables.ends(pid, int(link[8:-1]))
             holders = self._holders(f"socket:[{other}]") if other else ()
         elif link.startswith("pipe:[") or (link.startswith("/") and is_at_pipe(pid)):
             holders = (one for one in self._holders(link) if one != pid and faces(one, link, does))
@@ -149,8 +150,8 @@ def lock_holder(table: str, pid: int) -> int:
     for line in table.splitlines():
         words = line.split()
         is_waiting = words[1:2] == ["->"]
-        number = words[5 if is_waiting else 4 : 6 if is_waiting else 5]
-        owner = int(number[0]) if number and number[0].isdigit() else 0
+        number = "".join(words[5:6] if is_waiting else words[4:5])
+        owner = int(number) if number.isdigit() else 0
         if not is_waiting:
             holder = owner
         elif owner == pid:

@@ -99,7 +99,8 @@ class Look:
         for kind in ("stacks", "flight"):
             os.makedirs(os.path.join(self.folder, kind, self.time_dir), mode=0o700, exist_ok=True)
         self._flight(there)
-        tables, ends = connections.Tables(), Behind({one.pid: one.rank for one in there})
+        tables = connections.Tables()
+        ends = Behind({one.pid: one.rank for one in there}, tables)
         for one in there:  # before the stacks: a rank that is paused for them runs afterwards
             self._proc(one, ends)
             self._connections(one, tables)
@@ -233,8 +234,7 @@ class Look:
 
     def _proc(self, one: Rank, ends: Behind) -> None:
         if (data := process.describe(one.pid)) is not None:
-            data |= {**standing.describe(one.pid), "behind": ends.of(one.pid)}
-            data["locked"] = locked(one.pid)
+            data |= {**standing.describe(one.pid), "behind": ends.of(one.pid), "locked": locked(one.pid)}
             self.say("proc.dumped", one.rank, dir=self.time_dir, scan=self.scan, **data)
 
     def _connections(self, one: Rank, tables: connections.Tables) -> None:

@@ -62,13 +62,11 @@ class Table:
             for kept in (self.parents, self.workers, self.marked):
                 kept.pop(pid, None)
             self.young.discard(pid)
-        for pid in (now - self.parents.keys()) | self.young:
-            stat = procfs.stat(pid)
-            if stat is None:
-                continue
-            self.parents[pid] = stat.ppid
+        found = [stat for pid in (now - self.parents.keys()) | self.young if (stat := procfs.stat(pid))]
+        self.parents |= {stat.pid: stat.ppid for stat in found}
+        for stat in found:
             self._read_environ(stat)
-            (self.young.add if uptime - stat.start_ticks < _SETTLE_TICKS else self.young.discard)(pid)
+            (self.young.add if uptime - stat.start_ticks < _SETTLE_TICKS else self.young.discard)(stat.pid)
         self.below = {}
         for child, parent in self.parents.items():
             self.below.setdefault(parent, []).append(child)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from diagnose.preflight.judging import judge
 from diagnose.preflight.measured import of_lines
 from probes.checking import trial
 from probes.checks import host_pairs
-from tests.preflight.making import BOOK, needs_root
+from tests.preflight.making import BOOK, free_port, needs_root
 
 PAIRS = Path(trial.MAIN).with_name("pairs.py")
 CHECKS = ["folders_shared", "host_addresses", "host_throughput", "hosts_reachable", "packet_size"]
@@ -102,10 +101,8 @@ def test_a_host_that_fails_with_all_others_is_named():
 @pytest.mark.ranks
 def test_every_two_hosts_are_tried_and_the_odd_one_is_found():
     """Three hosts on the loopback: the last has no network for its ranks."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    base = {"host": "127.0.0.1", "port": port, "num": 3, "device": "cpu", "begin_s": 60.0, "pair_s": 40.0}
+    meeting = {"host": "127.0.0.1", "port": free_port(), "num": 3}
+    base = meeting | {"device": "cpu", "begin_s": 60.0, "pair_s": 40.0}
     environ = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     three = [
         subprocess.Popen(

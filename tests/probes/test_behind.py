@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from probes.connections import Tables
 from probes.watching import blocked
 from probes.watching.behind import Behind, locked
+
+from .conftest import wait_for
 
 Start = Callable[..., subprocess.Popen[bytes]]
 ME = {"pid": os.getpid(), "rank": 3}
@@ -39,7 +42,7 @@ def waits(pid: int, does: str) -> list[dict[str, Any]]:
     """What it waits for, once it does that."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        found = Behind({os.getpid(): 3}).of(pid)
+        found = Behind({os.getpid(): 3}, Tables()).of(pid)
         if found and found[0]["does"] == does:
             return found
         time.sleep(0.02)
@@ -61,9 +64,7 @@ def test_a_child_is_told_with_what_it_waits_for_itself(start: Start) -> None:
     shell = start("sh", "-c", "yes; true", stdout=subprocess.PIPE)
     [told] = waits(shell.pid, "child")
     assert told["holders"][0]["words"] == "yes" and told["cpu_s"] >= 0
-    while not (told := waits(shell.pid, "child")[0])["behind"]:
-        time.sleep(0.02)
-    [inner] = told["behind"]
+    [inner] = wait_for(lambda: waits(shell.pid, "child")[0]["behind"])
     assert inner["does"] == "write" and holder(inner) == ME  # nobody reads what fills the pipe
 
 
@@ -96,5 +97,5 @@ def test_a_named_pipe_that_nobody_else_opens_is_told_by_its_path(start: Start, t
 
 
 def test_a_process_that_is_gone_or_waits_for_time_alone_has_nothing_behind_it(start: Start) -> None:
-    assert Behind({}).of(2**22 + 1) == [] and locked(2**22 + 1) == []
-    assert Behind({}).of(start("sleep", "60").pid) == []
+    assert Behind({}, Tables()).of(2**22 + 1) == [] and locked(2**22 + 1) == []
+    assert Behind({}, Tables()).of(start("sleep", "60").pid) == []

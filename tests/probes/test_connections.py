@@ -134,3 +134,12 @@ def test_what_is_sent_into_a_lost_link_is_tried_again_and_again(hosts: list[str]
 
 def test_a_process_that_may_not_be_seen_says_nothing() -> None:
     assert Tables().own(1 << 30) is None
+
+
+def test_the_tables_of_a_namespace_are_read_once_for_all_processes_in_it() -> None:
+    tables = Tables()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        try:
+            assert tables.of(child.pid) is tables.of(os.getpid())
+        finally:
+            child.kill()

@@ -56,6 +56,13 @@ def test_a_script_that_tries_torch_first_and_a_cleaned_environment_hide_no_rank(
             trial.kill()
 
 
+def test_whose_child_each_is_is_known_before_any_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, known = Table("a-mark"), list[int]()
+    monkeypatch.setattr(table, "_read_environ", lambda stat: known.append(len(table.parents)))
+    table.refresh()
+    assert known and set(known) == {len(known)}
+
+
 def ticks(pid: int) -> int:
     now = procfs.stat(pid)
     return now.start_ticks if now else 0

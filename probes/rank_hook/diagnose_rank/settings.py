@@ -8,20 +8,8 @@ if TYPE_CHECKING:
 
 # How names begin before their first `_`, and whole names.
 _HEADS = (
-    *(
-        "NCCL",
-        "RCCL",
-        "TORCH",
-        "PYTORCH",
-        "CUDA",
-        "CUBLAS",
-        "CUDNN",
-        "TRITON",
-        "FSDP",
-        "GLOO",
-        "NVIDIA",
-        "NVTE",
-    ),
+    *("NCCL", "RCCL", "TORCH", "PYTORCH", "CUDA", "CUBLAS", "CUDNN", "TRITON", "FSDP", "GLOO"),
+    *("NVIDIA", "NVTE"),
     *("OMP", "MKL", "KMP", "GOMP", "OPENBLAS", "XLA", "HIP", "HSA", "ROCR", "MIOPEN", "UCX", "FI", "PET"),
     *("ACCELERATE", "DEEPSPEED", "DS", "MEGATRON", "VLLM", "FLASH", "HF", "TRANSFORMERS", "TOKENIZERS"),
 )
