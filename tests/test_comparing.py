@@ -1,69 +1,15 @@
 """Records held against each other: what differs is found, weighed, and nothing untold is called the same."""
 
-import typing
-
-import msgspec
 import pytest
 from msgspec.structs import replace
 
 from diagnose import changes, comparing, lanes
-from diagnose.contract import (
-    RECORD,
-    CacheSize,
-    Compile,
-    Distributed,
-    Git,
-    Gpu,
-    Gpus,
-    RankRecord,
-    RunRecord,
-    Steps,
-)
+from diagnose.contract import CacheSize, Distributed, Git, Gpu, Steps
 from diagnose.flags import both
-from diagnose.playbook import load
-from diagnose.render import comparison, markdown, terminal
+from diagnose.render import comparison
+from tests.records import GOOD, H200, with_in
 
-BOOK, PLAYBOOK = comparing.load(), load()
-H200 = [Gpu("NVIDIA H200", 141 << 30, f"GPU-{n}", [n]) for n in range(8)]
-GOOD = RunRecord(
-    run="good",
-    exit_path="exit",
-    exit_code=0,
-    command="torchrun --nproc-per-node 8 train.py --lr 0.1",
-    arguments=["torchrun", "--nproc-per-node", "8", "train.py", "--lr", "0.1", "--data", "/data/a"],
-    started=100.0,
-    ended=200.0,
-    ranks=[RankRecord(rank=n, first_forward_s=60.0 + n, first_step_s=80.0, node="h1") for n in range(8)],
-    lane="training",
-    rank_variables={},
-    installed={"numpy": "1.26.4", "torch": "2.8.0", "mylib": "0.1 editable aaa"},
-    host={"cpus": 8.0, "memory": 64 << 30, "open_files": 1024, "locked_memory": "unlimited", "kernel": "6.8"},
-    folder="/code",
-    variables={"NCCL_DEBUG": "INFO", "OMP_NUM_THREADS": "8", "HF_TOKEN_NCCL_": "<redacted>"},
-    versions={"torch": "2.8.0+cu128", "cuda": "12.8", "nccl": "2.27.3", "python": "3.11.7", "diagnose": "1"},
-    packages={"flash_attn": "2.7.4", "transformers": "4.50.0"},
-    image="im-1",
-    git=Git(commit="aa", branch="main", dirty=False, num_changed=0),
-    gpus=Gpus(requested="H200:8", visible="0,1,2,3,4,5,6,7", seen=H200, num_visible=8),
-    distributed=Distributed("fsdp2", ["fsdp2"], ["nccl"], [], 8, 8),
-    compile=Compile("regional", CacheSize(400, 90 << 20), CacheSize(410, 92 << 20), counters={"graphs": 12}),
-    steps=Steps(num=50, contaminated=[0], median_s=1.0, p10_s=0.98, p90_s=1.03, max_s=1.2),
-    notes={"dataset_hash": "x"},
-    end_marker=True,
-)
-
-
-def with_in(**deep):
-    """The good record with parts of its parts replaced: `git__dirty=True`."""
-    changed = {}
-    for path, value in deep.items():
-        part, _, key = path.partition("__")
-        if not key:
-            changed[part] = value
-            continue
-        now = changed.get(part, getattr(GOOD, part))
-        changed[part] = {**now, key: value} if isinstance(now, dict) else replace(now, **{key: value})
-    return replace(GOOD, **{"run": "other", "started": 300.0, **changed})
+BOOK = comparing.load()
 
 
 def words(*rest):
@@ -292,69 +238,3 @@ def test_the_first_run_where_a_field_changed():
         assert [c.run for c in changes.first_changes(GOOD, later, BOOK, wanted)] == [run], wanted
     assert changes.first_changes(GOOD, later, BOOK, "versions.torch") == []
     assert not changes.paths_of("imagination", BOOK) and changes.paths_of("git", BOOK)
-
-
-# The playbook's file
-
-
-def leaves(kind, path=""):
-    """Every path of a record's type that ends in a value; of a mapping the path of the mapping."""
-    for field in msgspec.structs.fields(kind):
-        inner = field.type
-        for part in typing.get_args(inner) if typing.get_origin(inner) in (list, typing.Union) else ():
-            inner = part if isinstance(part, type) and issubclass(part, msgspec.Struct) else inner
-        inner = next((a for a in typing.get_args(inner) if hasattr(a, "__struct_fields__")), inner)
-        if hasattr(inner, "__struct_fields__"):
-            yield from leaves(inner, f"{path}{field.name}.")
-        else:
-            yield path + field.name
-
-
-def test_every_field_of_the_record_is_compared_or_left_out_on_purpose():
-    named = {field.path for field in BOOK.field} | {metric.path for metric in BOOK.metric}
-    left = {path for one in BOOK.ignored for path in one.paths}
-    assert not named & left
-    found = set(leaves(RunRecord))
-    assert "gpus.seen.name" in found and "compile.cache_start.files" in found
-    missing = {p for p in found if not any(p == n or p.startswith(f"{n}.") for n in named | left)}
-    assert not missing, f"in no list of playbooks/compare.toml: {sorted(missing)}"
-    gone = {n for n in named | left if not any(p == n or p.startswith(f"{n}.") for p in found)}
-    assert not gone, f"no such field any more: {sorted(gone)}"
-
-
-def test_the_playbook_names_failures_that_exist_and_says_why():
-    for field in BOOK.field:
-        assert set(field.can_cause) <= PLAYBOOK.failures.keys(), field.path
-        assert field.why and field.title and field.how in HOW
-    assert all(one.why for one in BOOK.ignored)
-
-
-HOW = {"text", "version", "number", "bytes", "counts", "counts_of_bytes", "set", "flags"}
-
-
-def test_the_forms_say_the_same_words():
-    other = with_in(versions__torch="2.9.0", git=Git(), compile__cache_start=CacheSize(0, 0))
-    told = comparing.compare(GOOD, other, BOOK, lanes.lane("training"))
-    laid = comparison.page(told, PLAYBOOK, True)
-    paper, marks = terminal.lay(laid, 100), markdown.lay(laid)
-    for text in (paper, marks):
-        assert "2.8.0+cu128" in text and "compile\\_skew" in text.replace("compile_skew", "compile\\_skew")
-        assert "B does not tell it" in text
-    assert "90.0 MiB" in paper and "3 DIFFERENCES" in paper
-    plain = msgspec.json.decode(comparison.encode(told))
-    assert plain["schema"] == "diagnose/compare/1" and plain["differences"][0]["apart"] == "minor"
-
-
-def test_hostile_records_are_only_odd():
-    odd = replace(
-        GOOD,
-        schema=RECORD,
-        run="x\x1b[31m",
-        arguments=["-" * 5000, "=" * 5000, "--", "-m"],
-        versions={"torch": "9" * 5000, "nccl": "v.."},
-        notes={"a.b": "\x1b]0;x\x07", "": None},
-        variables={"NCCL_A\nB": "1"},
-    )
-    told = comparing.compare(GOOD, odd, BOOK)
-    text = terminal.lay(comparison.page(told, PLAYBOOK, True), 80)
-    assert "\x1b[31m" not in text and "\x07" not in text and comparison.encode(told)
