@@ -1,20 +1,27 @@
 """Nothing that hangs can hang the one who asked."""
 
 import os
+import subprocess
 import sys
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probes import deadline, procfs
+from tests.waits import waited
 
 from .conftest import wait_for
 
 
-def test_a_hung_child_is_killed_with_what_it_started_and_the_others_still_answer() -> None:
+def test_a_hung_child_is_killed_with_what_it_started_and_the_others_still_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = waited(monkeypatch, deadline)
     hang = ["sh", "-c", "trap '' TERM; sleep 54321 & echo $!; wait"]
     got = deadline.run_many({"hang": hang, "echo": ["echo", "ok"], "none": ["/no/such/program"]}, 2.0)
+    assert clock.seconds == pytest.approx(2.0), "no longer than until its deadline"
     assert got["hang"].timed_out and got["echo"].stdout == b"ok\n" and got["none"].code == 127
     wait_for(lambda: not procfs.is_alive(int(got["hang"].stdout), 0))
 
@@ -24,12 +31,26 @@ def test_a_child_that_closes_its_pipes_and_hangs_is_killed_too() -> None:
     assert deadline.run([sys.executable, "-c", program], 0.5).timed_out
 
 
-def test_a_finished_command_is_not_held_up_by_a_grandchild_that_keeps_the_pipe() -> None:
+def test_a_finished_command_is_not_held_up_by_a_grandchild_that_keeps_the_pipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, seen = waited(monkeypatch, deadline), []
+    real = subprocess.Popen.poll
+
+    def poll(process: subprocess.Popen[bytes]) -> int | None:
+        if (code := real(process)) is not None:
+            seen.append(clock.seconds)
+        return code
+
+    monkeypatch.setattr(subprocess.Popen, "poll", poll)
     outcome = deadline.run(["sh", "-c", "sleep 60 & echo done"], 30.0)
-    assert outcome.seconds < 30 and outcome.code == 0 and outcome.stdout == b"done\n"
+    assert outcome.code == 0 and outcome.stdout == b"done\n"
+    assert clock.seconds == seen[0] < 30, "it was seen to end before its deadline, and then not waited for"
 
 
-def test_call_answers_what_the_function_returns_and_none_where_it_raises_or_hangs() -> None:
+def test_call_answers_what_the_function_returns_and_none_where_it_raises_or_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def hang() -> bytes:
         time.sleep(60)
         return b"never"
@@ -42,9 +63,10 @@ def test_call_answers_what_the_function_returns_and_none_where_it_raises_or_hang
     assert deadline.call(lambda: b"", 30.0) == b""
     assert deadline.call(hang, 0.3) is None
     assert deadline.call(fail, 30.0) is None
-    begun = time.monotonic()
+    clock = waited(monkeypatch, deadline)
     many = deadline.call_many({"a": hang, "b": lambda: b"b", "c": hang, "d": fail}, 1.0)
-    assert many == {"a": None, "b": b"b", "c": None, "d": None} and time.monotonic() - begun < 30
+    assert many == {"a": None, "b": b"b", "c": None, "d": None}
+    assert clock.seconds == pytest.approx(1.0), "one deadline for both that hang"
 
 
 NAMES = st.binary(max_size=40)

@@ -13,6 +13,7 @@ from probes import disks, kernel, kmsg, memory, procfs
 from probes.watching.held import Held
 from probes.watching.host import Host
 from probes.watching.rank import Rank
+from tests.waits import handed
 
 V2 = {"memory.events": "low 0\nhigh 0\nmax 7\noom 2\noom_kill 2\n", "memory.max": "1073741824\n"}
 V1 = {"memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "memory.limit_in_bytes": "300\n"}
@@ -126,8 +127,8 @@ def test_a_full_file_system_is_named_and_one_with_room_is_not(monkeypatch: pytes
 
 def test_disks_that_do_not_answer_cost_no_more_than_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda point: time.sleep(60))
-    begun = time.monotonic()
-    assert disks.look() == [] and time.monotonic() - begun < 30
+    limits = handed(monkeypatch)
+    assert disks.look() == [] and limits in ([0.3], [0.3, 0.5]), "those of a network's have one of their own"
 
 
 def test_what_a_job_holds_is_told_when_it_moves_and_once_a_minute() -> None:
