@@ -24,8 +24,8 @@ def derive(evidence: Evidence) -> Iterable[Fact]:
     for holder in sorted({one.holder for one in waits} - {one.rank for one in waits}):
         mine = [one for one in waits if one.holder == holder]
         doing = of_rank(look, holder, False)
-        if doing is None or doing.is_ in ("collective", "rendezvous"):
-            continue  # it waits for others: the circle is told by what they wait in
+        if doing is None or doing.is_ in ("collective", "rendezvous", "compile"):
+            continue  # it waits for others, told by what they wait in; or compiles, told by its compilers
         file = next((one.file for one in mine if one.file), "")
         who = sorted({one.rank for one in mine})
         what = f"the file lock {file}" if file else "a file lock"

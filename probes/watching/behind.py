@@ -32,7 +32,8 @@ class Behind:
         """What is waited for: `does`, `name`, `holders` (`pid`, `words`, `rank`) of the other end.
 
         `does` is read, write, connect, accept, lock, open or child. A child comes with what it waits for
-        itself, in `behind`, and with CPU seconds and bytes moved, of all below it too.
+        itself, in `behind`. It, and one at the other end of a pipe (first among its holders), comes with CPU
+        seconds and bytes moved, of all below it too.
         """
         does, words = blocked.call(pid)
         if does in ("wait", "waitid"):
@@ -56,14 +57,18 @@ class Behind:
         except OSError:
             return None
         holders: Iterable[int] = ()
+        spent: Mapping[str, float] = {}
         if link.startswith("socket:["):
             name, other = self.tables.ends(pid, int(link[8:-1]))
             holders = self._holders(f"socket:[{other}]") if other else ()
         elif link.startswith("pipe:[") or (link.startswith("/") and is_at_pipe(pid)):
-            holders = (one for one in self._holders(link) if one != pid and faces(one, link, does))
+            own = self._below().get(pid, [])
+            facing = (one for one in self._holders(link) if one != pid and faces(one, link, does))
+            holders = sorted(facing, key=lambda one: one not in own)
+            spent = used(holders[0], self._below()) if holders and holders[0] in own else {}
         elif link.startswith("anon_inode:"):
             return None
-        return {"does": does, "fd": fd, "name": name, "holders": self._named(holders)}
+        return {"does": does, "fd": fd, "name": name, "holders": self._named(holders), **spent}
 
     def _lock(self, pid: int, fd: int) -> Iterator[dict[str, Any]]:
         table = (procfs.head("/proc/locks", 1 << 20) or b"").decode(errors="replace")
@@ -72,15 +77,23 @@ class Behind:
             yield {"does": "lock", "name": name, "holders": self._named([owner])}
 
     def _children(self, pid: int, asked: int, deep: bool) -> Iterator[dict[str, Any]]:
+        mine = self._below().get(pid, [])
+        for child in mine if asked in _ANY else [one for one in mine if asked in procfs.own_pids(one)]:
+            told = {
+                "does": "child",
+                "name": "",
+                "holders": self._named([child]),
+                **used(child, self._below()),
+            }
+            yield told | ({"behind": self.of(child, False)} if deep else {})
+
+    def _below(self) -> Mapping[int, list[int]]:
         if self.below is None:
             self.below = {}
             for one in procfs.pids():
                 if (now := procfs.stat(one)) and now.state not in "ZX":
                     self.below.setdefault(now.ppid, []).append(one)
-        mine = self.below.get(pid, [])
-        for child in mine if asked in _ANY else [one for one in mine if asked in procfs.own_pids(one)]:
-            told = {"does": "child", "name": "", "holders": self._named([child]), **used(child, self.below)}
-            yield told | ({"behind": self.of(child, False)} if deep else {})
+        return self.below
 
     def _named(self, pids: Iterable[int]) -> list[dict[str, Any]]:
         found = []

@@ -88,6 +88,29 @@ def test_who_holds_the_lock_that_all_others_ask_for_is_named():
     )
 
 
+def test_a_compiler_under_a_lock_is_work_of_the_rank_that_holds_it():
+    """As torch builds a header that ranks share: one runs the compiler, the others ask for the lock."""
+    asks = [("acquire", "/v/lib/python3.11/site-packages/filelock/_api.py"), ("fetch", TRAIN)]
+    waiter = [e for s in SCANS for e in (stack(1, s, asks), proc(1, s, syscall=230))]
+    pipe = {"does": "read", "name": "pipe:[7]", "holders": [{"pid": 77, "words": "g++"}], "io_bytes": 0}
+
+    def holder(main, *cpu_s):
+        ends = [{**pipe, "cpu_s": used} for used in cpu_s]
+        return [
+            e
+            for s, end in zip(SCANS, ends, strict=True)
+            for e in (stack(0, s, main), proc(0, s, locked=["/pch.lock"], behind=[end]))
+        ]
+
+    works = silent(*waiter, *holder(MAIN, 1.0, 4.0))
+    assert (works.symptom, [(c.failure, c.ranks) for c in works.causes]) == ("slow", [("rank_at_work", [0])])
+    stands = silent(*waiter, *holder(MAIN, 1.0, 1.0))
+    assert [(c.failure, c.ranks) for c in stands.causes] == [("file_lock_held", [0])]
+    inductor = [("codegen_and_compile", "/v/site-packages/torch/_inductor/compile_fx.py"), *MAIN]
+    compiles = silent(*waiter, *holder(inductor, 1.0, 1.0))
+    assert "file_lock_held" not in [c.failure for c in compiles.causes]
+
+
 def test_of_two_absent_ranks_the_one_that_waits_for_the_others_lock_is_not_blamed():
     lock = {"does": "lock", "name": "/a.lock", "holders": [{"pid": 5, "words": "", "rank": 1}]}
     asking = [e for s in SCANS for e in (stack(2, s, MAIN), proc(2, s, syscall=73, behind=[lock]))]

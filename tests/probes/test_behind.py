@@ -4,6 +4,7 @@ import fcntl
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from probes import procfs
 from probes.connections import Tables
 from probes.watching import blocked
 from probes.watching.behind import Behind, locked
@@ -66,6 +68,17 @@ def test_a_child_is_told_with_what_it_waits_for_itself(start: Start) -> None:
     assert told["holders"][0]["words"] == "yes" and told["cpu_s"] >= 0
     [inner] = wait_for(lambda: waits(shell.pid, "child")[0]["behind"])
     assert inner["does"] == "write" and holder(inner) == ME  # nobody reads what fills the pipe
+
+
+def test_a_child_whose_output_is_read_comes_with_what_it_used(start: Start) -> None:
+    """As `subprocess.run(capture_output=True)` waits for a compiler."""
+    runs = "import subprocess, sys; subprocess.run(sys.argv[1:], capture_output=True)"
+    parent = start(sys.executable, "-c", runs, sys.executable, "-c", "while True: pass")
+    first = waits(parent.pid, "read")[0]
+    wait_for(lambda: waits(parent.pid, "read")[0]["cpu_s"] > first["cpu_s"] + 0.1)
+    [child] = {end["holders"][0]["pid"] for end in waits(parent.pid, "read")}
+    now = procfs.stat(child)
+    assert now and now.ppid == parent.pid
 
 
 def test_a_file_lock_is_told_with_its_holder_and_the_holder_with_its_file(
