@@ -101,6 +101,10 @@ def test_a_host_that_fails_with_all_others_is_named():
     [
         ({}, "nobody says which hosts the job has"),
         ({"MASTER_ADDR": "192.0.2.1"}, "one host alone is told (where the ranks meet)"),
+        (
+            {"SLURM_JOB_NODELIST": "a.invalid,b.invalid"},
+            "this host is none of those that are told (SLURM_JOB_NODELIST)",
+        ),
     ],
 )
 def test_without_a_partner_no_pair_is_tried(given, why):
