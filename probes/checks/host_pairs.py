@@ -24,11 +24,11 @@ Pair = tuple[int, int]
 
 def measure(target: Target) -> list[Measurement]:
     names, why = hosts.of(target)
+    if len(names) < 2:
+        return [skipped("job", WHERE, f"one host alone is told ({why})" if names else why)]
     index = next((at for at, name in enumerate(names) if is_own(name)), None)
-    if len(names) < 2 or index is None:
-        return [
-            skipped("job", WHERE, why if len(names) < 2 else f"this host is none of those that {why} names")
-        ]
+    if index is None:
+        return [skipped("job", WHERE, f"this host is none of those that are told ({why})")]
     num_gpus = trial.visible(machine.see().num_gpus, target.environ)
     port = (launcher.of(target)[1] or launcher.PORT) + 1  # on the job's own hosts may still be meeting
     options = {"host": names[0], "port": port, "index": index}

@@ -13,7 +13,7 @@ from diagnose.preflight.judging import judge
 from diagnose.preflight.measured import of_lines
 from probes.checking import trial
 from probes.checks import host_pairs
-from tests.preflight.making import BOOK, free_port, needs_root
+from tests.preflight.making import BOOK, free_port, needs_root, target
 
 PAIRS = Path(trial.MAIN).with_name("pairs.py")
 CHECKS = ["folders_shared", "host_addresses", "host_throughput", "hosts_reachable", "packet_size"]
@@ -94,6 +94,21 @@ def test_a_host_that_fails_with_all_others_is_named():
     }
     busy = host_pairs.said({"here": [0, 2], "pairs": told[1:2]}, ["a", "b", "c"], "busy")
     assert all(one.skip for one in busy)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({}, "nobody says which hosts the job has"),
+        ({"MASTER_ADDR": "192.0.2.1"}, "one host alone is told (where the ranks meet)"),
+        (
+            {"SLURM_JOB_NODELIST": "a.invalid,b.invalid"},
+            "this host is none of those that are told (SLURM_JOB_NODELIST)",
+        ),
+    ],
+)
+def test_without_a_partner_no_pair_is_tried(given, why):
+    assert [one.skip for one in host_pairs.measure(target(num_nodes=2, **given))] == [why]
 
 
 @pytest.mark.slow
