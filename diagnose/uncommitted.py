@@ -16,7 +16,7 @@ FIELDS = {"1": 8, "2": 9, "u": 10, "?": 1}  # before the path, in a line of porc
 
 
 def digest(folder: Path, status: Sequence[str]) -> str:
-    """Of what git's status (porcelain v2) tells of that folder; empty for nothing, or what is unreadable."""
+    """Of what git's status (porcelain v2) tells of that folder; empty for nothing, too much or unreadable."""
     top = next((place for place in (folder, *folder.parents) if (place / ".git").exists()), folder)
     names = [*changed(status)]
     if any(name.startswith('"') for name in names):  # git has quoted it: which file it is is not told
