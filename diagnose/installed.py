@@ -23,8 +23,9 @@ def packages(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
         with suppress(OSError):
             for entry in sorted(folder.glob("*.dist-info"))[:MOST]:
                 name, _, version = entry.name.removesuffix(".dist-info").partition("-")
-                name = name if name.isascii() else ""
-                found.setdefault(name.lower().replace("-", "_")[:LONGEST], version + origin(entry)[:LONGEST])
+                name = name.lower().replace("-", "_")[:LONGEST]
+                if name.isascii() and name not in found:
+                    found[name] = version + origin(entry)[:LONGEST]
     return dict(sorted(found.items())[:MOST])
 
 

@@ -18,14 +18,8 @@ NEAR = 6  # words before one that may tell it to be a secret
 GIT_S = 5.0
 # No hook, no monitor, no pager and no lock: the checkout stays as it is.
 GIT = [
-    "-c",
-    "core.quotePath=false",
-    "--no-pager",
-    "--no-optional-locks",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "core.hooksPath=/dev/null",
+    *("--no-pager", "--no-optional-locks", "-c", "core.quotePath=false"),
+    *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
 ]
 STATUS = ["status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--ignore-submodules=dirty"]
 

@@ -103,8 +103,8 @@ def last_good(run: Path, found: Manifest, done: RunRecord) -> RunRecord | None:
         if other.state != "ok" or other.name != found.name or (runs.started(other) or 0.0) >= begun:
             continue
         kept = record.read(path)
-        is_like = kept and kept.end_marker and kept.lane == done.lane and path.name != run.name
-        if kept and is_like and comparing.same_kind(kept, done):
+        is_good = kept is not None and kept.end_marker and path.name != run.name
+        if kept and is_good and kept.lane == done.lane and comparing.same_kind(kept, done):
             return kept
     return None
 

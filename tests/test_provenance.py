@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from diagnose import installed, provenance
+from diagnose import installed, provenance, uncommitted
 from probes import allowance
 
 SECRETS = [
@@ -53,7 +53,36 @@ def test_a_checkout_is_read_and_none_of_its_code_runs(checkout):
     os.mkfifo(checkout / "pipe.py")  # nobody waits for a writer
     (checkout / "train.py").unlink()
     assert provenance.checkout(["python"], folder=checkout)["digest"]
+    (checkout / "link.py").symlink_to("one")
+    first = provenance.checkout(["python"], folder=checkout)["digest"]
+    (checkout / "link.py").unlink()
+    (checkout / "link.py").symlink_to("two")
+    assert provenance.checkout(["python"], folder=checkout)["digest"] not in ("", first)
+    (checkout / 'a"b.py').write_text("1")  # git quotes it: which file that is cannot be told
+    assert provenance.checkout(["python"], folder=checkout)["digest"] == ""
     assert told["commit"] == clean["commit"] and not (checkout.parent / "sprung").exists()
+
+
+def test_the_commit_of_a_worktree_and_of_packed_branches_is_read_as_git_reads_it(checkout, tmp_path):
+    for words in (["worktree", "add", "-q", "-b", "side", str(tmp_path / "side")], ["pack-refs", "--all"]):
+        subprocess.run(["git", *words], cwd=checkout, check=True)
+    assert not (checkout / ".git" / "refs" / "heads" / "side").exists()
+    commit = provenance.checkout((), folder=checkout)["commit"]
+    assert uncommitted.head(checkout) == uncommitted.head(tmp_path / "side") == commit
+
+
+def test_of_a_submodule_no_branch_of_what_holds_it_is_taken(checkout):
+    (checkout / ".git" / "modules" / "sub").mkdir(parents=True)
+    (checkout / ".git" / "modules" / "sub" / "HEAD").write_text("ref: refs/heads/main\n")
+    (checkout / ".git" / "modules" / "sub" / "packed-refs").write_text(f"{'a' * 40} refs/heads/main\n")
+    (checkout / "sub").mkdir()
+    (checkout / "sub" / ".git").write_text("gitdir: ../.git/modules/sub\n")
+    assert uncommitted.head(checkout / "sub") == "a" * 40
+
+
+def test_what_git_s_own_files_hold_of_nonsense_is_no_commit(tmp_path):
+    (tmp_path / ".git").write_bytes(b"gitdir: \xff\0/x\n")
+    assert uncommitted.content(tmp_path, 100) is None
 
 
 def test_where_there_is_no_checkout_the_reason_is_told(tmp_path, monkeypatch):
@@ -100,7 +129,7 @@ def test_our_own_folder_is_no_part_of_the_path_and_a_run_s_own_ids_are_left_out(
 def test_what_the_host_gives_is_told_in_plain_values():
     told = allowance.host()
     assert {"kernel", "cpus", "memory", "open_files", "locked_memory"} <= told.keys()
-    assert all(value == allowance.UNLIMITED or value for value in told.values())
+    assert all(value and isinstance(value, str | int | float) for value in told.values())
 
 
 def test_the_driver_is_read_where_there_is_one(tmp_path):

@@ -145,7 +145,6 @@ def test_a_record_of_old_or_of_a_newer_kind_is_still_read(run):
     assert record.read(run).steps.num == 120
     (run / "record.json").write_text('{"run":"r","exit_path":"exit","num_stalls":1}')
     assert record.read(run).distributed.mode == ""
-    (run / "record.json").unlink()
     for name in ("record.json", "manifest.json"):
         (run / name).unlink(missing_ok=True)
         os.mkfifo(run / name)  # nobody waits for a writer

@@ -6,7 +6,7 @@ import msgspec
 
 from diagnose.caching import notes, places
 from diagnose.caching.archive import Limits
-from diagnose.caching.manifest import Provenance, Refused, differences
+from diagnose.caching.manifest import Provenance, Refused, differences, entries
 from diagnose.caching.places import Cache, Measured
 
 NEXT = (
@@ -62,7 +62,7 @@ def decide(
     def answer(is_open: bool | None, reason: str, why: str = "") -> Gate:
         return Gate(is_open, why, reason, measured.num_entries, measured.num_bytes, least)
 
-    found = "1 entry" if measured.num_entries == 1 else f"{measured.num_entries} entries"
+    found = entries(measured.num_entries)
     if measured.error:
         return answer(None, f"the cache cannot be read: {measured.error}", "unreadable")
     if measured.num_entries < least.num_entries:

@@ -135,3 +135,7 @@ def differences(
 
 def word(value: object) -> str:
     return UNKNOWN if value in ("", None) else str(value)
+
+
+def entries(num: int) -> str:
+    return "1 entry" if num == 1 else f"{num} entries"

@@ -9,9 +9,9 @@ import msgspec
 from diagnose.archive import open_regular
 from diagnose.caching import archive, groups, mega, notes
 from diagnose.caching.archive import Limits, digest
-from diagnose.caching.manifest import Manifest
+from diagnose.caching.manifest import Manifest, entries
 from diagnose.caching.places import Cache
-from diagnose.caching.words import entries, row
+from diagnose.caching.words import row
 
 NUM_TOLD = 8
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from diagnose.caching.archive import Limits
 from diagnose.caching.gate import NEXT, Gate
-from diagnose.caching.manifest import FIELDS, UNKNOWN, Manifest, word
+from diagnose.caching.manifest import FIELDS, UNKNOWN, Manifest, entries, word
 from diagnose.caching.notes import Seed
 from diagnose.caching.places import Measured, Part
 from diagnose.caching.seed import Outcome
@@ -26,10 +26,6 @@ def size(num: float) -> str:
     units = (("GB", 1e9, 1), ("MB", 1e6, 1), ("kB", 1e3, 0))
     unit, least, digits = next((one for one in units if num >= one[1]), ("B", 1, 0))
     return f"{num / least:.{digits}f} {unit}"
-
-
-def entries(num: int) -> str:
-    return "1 entry" if num == 1 else f"{num} entries"
 
 
 def warnings(found: Measured, limits: Limits) -> list[str]:

@@ -214,8 +214,9 @@ class Local:
     def _read_checkout(self) -> None:
         told: dict[str, Any] = provenance.checkout(self.job.command)
         self.journal.say("checkout.read", **told)
-        if python := interpreter(self.job.command, os.environ):
-            found = installed.packages(python, os.environ)
+        given = assigned(self.job.command, os.environ)
+        if python := interpreter(self.job.command, given):
+            found = installed.packages(python, given)
             # As words: by their names alone some packages would pass for secrets.
             self.journal.say("packages.read", packages=[" ".join(pair) for pair in found.items()])
 

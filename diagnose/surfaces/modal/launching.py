@@ -133,7 +133,7 @@ def plan(what: Asked) -> Iterator[str]:
     """What would be asked of Modal, a line each."""
     wanted, spec = what.settings, what.spec
     base = wanted.image or f"debian_slim{f' with Python {wanted.python}' if wanted.python else ''}"
-    limits = "request {}, limit {}".format(*map(size, wanted.memory)) if wanted.memory else "not set"
+    memory = "request {}, limit {}".format(*map(size, wanted.memory)) if wanted.memory else "not set"
     rows = [
         ("app", settings.app_name(str(spec["name"]))),
         *([("checks", shlex.join(spec["checks"]))] if "checks" in spec else []),
@@ -143,7 +143,7 @@ def plan(what: Asked) -> Iterator[str]:
         ("gpu", wanted.gpu or "none"),
         *([("nodes", nodes(wanted))] if wanted.nodes > 1 else []),
         ("cpu", f"{wanted.cpu:g} cores" if wanted.cpu else "not set"),
-        ("memory", limits),
+        ("memory", memory),
         ("timeout", f"{clock(wanted.timeout_s)}; no retries; a container for each attempt"),
         *([("job ends", f"{clock(spec['job_timeout_s'])} after it began")] if "checks" in spec else []),
         ("volumes", f"{wanted.volume} at {settings.MOUNT} (evidence, every {spec['push_s']:g} s)"),
