@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from diagnose import pool
 from diagnose.model import Event, Member
 from diagnose.pipeline import modules
+from tests.waits import cpu_s
 
 HERE = Path(__file__).parent
 SOURCES = {module.__name__.rpartition(".")[2]: module for module in modules("diagnose.sources")}
