@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 failed=0
 echo "| what | measured | bar | met |"
 echo "|---|---|---|---|"
-for script in startup preflight death stall agent_cost step_time calls compile_cache dumps graph logs; do
+for script in startup preflight death stall attach agent_cost step_time calls compile_cache dumps graph logs; do
   python "$script.py" || failed=1
 done
 echo

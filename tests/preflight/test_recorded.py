@@ -128,9 +128,9 @@ def test_the_command_itself_on_a_machine_whose_driver_hangs(library: Path, tmp_p
     asked = [check for check in told.values() if "gpu" in check["needs"] and check["level"] == "fast"]
     reasons = {check["reason"] for check in asked}
     assert reasons == {told["A00"]["reason"], "NVML did not answer, see A00", told["B12"]["reason"]}
-    took = {made["check"]: made["took_s"] for made in json.loads(done.stdout)["measured"]["checks"]}
-    spared = [took[check["name"]] for check in asked if check["reason"] == "NVML did not answer, see A00"]
-    assert len(spared) > 5 and sum(spared) < len(spared) / 2, "a second each, were NVML asked again"
+    spared = [check for check in asked if check["reason"] == "NVML did not answer, see A00"]
+    hung = Path(f"{environ['FAKE_NVML']}.hung").read_text().splitlines()
+    assert len(spared) > 5 and len(hung) == 1, "it was asked again"
 
 
 def test_ranks_are_not_started_under_a_driver_that_hangs(library: Path, tmp_path: Path) -> None:

@@ -67,7 +67,10 @@ class Job:
             **more,
         )
 
-    def agent(self, *more: str, parent: int = 0, stall_after: float = 60.0) -> subprocess.Popen[bytes]:
+    def agent(
+        self, *more: str, parent: int = 0, stall_after: float = 60.0, tick_s: float = 1.0
+    ) -> subprocess.Popen[bytes]:
+        program = f"import sys; from probes import agent; agent.TICK_S = {tick_s}; sys.exit(agent.main())"
         times = ["--stall-after", str(stall_after), "--stall-after-first", str(stall_after)]
         given = [
             "--spool",
@@ -79,9 +82,7 @@ class Job:
             "--parent-pid",
             str(parent),
         ]
-        return self.popen(
-            [sys.executable, "-m", "probes.agent", *given, *times, *more], start_new_session=True
-        )
+        return self.popen([sys.executable, "-c", program, *given, *times, *more], start_new_session=True)
 
     def collector(self, parent: int | None = None, **more: Any) -> subprocess.Popen[bytes]:
         given = ["--spool", str(self.spool), "--run-dir", str(self.run_dir), "--mark", self.mark]

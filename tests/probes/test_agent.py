@@ -1,16 +1,20 @@
 """The agent sees real processes die, stop and fall silent, and takes evidence of real ranks."""
 
+import argparse
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from probes import procfs
+from probes.agent import TICK_S, Agent
+from probes.watching.rank import Rank
 
 from .conftest import Job, wait_for
 
@@ -86,11 +90,11 @@ def test_a_hang_is_called_looked_at_twice_and_its_end_is_told(job: Job) -> None:
     ranks = start_ranks(job, HANG, 2)
     job.agent("--stall-after-first", "60", stall_after=4.0)
     wait_for((job.folder / "mark1").exists)
-    silent_from = time.time()
     stalled = wait_for(lambda: job.events("job.stalled"))[0]
     assert stalled["ranks"] == [0, 1] and stalled["stall_after_s"] == 4.0
     taken = wait_for(lambda: [e for e in job.events("evidence.taken") if e["cause"] == "stalled"])[0]
-    assert taken["time"] - silent_from < 4.0 + 6.0 + taken["seconds"] and len(set(taken["time_dirs"])) == 2
+    said = [event["event"] for event in job.said()]
+    assert said.index("job.stalled") < said.index("stack.dumped") and len(set(taken["time_dirs"])) == 2
     for scan, folder in enumerate(taken["time_dirs"], 1):
         for rank in (0, 1):
             dump = json.loads((job.spool / f"attempts/1/flight/{folder}/rank-{rank:05d}.json").read_text())
@@ -153,21 +157,63 @@ def test_ranks_are_looked_at_before_their_collective_times_out(job: Job) -> None
 
 @pytest.mark.parametrize("ending", [["sleep", "300"], ["sh", "-c", "read x; exit 7"]])
 def test_a_death_is_seen_at_once_with_its_code_or_signal(job: Job, ending: list[str]) -> None:
+    """No tick is due for minutes: it is the death itself that wakes the agent, and then its own end."""
     reader, writer = os.pipe()
     rank = subprocess.Popen(ending, env=job.env(), stdin=reader)
     os.close(reader)
     job.started.append(rank)
     job.claim(0, rank.pid)
-    job.agent()
+    watching = job.agent(tick_s=3600.0)
     wait_for(lambda: job.events("rank.sampled", 0))
-    died = time.time()
     rank.kill() if ending[0] == "sleep" else os.close(writer)
     event = wait_for(lambda: job.events("rank.died", 0))[0]
-    assert event["time"] - died < 5.0
     assert (event["exit_code"], event["signal"]) == ((None, 9) if ending[0] == "sleep" else (7, None))
     assert event["via"] in ("zombie", "pidfd_info")
     if ending[0] == "sleep":
         os.close(writer)
+    watching.terminate()
+    assert watching.wait(15) == 0, "what its parent gives it"
+
+
+@pytest.fixture
+def watch(job: Job) -> Agent:
+    """An agent in this process, whose ticks the test makes."""
+    given = {"spool": str(job.spool), "run": "test", "attempt": "1", "mark": job.mark, "on_stall": "keep"}
+    times = {"stall_after": 60.0, "stall_after_first": 60.0, "command_pid": 0, "parent_pid": 0}
+    return Agent(argparse.Namespace(**given, **times))
+
+
+def test_a_stop_is_told_at_the_second_tick_that_finds_it_and_its_end_at_the_first(
+    job: Job, watch: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, said = job.popen(["sleep", "300"]), []
+    monkeypatch.setattr(watch, "_say_of", lambda one, kind, **data: said.append(kind))
+    one = Rank(0, "1", process.pid, 0, "environment", 0, 1)
+
+    def tick(state: str) -> list[str]:
+        said.clear()
+        wait_for(lambda: (now := procfs.stat(process.pid)) is not None and now.state == state)
+        watch._update(one)
+        return [kind for kind in said if kind != "rank.sampled"]
+
+    assert tick("S") == []
+    process.send_signal(signal.SIGSTOP)
+    assert [tick("T"), tick("T"), tick("T")] == [[], ["rank.stopped"], []]
+    process.send_signal(signal.SIGCONT)
+    assert tick("S") == ["rank.continued"] and TICK_S == 1.0
+
+
+def test_a_look_begins_in_the_tick_that_calls_the_stall_and_one_under_way_is_hurried_at_the_end(
+    watch: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    limits: list[float] = []
+    monkeypatch.setattr(watch.stalls, "watch", lambda ranks, now: "stalled")
+    monkeypatch.setattr(watch.looks, "begin", lambda ranks, now: begun.append((dict(watch.looks.due), now)))
+    monkeypatch.setattr(watch.looks, "hurry", limits.append)
+    watch._tick(7.0)
+    assert begun == [({"stalled": 7.0}, 7.0)]
+    assert watch._end() == 0 and limits == [1.2]
 
 
 def test_a_stopped_rank_and_one_without_a_hook_are_noticed_and_every_refusal_has_a_reason(job: Job) -> None:

@@ -1,8 +1,10 @@
 """The size of compile caches, also of those on a file system that does not answer."""
 
+import itertools
 import math
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,7 +41,8 @@ def test_a_folder_that_does_not_answer_holds_nobody_up_and_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "_sizes", lambda _: time.sleep(60))
-    monkeypatch.setattr(cache, "_LIMIT_S", 0.3)
+    clock = SimpleNamespace(monotonic=itertools.count(100, 10).__next__)  # ten seconds between two looks
+    monkeypatch.setattr(cache, "time", clock)
     caches, path = cache.Caches(), str(tmp_path)
-    wait_for(lambda: caches.measure([path], 0.0) is None and caches.due.get(path) == math.inf, 30.0)
-    assert caches.measure([path], 0.0) is None and not caches.walks
+    looks = [(caches.measure([path], 0.0), caches.due.get(path), len(caches.walks)) for _ in range(6)]
+    assert looks == [(None, None, 1)] * 4 + [(None, math.inf, 0)] * 2, "after thirty seconds it is left alone"

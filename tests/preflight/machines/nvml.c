@@ -1,7 +1,8 @@
 /* An NVML that says what a table tells it to: $FAKE_NVML, one answer a line, parted by tabs:
  *
  *   nvmlDeviceGetTemperature 3 0 <TAB> 0 <TAB> 41       function, its arguments; return code; values
- *   nvmlDeviceGetName 3 <TAB> hang                      never returns, as with a driver that hangs
+ *   nvmlDeviceGetName 3 <TAB> hang                      never returns, as with a driver that hangs; each
+ *                                                       time is a line in $FAKE_NVML.hung
  *
  * What has no line is NVML_ERROR_NOT_SUPPORTED. Lines with the same key are answers one after the other; the last
  * stays. A device handle is its index and one.
@@ -50,7 +51,13 @@ static char *find(const char *key) {
 
 static int code(char **rest) {
   char *word = strsep(rest, "\t");
-  if (!strcmp(word, "hang")) for (;;) pause();
+  if (!strcmp(word, "hang")) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s.hung", getenv("FAKE_NVML"));
+    FILE *file = fopen(path, "a");
+    if (file) fputs("hung\n", file), fclose(file);
+    for (;;) pause();
+  }
   if (!strcmp(word, "crash")) abort();
   return atoi(word);
 }
