@@ -101,7 +101,7 @@ def test_disks_are_written_and_read_for_real(tmp_path, monkeypatch):
     monkeypatch.setattr(write_speed, "NUM_BYTES", 8 << 20)
     on = target(folders=(str(tmp_path),), TMPDIR=tmp_path, HOME=tmp_path)
     [part, *_] = make("write_speed", on).subjects
-    assert part.values["is_done"] is True and float(str(part.values["bytes_per_s"])) > 1e3
+    assert part.values["is_done"] is True and float(str(part.values["bytes_per_s"])) > 1e6
     (tmp_path / "model.safetensors").write_bytes(os.urandom(1 << 20) * 32)
     [part] = make("read_speed", on).subjects
     assert part.values["num_bytes"] == 32 << 20 and "model.safetensors" in part.where
