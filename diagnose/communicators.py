@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from diagnose import histories
 from diagnose.looks import Look
 from diagnose.losses import is_after, is_loss, later, retires
 from diagnose.model import Event, Evidence
-from diagnose.waiting import ROOTED, Group, Key, Member
+from diagnose.reaching import by_number, frontier, numbers, overtaken, tells
+from diagnose.waiting import Group, Key, Member
 
 Mine = dict[int, Event]  # rank -> what it recorded of one group
 Created = Mapping[object, Mapping[tuple[int, ...], Event]]  # how groups were made, by their ranks
@@ -35,6 +35,11 @@ class Dumps(NamedTuple):
     def has_lost(self, rank: int) -> bool:
         """Whether older entries were overwritten."""
         return rank in self.heads and bool(self.heads[rank].data.get("history_lost"))
+
+    def has_nothing_open(self, rank: int, own: Event) -> bool:
+        """Whether a rank has completed all that it launched in a group: it would be in its dump."""
+        is_whole = rank in self.heads and bool(self.heads[rank].data.get("only_active"))
+        return is_whole and rank not in self.overfull() and not own.data.get("num_entries")
 
     def overfull(self) -> set[int]:
         """Ranks with more open than their ring holds: nothing there is done, though others have what is.
@@ -153,39 +158,6 @@ def groups(look: Look, evidence: Evidence) -> list[Group]:
     ]
 
 
-def overtaken(found: Iterable[Mine]) -> set[int]:
-    """Ranks whose dump is older than another's: that one completed what they had not launched.
-
-    So they have got on since. Not where a group was led by a root, nor on gloo, which completes what failed.
-    """
-    old: set[int] = set()
-    for mine in found:
-        is_mixed = any(own.data.get("mixed") for own in mine.values())
-        fronts = {rank: frontier(own, is_mixed) for rank, own in mine.items() if tells(own, is_mixed)}
-        ahead = max(fronts, key=lambda rank: fronts[rank][1], default=None)
-        late = [r for r, (launched, _) in fronts.items() if ahead is not None and launched < fronts[ahead][1]]
-        if late and ahead is not None:
-            done = joint(mine.values(), mine[ahead], fronts[ahead][1])
-            old.update(rank for rank in late if fronts[rank][0] < done)
-    return old
-
-
-def joint(group: Iterable[Event], event: Event, done: int) -> int:
-    """The newest collective that a rank completed and that nobody completes before all have begun it.
-
-    Where its dump leaves out what is completed, what is open in the group tells what it calls.
-    """
-    told = histories.signatures(event)
-    if told and min(told) > done:
-        calls = {call for one in group for call in histories.signatures(one).values()}
-        return -1 if any(map(is_rooted, calls)) else done
-    return max((n for n, call in told.items() if n <= done and not is_rooted(call)), default=-1)
-
-
-def is_rooted(call: str) -> bool:
-    return call.partition("|")[0] in ROOTED
-
-
 def group(
     key: Key,
     mine: Mine,
@@ -205,6 +177,7 @@ def group(
     front = max(launched for launched, _ in fronts.values())
     low = min(launched for launched, _ in fronts.values()) if len(fronts) >= len(everybody) else -1
     done = max((completed for r, (_, completed) in fronts.items() if (key, r) not in lost), default=-1)
+    counted = numbers(mine.values()) if is_mixed else (set(), set())
     members = []
     for rank in everybody or sorted(mine):
         launched, completed = fronts.get(rank, (0, 0) if rank in dumps.heads else (-1, -1))
@@ -217,6 +190,9 @@ def group(
             completed = max(completed, min(launched, low))  # the watchdog's word alone, and it may be late
         moved = rank in dumps.moved and not did_fail
         known = own is None or tells(own, is_mixed) or dumps.has_all(rank)
+        is_open = own is None or known or not dumps.has_nothing_open(rank, own)
+        if own and not is_open and (number := by_number(own, *counted)) is not None:
+            launched, completed, known = number, number, True
         members.append(Member(rank, launched, completed, moved, own, known))
     return Group(named(first), desc, members, bool(everybody), key, in_order)
 
@@ -279,16 +255,3 @@ def membership(
     if is_everybodys:
         return sorted({*seen, *evidence.ranks, *range(min(evidence.num_ranks or 0, 1 << 17))})
     return []
-
-
-def tells(event: Event, is_mixed: bool) -> bool:
-    """Whether what one rank recorded of a group shows how far it has come."""
-    return event.data.get("basis") not in ({"none", "status"} if is_mixed else {"none"})
-
-
-def frontier(event: Event, is_mixed: bool = False) -> tuple[int, int]:
-    """(launched, completed); (0, 0) where nothing tells: `pg_status` counts transfers, if there are any."""
-    if is_mixed and event.data.get("basis") == "status":
-        return 0, 0
-    launched, completed = event.data.get("launched"), event.data.get("completed")
-    return (launched if isinstance(launched, int) else 0, completed if isinstance(completed, int) else 0)

@@ -51,6 +51,7 @@ def describe(dump: Dump, group: Group, index: int, kinds: Signatures) -> dict[st
         "status_completed": status[2] if status else None,
         "num_entries": len(group.collectives),
         "num_transfers": len(group.transfers),
+        "transferred": transferred(group, rows),
         "first_seq": seq_of(group.collectives[0]) if group.collectives else None,
         "entries": [entry(rows[i], i in pending, kinds) for i in shown],
         "history": history(seqs[-HISTORY:], rows[-HISTORY:], kinds),
@@ -63,6 +64,12 @@ def has_transfers(dump: Dump, row: Row) -> bool:
     if row.get(TRANSFERRED):
         return True
     return dump.is_by_retired and (integer(row.get("op_id")) or 0) > seq_of(row)
+
+
+def transferred(group: Group, rows: list[Row]) -> int | None:
+    """The newest number of the transfers' own counter, where an entry has it."""
+    told = [integer(row.get(TRANSFERRED)) for row in (*rows[-1:], *group.transfers[-1:])]
+    return max((n for n in told if n is not None), default=None)
 
 
 def relevant(dump: Dump, rows: list[Row]) -> list[Row]:

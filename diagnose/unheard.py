@@ -7,7 +7,7 @@ much the same program: what its peer launched before the collective that it lack
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from diagnose import histories
@@ -22,26 +22,31 @@ Counts = Mapping[tuple[str, int, int], int]  # ("send" | "recv", source, target 
 
 
 class Known(NamedTuple):
-    """The groups of each rank, those of each kind, and who is held up by somebody who was heard."""
+    """What is known of those who were heard, and of the groups of each rank and of each kind."""
 
     of_rank: Mapping[int, list[Group]]
     of_kind: Mapping[str, list[Group]]
-    stuck: set[int]
+    stuck: set[int]  # at fault, or held up by such a one
+    free: set[int]  # of those, who waits for nobody
     waits: Sequence[Waiting]
+    heads: set[Head]
+    size: int  # of the largest group
 
 
-def excused(waits: Sequence[Waiting], groups: Iterable[Group]) -> set[int]:
+def excused(waits: Sequence[Waiting], groups: Collection[Group]) -> set[int]:
     """Ranks without a dump that nothing shows to be at fault."""
     silent = {m.rank for w in waits for m in w.awaited if m.launched < 0}
     if not silent:
         return set()
-    known = Known(defaultdict(list), defaultdict(list), held(waits, silent), waits)
+    heads, stuck = heads_of(waits), held(waits, silent)
+    free = stuck - {rank for rank, *_ in heads}
+    size = max((len(group.members) for group in groups), default=0)
+    known = Known(defaultdict(list), defaultdict(list), stuck, free, waits, heads, size)
     for group in groups:
         known.of_kind[group.desc].append(group)
         for member in group.members:
             known.of_rank[member.rank].append(group)
     blamed = set[int]()
-    heads = heads_of(waits)
     for w in sorted(waits, key=lambda w: len(w.awaited)):
         lacking = set(ranks(w.awaited))
         if not lacking <= silent or not lacking.isdisjoint(blamed) or is_accounted(w, heads, known.stuck):
@@ -67,13 +72,13 @@ def heads_of(waits: Iterable[Waiting]) -> set[Head]:
     return {(rank, w.group.key, w.seq) for w in waits for rank in w.heads}
 
 
-def holders(w: Waiting, heads: set[Head]) -> Iterator[int]:
+def holders(w: Waiting, heads: set[Head], stuck: set[int]) -> Iterator[int]:
     """Who has not begun what others wait in: some have not launched it, some have something older open."""
     for m in w.group.members:
         if w.group.is_pair:
             is_holder = holds_up(m, w, heads)
         elif w.group.in_order:
-            is_told = m.known or m in w.awaited
+            is_told = m.known or m in w.awaited or m.rank in stuck
             is_holder = is_told and m.completed < w.seq and (m.rank, w.group.key, w.seq) not in heads
         else:
             is_holder = m.launched < w.seq
@@ -83,7 +88,9 @@ def holders(w: Waiting, heads: set[Head]) -> Iterator[int]:
 
 def is_accounted(w: Waiting, heads: set[Head], stuck: set[int]) -> bool:
     """Whether somebody who was heard accounts for a wait, or no device has come to it."""
-    return not w.heads or bool(w.behind) or len(w.calls()) > 1 or not stuck.isdisjoint(holders(w, heads))
+    if not w.heads or w.behind or len(w.calls()) > 1:
+        return True
+    return not stuck.isdisjoint(holders(w, heads, stuck))
 
 
 def is_held(rank: int, w: Waiting, known: Known) -> bool:
@@ -94,8 +101,12 @@ def is_held(rank: int, w: Waiting, known: Known) -> bool:
     def nearness(member: Member) -> int:
         return sum(group.key in keys for group in known.of_rank[member.rank])
 
+    twins = list(in_same_place(rank, w, known.waits))
+    if any(is_explained(rank, other, twin, known) for other, twin in twins):
+        return True
     peer = max(w.waiting[:MAX_PEERS], key=nearness)
-    alike = [*(in_its_place(rank, w, known) if w.group.is_pair else ()), *late_too(rank, w, known.waits)]
+    late = [(m, math.inf) for other, m in twins if m in other.awaited]
+    alike = [*(in_its_place(rank, w, known) if w.group.is_pair else ()), *late]
     peers = alike if w.group.is_pair and alike else [(peer, created(peer, w.seq)), *alike]
     return any(
         is_unfed(rank, group, peer, known) or any(is_unmet(group, one, at, known) for one, at in peers)
@@ -104,13 +115,25 @@ def is_held(rank: int, w: Waiting, known: Known) -> bool:
     )
 
 
-def late_too(rank: int, w: Waiting, waits: Iterable[Waiting]) -> Iterator[Launch]:
-    """Ranks that were heard, and that lack in a group of the same kind just as this one does."""
-    place = ranks(w.group.members).index(rank)
+def in_same_place(rank: int, w: Waiting, waits: Iterable[Waiting]) -> Iterator[tuple[Waiting, Member]]:
+    """Ranks that were heard, in its place of another such group where others wait in the same operation."""
+    place, kind = ranks(w.group.members).index(rank), (w.seq, w.group.desc, w.op())
     for other in waits:
-        if other is not w and (other.seq, other.group.desc) == (w.seq, w.group.desc):
-            near = ranks(other.group.members)
-            yield from ((m, math.inf) for m in other.awaited if m.event and near.index(m.rank) == place)
+        if other is not w and (other.seq, other.group.desc, other.op()) == kind:
+            twin = other.group.members[place : place + 1]
+            yield from ((other, m) for m in twin if m.event)
+
+
+def is_explained(rank: int, other: Waiting, twin: Member, known: Known) -> bool:
+    """Whether what keeps a rank in its place may keep it, too.
+
+    That one launched it, and is held up by something older; or lacks, waits for nobody, and is a member of a
+    smaller group with this one.
+    """
+    if twin in other.awaited:
+        own = {g.key for g in known.of_rank[rank] if len(g.members) < known.size}
+        return twin.rank in known.free and any(g.key in own for g in known.of_rank[twin.rank])
+    return twin.rank in known.stuck and twin.rank not in other.heads and twin.completed < other.seq
 
 
 def in_its_place(rank: int, w: Waiting, known: Known) -> Iterator[Launch]:

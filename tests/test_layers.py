@@ -66,6 +66,7 @@ READINGS = (
         "heads",
         "circles",
         "meeting",
+        "reaching",
         "communicators",
         "transfers",
         "waitgraph",

@@ -30,7 +30,7 @@ EVENTS = {
     "pg_id, group_index (order of creation), ranks (in group order), launched, completed, started (none: not "
     "recorded), basis (entries; status: by `pg_status` alone, which counts transfers too if any rank has "
     "some; none: nothing tells), mixed (has transfers; gloo counts them only), status_launched, "
-    "status_completed, num_entries, num_transfers, first_seq, "
+    "status_completed, num_entries, num_transfers, transferred (the newest number of a transfer), first_seq, "
     "entries ([seq, signature, created_s, retired, timeout_s, state, site, is_root]: open and newest, oldest "
     "first; is_root: of a gather or a scatter), history (the newest collectives, read by `histories`), "
     "transfers ({op, src, dst, launched, open, first, created_s}: ranks inside the group, first is an entry, "

@@ -46,6 +46,29 @@ def test_one_that_lacks_alone_in_what_comes_after_another_wait_is_not_blamed():
     assert seen(*nccl(*events)) == {("collective.awaited", (1,))}
 
 
+def test_one_whose_peer_in_another_such_group_is_held_up_may_be_held_up_too():
+    """Ranks 2 and 3 are first in their pairs. The device of 2 waits for 4 before it comes to its pair."""
+    neighbours = (
+        dump(2, 1, 0, "near", "NEAR", ranks=[2, 4], created=900.0),
+        dump(4, 0, 0, "near", "NEAR", ranks=[2, 4]),
+    )
+    pairs = dump(2, 3, 2, "a", "PAIR", ranks=[2, 5]), dump(5, 3, 2, "a", "PAIR", ranks=[2, 5])
+    alone = dump(6, 3, 2, "b", "PAIR", ranks=[3, 6])
+    assert seen(*nccl(*neighbours, *pairs, alone), num_ranks=7) == {("collective.awaited", (4,))}
+    assert ("collective.awaited", (3,)) in seen(*nccl(*pairs, alone), num_ranks=7)
+
+
+def test_one_whose_peer_is_to_blame_is_not_blamed_where_both_are_in_one_smaller_group():
+    """Ranks 2 and 3 lack in their pairs; 2 waits for nobody, and 3 shares a group with it."""
+    alone = dump(4, 3, 2, "a", "PAIR", ranks=[2, 4]), dump(5, 3, 2, "b", "PAIR", ranks=[3, 5])
+    free = dump(2, 2, 2, "a", "PAIR", ranks=[2, 4])
+    world = [dump(r, 1, 1) for r in (2, 4, 5)]
+    shared = dump(2, 8, 8, "s", "SIDE", ranks=[2, 3])
+    assert seen(*nccl(*alone, free, shared, *world), num_ranks=6) == {("collective.awaited", (2,))}
+    both = {("collective.awaited", (2,)), ("collective.awaited", (3,))}
+    assert seen(*nccl(*alone, free, *world), num_ranks=6) == both
+
+
 def test_that_it_stands_in_a_call_of_the_library_does_not_speak_against_it():
     """Rank 3 of the test before; in a frame of the program's own it is not held up by another."""
     events = nccl(
