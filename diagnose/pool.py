@@ -15,11 +15,13 @@ import msgspec
 
 from diagnose.model import Event, Member
 from diagnose.naming import rank_of
+from probes import procfs
 
 TOP = Path(__file__).parent.parent
 MAX_CHILDREN = 8
 MAX_BYTES = 64 << 20  # of one file
-DEADLINE_S = 15.0  # and one more for each MB
+DEADLINE_S = 15.0  # of a child's own CPU time, and one more for each MB
+STARVED = 8  # times that much may pass where it gets little of a CPU
 CHUNK = 1 << 20
 EVENTS = msgspec.msgpack.Decoder(list[Event])
 
@@ -54,7 +56,7 @@ class Child:
             fcntl.fcntl(self.process.stdin or -1, fcntl.F_SETPIPE_SZ, CHUNK)
         self.job: Job | None = None
         self.got = bytearray()
-        self.deadline = 0.0
+        self.limit_s = self.deadline = self.last = self.worked_s = 0.0
 
     def fileno(self) -> int:
         assert self.process.stdout is not None
@@ -63,7 +65,9 @@ class Child:
     def give(self, job: Job, data: bytes) -> None:
         """Hand it a file. Raises OSError if it is no longer there."""
         head = {"source": job.source, "where": job.member.where, "length": len(data)}
-        self.job, self.deadline = job, time.monotonic() + DEADLINE_S + len(data) / (1 << 20)
+        self.job, self.limit_s, self.worked_s = job, DEADLINE_S + len(data) / (1 << 20), self.cpu_s()
+        self.deadline = time.monotonic() + self.limit_s
+        self.last = self.deadline + (STARVED - 1) * self.limit_s
         self.got.clear()
         assert self.process.stdin is not None
         for part in (msgspec.json.encode(head) + b"\n", data):
@@ -79,6 +83,19 @@ class Child:
         self.got += part
         head, line, body = self.got.partition(b"\n")
         return bytes(body) if line and len(body) == int(head) else None
+
+    def cpu_s(self) -> float:
+        """Its CPU time; where that cannot be read, as much as it may have had."""
+        told = procfs.stat(self.process.pid)
+        return told.cpu_s if told else time.monotonic()
+
+    def is_late(self, now: float) -> bool:
+        """Whether its time is up. Where it had no CPU it gets more."""
+        if now >= self.last:
+            return True
+        left = self.limit_s - (self.cpu_s() - self.worked_s)
+        self.deadline = max(self.deadline, min(now + left, self.last))
+        return self.deadline <= now
 
     def end(self) -> int:
         """Kill it; the code it ended with."""
@@ -132,7 +149,7 @@ class Pool:
                 self.idle.append(child)
                 yield child.job, body
         now = time.monotonic()
-        for child in [child for child in self.busy.values() if child.deadline <= now]:
+        for child in [one for one in self.busy.values() if one.deadline <= now and one.is_late(now)]:
             yield self.lose(child, "refused: reading it takes too long")
 
     def lose(self, child: Child, reason: str) -> tuple[Job, list[Event]]:

@@ -31,6 +31,7 @@ from diagnose.waiting import Member, Waiting, ranks
 
 BARRIER = re.compile(r"\bRanks? (?P<ranks>[\d, ]{1,2000}) failed to pass monitoredBarrier")
 NEEDS = ("flight_recorder",)
+MANY = 64  # ranks in one wait whose places are looked at
 KINDS = {
     "collective.waited": FactKind(
         "ranks wait in a collective; data: group, op, seq, waiting, awaited, behind", NEEDS
@@ -87,7 +88,7 @@ def of_look(look: Look, waits: Sequence[Waiting], evidence: Evidence) -> Iterabl
         absent = [m for m in w.awaited if m.rank not in num_waits and not m.moved]
         absent = [m for m in absent if not is_inside(m.rank, look)] or absent
         absent = [
-            m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, look))
+            m for m in absent if not (m.launched < 0 and m.rank in refused and is_unknown(m.rank, w, look))
         ]
         absent = [m for m in absent if not held_by.get(m.rank, set()) & {o.rank for o in absent}] or absent
         roots = [m for m in absent if is_late(m, w, look, evidence)]
@@ -146,10 +147,16 @@ def unread(evidence: Evidence) -> set[int | None]:
     return {e.rank for e in evidence.of("source.unreadable") if e.source == "flight_recorder"}
 
 
-def is_unknown(rank: int, look: Look) -> bool:
-    """Whether nothing else tells what it does either."""
+def is_unknown(rank: int, w: Waiting, look: Look) -> bool:
+    """Whether nothing else tells what it does either.
+
+    A host goes on while its device waits: where one that waits stands tells nothing of another there.
+    """
     activity = of_rank(look, rank, False)
-    return activity is None or activity.is_ in ("unknown", "collective")
+    if activity is None or activity.is_ in ("unknown", "collective"):
+        return True
+    others = (of_rank(look, m.rank, False) for m in w.waiting[:MANY]) if w.group.in_order else ()
+    return any((one.is_, one.caller) == (activity.is_, activity.caller) for one in others if one)
 
 
 def is_late(member: Member, w: Waiting, look: Look, evidence: Evidence) -> bool:

@@ -101,6 +101,20 @@ def test_a_dump_that_cannot_be_read_says_nothing_of_its_rank():
     assert seen(dump(0, 3, 2), num_ranks=2) == {("collective.awaited", (1,))}
 
 
+def test_nor_does_its_stack_where_one_that_waits_stands_too():
+    """On NCCL the hosts go on, and rank 0 waits in no line of its program."""
+    refused = say("source.unreadable", 1, source="flight_recorder", where="flight/100/rank-00001.json")
+    head = say("flight.read", 0, source="flight_recorder", where=dump(0, 1, 1).where, library="nccl")
+
+    def stack(rank, *frames):
+        where = f"attempts/1/stacks/100/rank-{rank:05d}.json"
+        return say("stack.read", rank, source="stack_dump", where=where, main=list(frames), active=True)
+
+    events = [dump(0, 3, 2), head, refused, stack(0, "forward (train.py:9)")]
+    assert seen(*events, stack(1, "forward (train.py:9)"), num_ranks=2) == set()
+    assert seen(*events, stack(1, "load (data.py:3)"), num_ranks=2) == {("collective.awaited", (1,))}
+
+
 def test_groups_that_share_a_name_and_no_rank_are_told_apart_by_the_hooks():
     """Rank 3 never joins its pair; gloo's dumps do not tell that 0 and 1 are another."""
     events = [

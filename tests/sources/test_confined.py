@@ -1,5 +1,6 @@
 """Dumps that try something are refused in one line that names the rank; the others are read all the same."""
 
+import io
 import os
 import pickle
 import resource
@@ -119,6 +120,32 @@ def endless() -> bytes:
 def test_a_file_that_takes_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "DEADLINE_S", 4.0)
     assert refusal(tmp_path, endless()) == "refused: reading it takes too long"
+
+
+def test_a_reader_that_gets_no_cpu_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands still for longer than it may work, and is not given up before it may go on."""
+    monkeypatch.setattr(pool, "DEADLINE_S", 0.2)
+    monkeypatch.setattr(pool, "STARVED", 1 << 20)
+    child, real, seen = pool.Child, pool.Child.is_late, []
+
+    def late(self: pool.Child, now: float) -> bool:
+        found = real(self, now)
+        seen.append(found)
+        if len(seen) == 3:
+            os.kill(self.process.pid, signal.SIGCONT)
+        return found
+
+    def give(self: pool.Child, job: pool.Job, data: bytes) -> None:
+        os.kill(self.process.pid, signal.SIGSTOP)
+        real_give(self, job, data)
+
+    real_give = child.give
+    monkeypatch.setattr(child, "is_late", late)
+    monkeypatch.setattr(child, "give", give)
+    job = pool.Job(0, "flight_recorder", Member("_dump_3", 3, lambda: io.BytesIO(b"abc")))
+    [(number, events)] = pool.read([job], 1)
+    assert (number, len(seen) >= 3, any(seen)) == (0, True, False)
+    assert [e.data["reason"] for e in events] != ["refused: reading it takes too long"]
 
 
 def test_a_reader_that_is_killed_costs_its_own_file_alone(tmp_path: Path) -> None:
