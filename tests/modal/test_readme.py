@@ -26,37 +26,52 @@ def blocks():
     return re.findall(r"^```(\w+)\n(.*?)^```", section, flags=re.S | re.M)
 
 
-def test_every_block_works_in_its_order(plane, tmp_path):
+@pytest.fixture
+def more(plane, tmp_path):
+    """How a command line is run."""
     (tmp_path / "train.py").write_text(TRAIN)
     environ = plane.environ(OMP_NUM_THREADS="1", PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin")
-    more = {"cwd": tmp_path, "env": environ, "capture_output": True, "text": True, "timeout": 200}
+    return {"cwd": tmp_path, "env": environ, "capture_output": True, "text": True, "timeout": 200}
 
-    def contain(verb="start"):
-        """What Modal does by itself: containers, in which our code lies where the test has it."""
-        env = {name: environ[name] for name in ("PATH", "OMP_NUM_THREADS")} | {
-            "PYTHONPATH": environ["PYTHONPATH"]
-        }
-        env["PYTHONPATH"] += f":{tmp_path}"
-        started = plane.ask(verb, env=env)
-        for one in started if verb == "gather" else [started]:
+
+@pytest.fixture
+def contain(plane, more):
+    """What Modal does by itself: containers, in which our code lies where the test has it."""
+    env = {name: more["env"][name] for name in ("PATH", "OMP_NUM_THREADS")}
+    env["PYTHONPATH"] = f"{more['env']['PYTHONPATH']}:{more['cwd']}"
+
+    def started(verb="start"):
+        found = plane.ask(verb, env=env)
+        for one in found if verb == "gather" else [found]:
             assert plane.ask("wait", task=one["task"])["code"] == 0
 
+    return started
+
+
+def test_every_block_works_in_its_order(plane, tmp_path, more, contain):
     for language, text in blocks():
         if language == "python":
             spawn(text, tmp_path, more)
             contain()
-            continue
-        if "attach" in text:
+        elif "attach" in text:
             look(plane, text, tmp_path / "container", more)
-            continue
-        if "modal preflight" in text:
-            check(text, contain, tmp_path, more)
-            continue
-        for line in text.splitlines():
-            typed(line, contain, tmp_path, more)
+        elif "modal preflight" in text:
+            told = check(text, contain, tmp_path, more)
+            assert re.search(r"modal: container ta-\w+, region loopback", told), told
+        else:
+            for line in text.splitlines():
+                typed(line, contain, tmp_path, more)
     assert len(list((tmp_path / "runs").iterdir())) == 3 + HAS_PYTHON
     if not HAS_PYTHON:
         pytest.skip("all but the look into a container: no Python beside the tests' own")
+
+
+@pytest.mark.slow
+def test_with_two_nodes_one_report_has_both(tmp_path, more, contain):
+    [text] = [text for _, text in blocks() if "modal preflight" in text]
+    told = check(text.replace("--code .", "--nodes 2 --code ."), contain, tmp_path, more, "gather")
+    assert re.search(r"modal: container ta-\w+, ta-\w+, region loopback", told), told
+    assert "node-0, node-1 H200:8 asked for" in told, told
 
 
 def typed(line, contain, folder, more):
@@ -78,22 +93,19 @@ def spawn(text, folder, more):
     assert done.returncode == 0, done.stderr
 
 
-def check(text, contain, folder, more):
-    """On two nodes that have not the GPUs which were asked for: what needs them could not be checked."""
+def check(text, contain, folder, more, verb="start"):
+    """Where the GPUs that were asked for are not there: what needs them could not be checked. Its report."""
     piped = {"cwd": more["cwd"], "env": more["env"], "text": True}
     piped |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(
-        ["sh", "-c", text.replace("--code .", f"--nodes 2 --code . --workdir {folder}")], **piped
-    ) as one:
+    here = text.replace("--code .", f"--code . --workdir {folder}")
+    with subprocess.Popen(["sh", "-c", here], **piped) as one:
         while "call " not in (line := one.stderr.readline()):
             assert line, "not launched"
-        contain("gather")
+        contain(verb)
         out, errors = one.communicate(timeout=200)
     assert one.returncode in (1, 3), "1 where this machine has too few CPUs for eight GPUs"
     assert "needed: no GPU here" in out, out + errors
-    told = " ".join(out.split())  # wherever its lines are broken
-    assert re.search(r"modal: container ta-\w+, ta-\w+, region loopback", told), out
-    assert "node-0, node-1 H200:8 asked for" in told, out
+    return " ".join(out.split())  # wherever its lines are broken
 
 
 def look(plane, text, folder, more):
