@@ -56,6 +56,9 @@ def newest(look: Look) -> Dumps:
     heads = look.last("flight.read")
     last = last_two(look)
     moved = {rank for rank, told in last.items() if len({state(one) for one in told}) > 1}
+    twice = {rank for rank, told in last.items() if len(told) > 1}
+    if twice and twice <= moved:
+        moved = set(last)  # of one that was seen once nothing tells that it stood still
     return Dumps({rank: told[-1] for rank, told in last.items()}, heads, moved)
 
 

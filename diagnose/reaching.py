@@ -33,12 +33,13 @@ def overtaken(found: Iterable[Mine]) -> set[int]:
 def joint(group: Iterable[Event], event: Event, done: int) -> int:
     """The newest collective that a rank completed and that nobody completes before all have begun it.
 
-    Where its dump leaves out what is completed, what is open in the group tells what it calls.
+    Where its dump leaves out what is completed, what is open in the group tells what it calls, and yet the
+    last one may have been led by a root.
     """
     told = histories.signatures(event)
     if told and min(told) > done:
         calls = {call for one in group for call in histories.signatures(one).values()}
-        return -1 if any(map(is_rooted, calls)) else done
+        return -1 if any(map(is_rooted, calls)) else done - 1
     return max((n for n, call in told.items() if n <= done and not is_rooted(call)), default=-1)
 
 

@@ -100,6 +100,8 @@ def test_that_is_so_too_where_dumps_leave_out_what_is_completed():
     """Rank 1 waited in #6, which the others completed long ago."""
     events = [open_alone(dump(r, 9, 8)) for r in (0, 2, 3)]
     assert seen(*nccl(*events, open_alone(dump(1, 6, 5)))) == set()
+    last = seen(*nccl(*events, open_alone(dump(1, 7, 7))))
+    assert last == {("collective.awaited", (1,))}, "their last one may have been a broadcast"
     reduced = [open_alone(dump(r, 9, 8, ops=["reduce|[[2]]|Float"] * 9)) for r in (0, 2, 3)]
     found = seen(*nccl(*reduced, open_alone(dump(1, 6, 6))))
     assert found == {("collective.awaited", (1,))}, "their root may be that far behind"

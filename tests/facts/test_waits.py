@@ -71,6 +71,15 @@ def test_a_rank_that_moved_but_is_still_awaited_makes_nobody_guilty():
     assert seen(*before, *after, num_ranks=2) == set()
 
 
+def test_a_rank_that_was_seen_once_while_all_others_moved_is_not_behind():
+    """Its dump of one look was lost, and it is older than the others'."""
+    before = [dump(r, 7, 6, scan="100") for r in range(3)]
+    after = [dump(r, 9, 8, scan="102") for r in range(2)]
+    assert seen(*before, *after, num_ranks=3) == set()
+    still = [dump(0, 7, 6, scan="102"), dump(1, 9, 8, scan="102")]
+    assert seen(*before, *still, num_ranks=3) != set(), "one that was seen twice stood still"
+
+
 @given(st.integers(2, 12), st.integers(1, 50))
 def test_a_finished_or_idle_job_has_no_waits(num_ranks, length):
     assert seen(*[dump(r, length, length) for r in range(num_ranks)], num_ranks=num_ranks) == set()

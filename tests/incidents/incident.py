@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
+from diagnose.naming import rank_of
 from tests.incidents import faults, program, recorder
 from tests.incidents.faults import Expected, Fault
 from tests.incidents.layout import Grid, Layout, lay_out
@@ -136,6 +137,12 @@ def healthy(
     if any(num_done(machine, rank) < before[rank] + 4 for rank in everybody):
         return None
     files |= scan(machine, layout, how, choose, everybody, SCANS[1], lag)
+    rank, number = choose.choice(everybody), choose.choice([0, 0, 1, 2])
+    spoilt = choose.sample([n for n in files if n.startswith("flight/") and rank_of(n, True) == rank], number)
+    for name in spoilt:  # one rank's dump is torn, or was lost, in one of the looks or in both
+        files[name] = files[name][: len(files[name]) // 2]
+    if choose.random() < 0.5:
+        files = {name: content for name, content in files.items() if name not in spoilt}
     return Incident(seed, kind, layout, how, files)
 
 
