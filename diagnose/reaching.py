@@ -63,16 +63,16 @@ def numbers(group: Iterable[Event]) -> tuple[set[int], set[int]]:
 def by_number(event: Event, collectives: Iterable[int], transfers: Iterable[int]) -> int | None:
     """The last collective of a rank, by the watchdog's word alone, in a group that has transfers too.
 
-    That is the number of the newest operation of either kind: of a collective where it is nearer to how far
-    others are than to the number of transfers that a rank may have had by then (the end of a pipeline has
-    half as many). None where it is not.
+    That is the number of the newest operation of either kind: of a collective where it is clearly nearer to
+    how far others are than to the number of transfers that a rank may have had by then (the end of a pipeline
+    has half as many). None where it is not.
     """
     newest = event.data.get("status_launched")
     if not isinstance(newest, int):
         return None
     near = min((abs(newest - n) for n in collectives), default=math.inf)
     had = (n for most in transfers for n in (most // 2, most, 2 * most))
-    return newest if near < min((abs(newest - n) for n in had), default=math.inf) else None
+    return newest if near + 1 < min((abs(newest - n) for n in had), default=math.inf) else None
 
 
 def frontier(event: Event, is_mixed: bool = False) -> tuple[int, int]:

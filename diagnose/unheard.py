@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from diagnose import histories
 from diagnose.circles import circles, holds_up, waiters
+from diagnose.reaching import joint
 from diagnose.waiting import Group, Key, Member, Waiting, ranks
 
 MEETS = {"send": "recv", "recv": "send"}
@@ -51,7 +52,7 @@ def excused(waits: Sequence[Waiting], groups: Collection[Group]) -> set[int]:
         lacking = set(ranks(w.awaited))
         if not lacking <= silent or not lacking.isdisjoint(blamed) or is_accounted(w, heads, known.stuck):
             continue
-        if not any(is_held(rank, w, known) for rank in lacking):
+        if not any(is_held(rank, w, known) or has_passed(rank, w, known) for rank in lacking):
             blamed |= lacking
     return silent - blamed
 
@@ -113,6 +114,20 @@ def is_held(rank: int, w: Waiting, known: Known) -> bool:
         for group in mine
         if group.key != w.group.key
     )
+
+
+def has_passed(rank: int, w: Waiting, known: Known) -> bool:
+    """Whether others completed with a rank what a peer launched after `w`: then it launched that, too."""
+    for group in known.of_rank[rank] if w.group.in_order else ():
+        heard = [(m.event, m.completed) for m in group.members if m.event][:MAX_PEERS]
+        done = max((joint([one for one, _ in heard], *one) for one in heard), default=-1)
+        for peer in w.waiting[:MAX_PEERS] if done > 0 and group.key != w.group.key else ():
+            at = created(peer, w.seq)
+            alike = [g for g in known.of_rank[peer.rank] if g.desc == group.desc and g.key != w.group.key]
+            mine = [m.event for g in alike for m in g.members if m.rank == peer.rank and m.event]
+            if any(at < time and n <= done for event in mine for n, time in histories.launches(event)):
+                return True
+    return False
 
 
 def in_same_place(rank: int, w: Waiting, waits: Iterable[Waiting]) -> Iterator[tuple[Waiting, Member]]:

@@ -59,8 +59,11 @@ def test_nor_does_any_where_what_is_open_may_be_gone():
 
 @pytest.mark.parametrize(
     "newest, found",
-    [(6, 6), (5, 5), (8, None), (4, None), (16, None), (None, None), ("6", None)],
+    [(6, 6), (5, 5), (10, None), (9, None), (20, None), (40, None), (None, None), ("6", None)],
 )
 def test_the_end_of_a_pipeline_has_half_the_transfers_of_its_middle(newest, found):
     event = Event("flight.group_read", "flight_recorder", "x", rank=1, data={"status_launched": newest})
-    assert by_number(event, {5, 6}, {8}) == found
+    assert by_number(event, {5, 6}, {20}) == found
+    assert by_number(event, {5, 6}, {newest + 1 if isinstance(newest, int) else 1}) is None, (
+        "one rank further"
+    )

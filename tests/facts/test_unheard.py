@@ -27,9 +27,7 @@ def test_one_that_lacks_beside_a_rank_that_was_heard_may_wait_among_the_others()
 def test_one_that_lacks_alone_is_blamed_beside_another_culprit():
     """Rank 1 is late in the world; nobody but 3 lacks in its pair, and that comes first."""
     events = [
-        dump(0, 7, 6),
-        dump(1, 6, 6),
-        dump(2, 6, 6),
+        *(dump(r, 7 if r == 0 else 6, 6, created=800.0) for r in range(3)),
         dump(2, 3, 2, "pair", "PAIR", ranks=[2, 3], created=900.0),
     ]
     assert seen(*nccl(*events)) == {("collective.awaited", (1, 3)), ("collective.awaited", (3,))}
@@ -56,6 +54,16 @@ def test_one_whose_peer_in_another_such_group_is_held_up_may_be_held_up_too():
     alone = dump(6, 3, 2, "b", "PAIR", ranks=[3, 6])
     assert seen(*nccl(*neighbours, *pairs, alone), num_ranks=7) == {("collective.awaited", (4,))}
     assert ("collective.awaited", (3,)) in seen(*nccl(*pairs, alone), num_ranks=7)
+
+
+def test_one_with_which_others_completed_what_comes_after_is_not_blamed():
+    """Rank 2 waits in its pair for 3, and launched #8 of its team later; 3 made #8 of its own team with 4."""
+    pair = dump(2, 3, 2, "a", "PAIR", ranks=[2, 3], created=1000.0)
+    team = dump(2, 8, 8, "s", "TEAM", ranks=[2, 5], created=1000.0), dump(5, 8, 8, "s", "TEAM", ranks=[2, 5])
+    others = dump(4, 8, 8, "t", "TEAM", ranks=[3, 4])
+    assert seen(*nccl(pair, *team, others), num_ranks=6) == set()
+    behind = dump(4, 3, 3, "t", "TEAM", ranks=[3, 4])
+    assert seen(*nccl(pair, *team, behind), num_ranks=6) == {("collective.awaited", (3,))}
 
 
 def test_one_whose_peer_is_to_blame_is_not_blamed_where_both_are_in_one_smaller_group():
