@@ -132,9 +132,10 @@ def has_passed(rank: int, w: Waiting, known: Known) -> bool:
 
 def in_same_place(rank: int, w: Waiting, waits: Iterable[Waiting]) -> Iterator[tuple[Waiting, Member]]:
     """Ranks that were heard, in its place of another such group where others wait in the same operation."""
-    place, kind = ranks(w.group.members).index(rank), (w.seq, w.group.desc, w.op())
-    for other in waits:
-        if other is not w and (other.seq, other.group.desc, other.op()) == kind:
+    place, op = ranks(w.group.members).index(rank), w.op()
+    alike = (other for other in waits if (other.seq, other.group.desc) == (w.seq, w.group.desc))
+    for other in alike:
+        if other is not w and other.op() == op:
             twin = other.group.members[place : place + 1]
             yield from ((other, m) for m in twin if m.event)
 
