@@ -1,6 +1,7 @@
 """Hides secrets in text: by the name before them, their own shape, in URLs and key blocks, by randomness."""
 
 import re
+from functools import lru_cache
 
 from .hints import has_hint, long_words
 from .randomness import is_random, words
@@ -191,6 +192,10 @@ def redact_argv(argv: "list[str]") -> str:
     return redact(" ".join(words))
 
 
+_FEW = 200  # characters of a text that may come again: a name, a place in a program
+_again = lru_cache(maxsize=1024)(redact)
+
+
 def _is_secret(key: object, value: object, beside: "dict[object, object]") -> bool:
     if not (isinstance(key, str) and isinstance(value, (str, bytes)) and value):
         return False
@@ -200,7 +205,7 @@ def _is_secret(key: object, value: object, beside: "dict[object, object]") -> bo
 def redact_value(value: object) -> object:
     """The same for plain data: walks dicts, lists and texts; the value of a secret's name is hidden whole."""
     if isinstance(value, str):
-        return redact(value)
+        return _again(value) if len(value) <= _FEW else redact(value)
     if isinstance(value, dict):
         return {k: HIDDEN if _is_secret(k, v, value) else redact_value(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
