@@ -26,6 +26,9 @@ class Dumps(NamedTuple):
     groups: dict[int, list[Event]]
     heads: dict[int, Event]  # `flight.read`
     moved: set[int]  # ranks that got on since their dump before
+    complete: frozenset[int] = (
+        frozenset()
+    )  # ranks whose dump leaves out what is done, and has all that is open
 
     def has_all(self, rank: int) -> bool:
         """Whether it still has every operation that its rank ever launched."""
@@ -38,8 +41,7 @@ class Dumps(NamedTuple):
 
     def has_nothing_open(self, rank: int, own: Event) -> bool:
         """Whether a rank has completed all that it launched in a group: it would be in its dump."""
-        is_whole = rank in self.heads and bool(self.heads[rank].data.get("only_active"))
-        return is_whole and rank not in self.overfull() and not own.data.get("num_entries")
+        return rank in self.complete and not own.data.get("num_entries")
 
     def overfull(self) -> set[int]:
         """Ranks with more open than their ring holds: nothing there is done, though others have what is.
@@ -59,7 +61,9 @@ def newest(look: Look) -> Dumps:
     twice = {rank for rank, told in last.items() if len(told) > 1}
     if twice and twice <= moved:
         moved = set(last)  # of one that was seen once nothing tells that it stood still
-    return Dumps({rank: told[-1] for rank, told in last.items()}, heads, moved)
+    dumps = Dumps({rank: told[-1] for rank, told in last.items()}, heads, moved)
+    short = {rank for rank, head in heads.items() if head.data.get("only_active")}
+    return dumps._replace(complete=frozenset(short - dumps.overfull()))
 
 
 def last_two(look: Look) -> dict[int, list[list[Event]]]:
@@ -193,8 +197,8 @@ def group(
             completed = max(completed, min(launched, low))  # the watchdog's word alone, and it may be late
         moved = rank in dumps.moved and not did_fail
         known = own is None or tells(own, is_mixed) or dumps.has_all(rank)
-        is_open = own is None or known or not dumps.has_nothing_open(rank, own)
-        if own and not is_open and (number := by_number(own, *counted)) is not None:
+        is_done = own is not None and not known and dumps.has_nothing_open(rank, own)
+        if own and is_done and (number := by_number(own, *counted)) is not None:
             launched, completed, known = number, number, True
         members.append(Member(rank, launched, completed, moved, own, known))
     return Group(named(first), desc, members, bool(everybody), key, in_order)

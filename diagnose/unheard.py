@@ -2,7 +2,8 @@
 
 Where a rank that was heard lacks too, one without a dump may as well wait among the others. Where it lacks
 alone, it has not come so far: it is blamed, unless somebody else may have held it up before. All ranks run
-much the same program: what its peer launched before the collective that it lacks in, it had to launch too.
+much the same program: what its peer launched before the collective that it lacks in, it had to launch too,
+and what keeps the rank in its place of another such group may keep it as well.
 """
 
 import math
@@ -119,8 +120,9 @@ def is_held(rank: int, w: Waiting, known: Known) -> bool:
 def has_passed(rank: int, w: Waiting, known: Known) -> bool:
     """Whether others completed with a rank what a peer launched after `w`: then it launched that, too."""
     for group in known.of_rank[rank] if w.group.in_order else ():
-        heard = [(m.event, m.completed) for m in group.members if m.event][:MAX_PEERS]
-        done = max((joint([one for one, _ in heard], *one) for one in heard), default=-1)
+        heard = [(m.completed, m.event) for m in group.members if m.event]
+        most, ahead = max(heard, key=lambda one: one[0], default=(-1, None))
+        done = joint([event for _, event in heard[:MAX_PEERS]], ahead, most) if ahead else -1
         for peer in w.waiting[:MAX_PEERS] if done > 0 and group.key != w.group.key else ():
             at = created(peer, w.seq)
             alike = [g for g in known.of_rank[peer.rank] if g.desc == group.desc and g.key != w.group.key]

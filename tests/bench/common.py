@@ -150,3 +150,10 @@ def row(what: str, figure: str, bar: str, passed: bool) -> int:
     """Print one Markdown row; 0 if the figure meets its bar, else 1: a script's exit code."""
     print(f"| {what} | {figure} | {bar} | {'yes' if passed else '**no**'} |", flush=True)
     return 0 if passed else 1
+
+
+def slowest(what: str, seconds: Sequence[float], bar_s: float, digits: int = 1) -> int:
+    """A row of a few runs, of which the slowest counts."""
+    middle, most = statistics.median(seconds), max(seconds)
+    figure = f"{middle:.{digits}f} s, at most {most:.{digits}f} s of {len(seconds)}"
+    return row(what, figure, f"at most {bar_s:g} s", most <= bar_s)
